@@ -1,0 +1,144 @@
+"""Validated settings: what a session, a manager and the environment say. Knows no client and no network."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from .errors import ConfigurationError
+
+PUBLIC_BASE_URL: Final = "https://api.linqapp.com/api/partner"
+KEY_VARIABLES: Final = ("LINQ_API_V3_API_KEY", "LINQ_API_KEY")  # the SDK's, then the documentation's
+BASE_URL_VARIABLE: Final = "LINQ_API_V3_BASE_URL"
+ENABLED_VARIABLE: Final = "LINQ_TYPING_ENABLED"
+
+#: Stands for "not given", where None means something.
+UNSET: Final[Any] = ...
+
+
+def parse_chat_id(value: object) -> str:
+    """The canonical text of a chat id. TypeError for a wrong type, ValueError for what is no UUID."""
+    if isinstance(value, UUID):
+        return str(value)
+    if not isinstance(value, str):
+        raise TypeError(f"chat_id must be a str or a uuid.UUID, got {type(value).__name__}: {value!r}")
+    try:
+        return str(UUID(value))
+    except ValueError:
+        raise ValueError(f"chat_id must be a UUID such as Linq's chat.id, got {value!r}") from None
+
+
+def check_seconds(name: str, value: object, *, zero: bool = True, none: bool = False) -> None:
+    """Refuse what is no duration, naming the argument and the value."""
+    if value is None and none:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number of seconds, got {type(value).__name__}: {value!r}")
+    if math.isnan(value) or value < 0 or (value == 0 and not zero):
+        least = "not be negative" if zero else "be more than 0"
+        raise ValueError(f"{name} must {least} (seconds), got {value!r}")
+
+
+def check_count(name: str, value: object, least: int) -> None:
+    """Refuse what is no whole number of at least ``least``, naming the argument and the value."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number, got {type(value).__name__}: {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How one session behaves; all durations in seconds."""
+
+    start_delay: float = 0.0
+    stop_delay: float = 0.5
+    refresh_interval: float = 60.0
+    max_duration: float | None = 600.0
+    resume_after: float | None = None
+    wait_on_exit: bool = False
+
+    def __post_init__(self) -> None:
+        check_seconds("start_delay", self.start_delay)
+        check_seconds("stop_delay", self.stop_delay)
+        check_seconds("refresh_interval", self.refresh_interval, zero=False)
+        check_seconds("max_duration", self.max_duration, none=True)
+        check_seconds("resume_after", self.resume_after, none=True)
+
+    def updated(self, **given: Any) -> SessionOptions:
+        """These options with the ones that were given; the same object if none was."""
+        changed = {name: value for name, value in given.items() if value is not UNSET}
+        return replace(self, **changed) if changed else self
+
+
+@dataclass(frozen=True, slots=True)
+class HTTPSettings:
+    """How requests are made; all durations in seconds."""
+
+    timeout: float = 5.0
+    max_retries: int = 4
+    backoff_max: float = 8.0
+    max_connections: int = 64
+
+    def __post_init__(self) -> None:
+        check_seconds("timeout", self.timeout, zero=False)
+        check_count("max_retries", self.max_retries, 0)
+        check_seconds("backoff_max", self.backoff_max)
+        check_count("max_connections", self.max_connections, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Where the API is and what opens it. The key stays out of the repr."""
+
+    api_key: str | None = field(default=None, repr=False)
+    base_url: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def or_else(self, other: Credentials) -> Credentials:
+        """Each field of this one, or the other's where this one has none."""
+        return Credentials(**{f.name: getattr(self, f.name) or getattr(other, f.name) for f in fields(self)})
+
+
+def checked_api_key(key: str) -> str:
+    """The key without the white space that .env files leave around it. What no header can carry is refused."""
+    key = key.strip()
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise ConfigurationError(
+            "The Linq API key has characters that no HTTP header can carry; copy it anew."
+        )
+    return key
+
+
+def normalized_base_url(url: str) -> str:
+    """The base without a trailing ``/`` or ``/v3``: users write it both ways."""
+    base = url.strip().rstrip("/").removesuffix("/v3").rstrip("/")
+    parts = urlsplit(base)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"base_url must be an http(s) URL such as {PUBLIC_BASE_URL}, got {url!r}")
+    return base
+
+
+def from_environment() -> Credentials:
+    """What the environment says of the key and the base."""
+    keys = (os.environ.get(name, "").strip() for name in KEY_VARIABLES)
+    return Credentials(next(filter(None, keys), None), os.environ.get(BASE_URL_VARIABLE) or None)
+
+
+def no_key_error() -> ConfigurationError:
+    """Names the variables to set, and the one that was set by mistake."""
+    first, second = KEY_VARIABLES
+    text = f"No Linq API key: pass api_key= or client=, or set {first} (or {second})."
+    if os.environ.get("LINQ_API_TOKEN"):
+        text += " LINQ_API_TOKEN is set, but that is not the variable's name."
+    return ConfigurationError(text)
+
+
+def enabled_by_environment() -> bool:
+    """False if ``LINQ_TYPING_ENABLED`` says so (0, false, no, off)."""
+    return os.environ.get(ENABLED_VARIABLE, "1").strip().lower() not in ("0", "false", "no", "off")
