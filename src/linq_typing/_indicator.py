@@ -126,7 +126,7 @@ class Window:
 
     __slots__ = ("began_at", "wish")
 
-    def __init__(self, began_at: float, wish: Wish | None) -> None:
+    def __init__(self, began_at: float, wish: Wish | None = None) -> None:
         self.began_at = began_at
         self.wish = wish  # of the session that sends it
 
@@ -276,9 +276,7 @@ class Indicator:
         else:
             self._stop_answered(outcome, now, retry_in)
 
-    def _start_answered(
-        self, outcome: Outcome, now: float, retry_in: float | None, retry_after: float | None
-    ) -> None:
+    def _start_answered(self, outcome: Outcome, now: float, retry_in: float | None, retry_after: float | None) -> None:
         if outcome is Outcome.ACCEPTED:
             self._effect_by = max(self._effect_by, now)
             self._lit_at = now if self._sent_at >= self._settles_at else -inf

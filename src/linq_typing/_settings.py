@@ -104,14 +104,25 @@ class Credentials:
         """Each field of this one, or the other's where this one has none."""
         return Credentials(**{f.name: getattr(self, f.name) or getattr(other, f.name) for f in fields(self)})
 
+    def checked(self) -> Credentials:
+        """These, fit for use. ConfigurationError if they are not."""
+        if not self.api_key:
+            raise _no_key_error()
+        try:
+            return replace(
+                self,
+                api_key=_checked_api_key(self.api_key),
+                base_url=normalized_base_url(self.base_url or PUBLIC_BASE_URL),
+            )
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
 
-def checked_api_key(key: str) -> str:
+
+def _checked_api_key(key: str) -> str:
     """The key without the white space that .env files leave around it. What no header can carry is refused."""
     key = key.strip()
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise ConfigurationError(
-            "The Linq API key has characters that no HTTP header can carry; copy it anew."
-        )
+        raise ConfigurationError("The Linq API key has characters that no HTTP header can carry; copy it anew.")
     return key
 
 
@@ -130,7 +141,7 @@ def from_environment() -> Credentials:
     return Credentials(next(filter(None, keys), None), os.environ.get(BASE_URL_VARIABLE) or None)
 
 
-def no_key_error() -> ConfigurationError:
+def _no_key_error() -> ConfigurationError:
     """Names the variables to set, and the one that was set by mistake."""
     first, second = KEY_VARIABLES
     text = f"No Linq API key: pass api_key= or client=, or set {first} (or {second})."

@@ -1,0 +1,262 @@
+"""The HTTP side: start, stop, and what their answers mean. httpx and tenacity live here.
+
+(``_sends`` looks at httpx clients of the user's; nothing else touches either package.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import ssl
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, NamedTuple
+
+import httpx
+import tenacity
+
+from ._indicator import Action, Outcome
+from ._settings import PUBLIC_BASE_URL, Credentials, HTTPSettings
+from .errors import APIConnectionError, APIStatusError, APITimeoutError, LinqTypingError
+
+CONNECTIONS_PER_POOL: Final = 8  # httpcore's cost per request grows with the square of a pool's connections
+KEEPALIVE_EXPIRY: Final = 30.0  # seconds; load balancers drop idle connections after 60
+FIRST_BACKOFF: Final = 0.5  # seconds
+LONGEST_JITTER: Final = 0.25  # seconds
+CHAT_STILL_BEING_CREATED: Final = 2009
+METHODS: Final = {Action.START: "POST", Action.STOP: "DELETE"}
+
+# The request never left, so it did nothing.
+_NEVER_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+)
+
+
+class Answer(NamedTuple):
+    """How a request ended."""
+
+    outcome: Outcome
+    error: LinqTypingError | None = None
+
+
+class _Pool:
+    """A small connection pool and how busy it is."""
+
+    __slots__ = ("busy", "client")
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+        self.busy = 0
+
+
+class TypingAPI:
+    """Starts and stops indicators, one attempt at a time. To be used on one event loop."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        settings: HTTPSettings,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._base = credentials.base_url or PUBLIC_BASE_URL
+        self._key = credentials.api_key or ""
+        self._timeout = settings.timeout
+        self._headers = httpx.Headers(
+            {
+                "User-Agent": "linq-typing",
+                "Accept": "application/json",
+                **credentials.headers,
+                "Authorization": f"Bearer {self._key}",
+            }
+        )
+        self._pools = [_Pool(client) for client in _make_clients(self._base, settings, transport)]
+        self._retrying = _retrying(settings)
+
+    async def request(self, action: Action, chat_id: str) -> Answer:
+        """Make one attempt. Never raises, except when cancelled."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        overdue = False
+
+        def give_up() -> None:
+            nonlocal overdue
+            overdue = True
+            task.cancel()
+
+        timer = loop.call_later(self._timeout, give_up)
+        try:
+            response = await self._send(METHODS[action], f"{self._base}/v3/chats/{chat_id}/typing")
+        except asyncio.CancelledError:
+            if not overdue:
+                raise
+            return Answer(Outcome.LOST, APITimeoutError(f"no answer within {self._timeout:g} s"))
+        except Exception as exc:
+            return self._failure(exc)
+        finally:
+            timer.cancel()
+        return self._verdict(response)
+
+    def retry_in(self, attempt: int, error: LinqTypingError) -> float | None:
+        """How many seconds after the failed attempt of that number to try again, or None: never."""
+        state = tenacity.RetryCallState(self._retrying, None, (), {})
+        state.attempt_number = attempt
+        state.set_exception((type(error), error, None))
+        if not self._retrying.retry(state) or self._retrying.stop(state):
+            return None
+        return float(self._retrying.wait(state))
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for pool in self._pools:
+            await pool.client.aclose()
+
+    async def _send(self, method: str, url: str) -> httpx.Response:
+        pool = min(self._pools, key=lambda pool: pool.busy)
+        pool.busy += 1
+        try:
+            return await pool.client.send(httpx.Request(method, url, headers=self._headers))
+        finally:
+            pool.busy -= 1
+
+    def _verdict(self, response: httpx.Response) -> Answer:
+        if response.is_success:
+            return Answer(Outcome.ACCEPTED)
+        error = status_error(response)
+        error.message = self._without_key(error.message)
+        error.args = (error.message,)
+        return Answer(outcome_of(error), error)
+
+    def _failure(self, exc: Exception) -> Answer:
+        # The httpx exception is not chained: its request carries the key.
+        text = self._without_key(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__)
+        outcome = Outcome.NOTHING if isinstance(exc, _NEVER_SENT) else Outcome.LOST
+        kind = APITimeoutError if isinstance(exc, httpx.TimeoutException) else APIConnectionError
+        return Answer(outcome, kind(text))
+
+    def _without_key(self, text: str) -> str:
+        return text.replace(self._key, "***") if self._key else text
+
+
+def outcome_of(error: APIStatusError) -> Outcome:
+    """What an error status says of the request's effect (the table of permanent and passing errors)."""
+    status = error.status_code
+    if status >= 500 or status == 408:
+        return Outcome.PERHAPS
+    if status == 429 or (status == 409 and error.code == CHAT_STILL_BEING_CREATED):
+        return Outcome.NOTHING
+    return Outcome.REFUSED
+
+
+def status_error(response: httpx.Response) -> APIStatusError:
+    """An error answer in our own words, from whatever body it has."""
+    body = _error_body(response)
+    details = body.get("error")
+    details = details if isinstance(details, Mapping) else {}
+    code = details.get("code")
+    told = _first_seconds(response.headers.get("Retry-After"), details.get("retry_after"))
+    message = details.get("message") or body.get("message") or _plain_text(response) or response.reason_phrase
+    return APIStatusError(
+        str(message),
+        status_code=response.status_code,
+        code=code if isinstance(code, int) else None,
+        trace_id=_text(body.get("trace_id")) or response.headers.get("X-Trace-ID"),
+        doc_url=_text(details.get("doc_url")),
+        retry_after=told,
+    )
+
+
+def _error_body(response: httpx.Response) -> Mapping[str, Any]:
+    try:
+        body = response.json()
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, Mapping) else {}
+
+
+def _plain_text(response: httpx.Response) -> str:
+    text = response.text.strip()
+    return "" if text.startswith(("{", "[")) else text[:200]
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _first_seconds(*values: object) -> float | None:
+    return next((seconds for seconds in map(_seconds, values) if seconds is not None), None)
+
+
+def _seconds(value: object) -> float | None:
+    """``Retry-After``: a number of seconds, or a date. None for what is neither."""
+    if value is None:
+        return None
+    try:
+        seconds = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return _seconds_until(value)
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def _seconds_until(date: object) -> float | None:
+    try:
+        when = parsedate_to_datetime(str(date))
+    except (TypeError, ValueError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=timezone.utc)
+    return max((when - datetime.now(timezone.utc)).total_seconds(), 0.0)
+
+
+def _make_clients(
+    base: str, settings: HTTPSettings, transport: httpx.AsyncBaseTransport | None
+) -> list[httpx.AsyncClient]:
+    """Several small pools, or one client over the user's own transport."""
+    timeout = httpx.Timeout(settings.timeout, connect=0.9 * settings.timeout)  # so as to know a connect time-out
+    if transport is not None:
+        return [httpx.AsyncClient(transport=transport, timeout=timeout)]
+    count = math.ceil(settings.max_connections / CONNECTIONS_PER_POOL)
+    limits = httpx.Limits(
+        max_connections=math.ceil(settings.max_connections / count), keepalive_expiry=KEEPALIVE_EXPIRY
+    )
+    context = _ssl_context(base)
+    return [httpx.AsyncClient(limits=limits, timeout=timeout, verify=context) for _ in range(count)]
+
+
+def _ssl_context(base: str) -> ssl.SSLContext:
+    """One for all pools: loading the certificates is slow. A plain http base gets one that trusts nobody."""
+    return httpx.create_ssl_context() if base.startswith("https") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+class _wait_as_told(tenacity.wait.wait_base):  # noqa: N801 - named like tenacity's own strategies
+    """What ``Retry-After`` says, else another strategy's wait."""
+
+    def __init__(self, otherwise: tenacity.wait.wait_base) -> None:
+        self._otherwise = otherwise
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> float:
+        told = getattr(retry_state.outcome.exception(), "retry_after", None) if retry_state.outcome else None
+        return self._otherwise(retry_state) if told is None else told
+
+
+def _retrying(settings: HTTPSettings) -> tenacity.Retrying:
+    """tenacity's strategies for whether and when; the indicator makes the attempts."""
+    jitter = min(LONGEST_JITTER, settings.backoff_max / 5)
+    backoff = tenacity.wait_exponential(multiplier=FIRST_BACKOFF, max=settings.backoff_max - jitter)
+    return tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(settings.max_retries + 1),
+        wait=_wait_as_told(backoff + tenacity.wait_random(0, jitter)),
+        retry=tenacity.retry_if_exception(_is_passing),
+    )
+
+
+def _is_passing(error: BaseException) -> bool:
+    return isinstance(error, APIConnectionError) or (
+        isinstance(error, APIStatusError) and outcome_of(error) is not Outcome.REFUSED
+    )

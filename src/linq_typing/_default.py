@@ -1,0 +1,141 @@
+"""The process-wide manager, made from the environment at first use, and the functions of the module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+from uuid import UUID
+
+from . import _sends
+from ._loop import process_lock
+from ._manager import TypingManager, make_typing_while
+from ._typing_while import ChatIdFrom, TypingWhile
+
+C = TypeVar("C")
+F = TypeVar("F", bound=Callable[..., Any])
+
+_manager: TypingManager | None = None
+
+
+def default_manager() -> TypingManager:
+    """The process-wide manager."""
+    global _manager
+    manager = _manager
+    if manager is None:
+        with process_lock():
+            manager = _manager = _manager or TypingManager()
+    return manager
+
+
+def _replace(new: TypingManager | None) -> TypingManager | None:
+    global _manager
+    with process_lock():
+        old, _manager = _manager, new
+    return old
+
+
+@overload
+def typing_while(function: F, /) -> F: ...
+
+
+@overload
+def typing_while(
+    chat_id: str | UUID | None = None,
+    *,
+    chat_id_from: ChatIdFrom = "chat_id",
+    start_delay: float = ...,
+    stop_delay: float = ...,
+    refresh_interval: float = ...,
+    max_duration: float | None = ...,
+    resume_after: float | None = ...,
+    wait_on_exit: bool = ...,
+) -> TypingWhile: ...
+
+
+def typing_while(chat_id: Any = None, **options: Any) -> Any:
+    """Show the typing indicator in a Linq chat while a block or a function runs.
+
+    ::
+
+        with typing_while(chat_id):                   # sync
+            reply = slow_llm(text)
+
+        async with typing_while(chat_id) as session:  # async, on any event loop
+            ...
+
+        @typing_while                                 # decorator: takes the parameter called chat_id
+        async def reply(chat_id: str, text: str): ...
+
+    Entering and leaving never wait for the network and never raise because of it; requests are made by a thread
+    of the library's own, which refreshes the indicator even while the caller's thread or event loop is blocked.
+    A message that goes out meanwhile through a watched client (see :func:`watch`) makes the stop needless.
+
+    Decorates functions, coroutine functions, generators and async generators (the indicator shows until they are
+    exhausted or closed), methods (under ``classmethod`` and ``staticmethod``) and ``functools.partial`` objects.
+    ``current_session()`` gives the session inside of a decorated function.
+
+    Args:
+        chat_id: UUID of the chat, as text or ``UUID``. May be left out in the decorator.
+        chat_id_from: where the decorator finds the chat id of a call: a parameter (default ``"chat_id"``); a path
+            such as ``"event.data.chat.id"`` that starts at a parameter and walks mapping keys, then attributes;
+            several paths, of which the first hit wins; or a callable that gets the call's arguments. A call
+            without a good chat id runs without indicator, with one WARNING.
+        start_delay: show nothing if the work is done within so many seconds. Default 0.
+        stop_delay: after a normal exit, seconds to wait before the stop, because the reply is usually sent right
+            after the block and makes it needless; none after an exception. Default 0.5.
+        refresh_interval: seconds between starts. Default 60, which the Linq documentation asks for: one start
+            shows the indicator for 85 to 90 s. Overlapping sessions of a chat use the smallest.
+        max_duration: seconds after which the session stops asking for the indicator; paused time does not count;
+            None: never. Default 600.
+        resume_after: seconds after a message of the session after which the indicator shows again, if the block
+            is still working; None: only by ``session.resume()``. Default None.
+        wait_on_exit: wait for the stop's answer when leaving, at most 5 s, and skip ``stop_delay``: for
+            runtimes that freeze the process, such as AWS Lambda. Default False.
+
+    Raises:
+        ValueError: a ``chat_id`` that is no UUID, a negative or NaN duration. At once.
+        TypeError: an argument of the wrong type, or something to decorate that is no function.
+        ConfigurationError: no API key. When entered.
+        RuntimeError: entered while it is entered. Make another one, it is cheap.
+    """
+    return make_typing_while(default_manager, chat_id, **options)
+
+
+def mark_sent(chat_id: str | UUID) -> None:
+    """:meth:`TypingManager.mark_sent` of the process-wide manager."""
+    default_manager().mark_sent(chat_id)
+
+
+def watch(client: C) -> C:
+    """:meth:`TypingManager.watch` of the process-wide manager: ``client = watch(LinqAPIV3())``."""
+    return default_manager().watch(client)
+
+
+def flush(timeout: float = 5.0) -> bool:
+    """:meth:`TypingManager.flush` of the process-wide manager."""
+    return default_manager().flush(timeout)
+
+
+async def aflush(timeout: float = 5.0) -> bool:
+    """:meth:`TypingManager.aflush` of the process-wide manager."""
+    return await default_manager().aflush(timeout)
+
+
+def close() -> None:
+    """:meth:`TypingManager.close` of the process-wide manager. The next use makes a new one."""
+    manager = _replace(None)
+    if manager is not None:
+        manager.close()
+
+
+def configure(**settings: Any) -> None:
+    """Replace the process-wide manager by ``TypingManager(**settings)``.
+
+    Sessions that are open finish on the old one, which then closes itself. Clients given to :func:`watch` stay
+    watched. Raises what :class:`TypingManager` raises, and changes nothing then.
+    """
+    new = TypingManager(**settings)
+    old = _replace(new)
+    if old is not None:
+        _sends.hand_over(old, new)
+        old.retire()

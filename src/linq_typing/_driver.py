@@ -1,0 +1,458 @@
+"""Runs the indicators of one manager on the loop thread: does what they decide and reports back.
+
+Everything here but ``post`` and ``begin_close`` runs on the loop's thread. Callers post inputs, each with the
+time at which it happened for them; see ``_indicator`` for what is decided, ``_places`` for who goes first and
+``_gate`` for when nobody may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass, field
+from math import inf
+from time import monotonic
+from typing import Any, Final, Literal
+
+from ._agenda import Agenda
+from ._api import Answer, TypingAPI
+from ._gate import Change, Gate, Verdict
+from ._indicator import Action, Indicator, Outcome, Window, Wish
+from ._loop import EXIT_TIMEOUT, LoopThread
+from ._places import Places, Rank
+from ._settings import SessionOptions
+from .errors import APIStatusError, LinqTypingError
+from .events import EventHook, EventKind, LoggingHook, TypingEvent, is_bad_key
+
+logger = logging.getLogger("linq_typing")
+
+_REMEMBERED_FAILURES: Final = 10_000
+
+#: Stands for a sender that has to be guessed: the message was sent outside of every session's context.
+Unknown = Literal["unknown"]
+
+
+class Member(Wish):
+    """A session as the driver knows it: its wish, and the last error of its chat."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, options: SessionOptions, joined_at: float) -> None:
+        super().__init__(options, joined_at)
+        self.error: LinqTypingError | None = None
+
+
+class Chat:
+    """A chat with something to do, or to remember."""
+
+    __slots__ = ("due", "id", "indicator")
+
+    def __init__(self, chat_id: str, indicator: Indicator) -> None:
+        self.id = chat_id
+        self.indicator = indicator
+        self.due = inf  # the agenda's
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """A manager in numbers.
+
+    Attributes:
+        sessions: open sessions.
+        chats: chats with a session, a request, a message on its way, or a refusal to remember.
+        shown: chats whose indicator is up, as far as is known.
+        in_flight: requests under way.
+        waiting: chats that wait for a place to make a request.
+        requests: requests that have ended, by outcome: accepted, perhaps (5xx), lost, nothing, refused.
+        retries: how many of them were not the first attempt.
+        suspended: whether starts are held back for the whole manager.
+    """
+
+    sessions: int = 0
+    chats: int = 0
+    shown: int = 0
+    in_flight: int = 0
+    waiting: int = 0
+    requests: dict[str, int] = field(default_factory=dict)
+    retries: int = 0
+    suspended: bool = False
+
+
+class _Waiter:
+    """Somebody who waits until some chats have nothing pending."""
+
+    def __init__(self, chats: set[Chat], done: Future[bool]) -> None:
+        self.chats = chats
+        self.done = done
+        self.clean = True
+
+    def tell_if_done(self) -> bool:
+        if self.chats:
+            return False
+        _resolve(self.done, self.clean)
+        return True
+
+
+class Driver:
+    """The indicators of one manager, on one loop thread, over one API."""
+
+    def __init__(
+        self,
+        thread: LoopThread,
+        api: TypingAPI,
+        *,
+        settle: float,
+        max_connections: int,
+        on_event: EventHook | None,
+    ) -> None:
+        self.thread = thread
+        self._api = api
+        self._settle = settle
+        self._hooks: list[EventHook] = [LoggingHook(), *([on_event] if on_event else [])]
+        self._chats: dict[str, Chat] = {}
+        self._agenda: Agenda[Chat] = Agenda()
+        self._places: Places[Chat] = Places(max_connections)
+        self._gate = Gate()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiters: list[_Waiter] = []
+        self._failing: dict[str, None] = {}
+        self._requests: Counter[str] = Counter()
+        self._retries = 0
+        self._retiring = False
+        self._closing: Future[bool] | None = None
+        thread.add_resident(self)
+
+    # -- From any thread
+
+    def post(self, call: Callable[..., object], *args: Any) -> None:
+        """Have one of the methods below called on the loop's thread, in the order of posting."""
+        self.thread.post(call, *args)
+
+    @property
+    def alive(self) -> bool:
+        """Whether this is still the process in which it was made."""
+        return not self.thread.dead
+
+    def begin_close(self) -> Future[bool]:
+        """End all sessions, let the stops go out (5 s at most), drop all connections."""
+        done: Future[bool] = Future()
+        self.post(self._close, done)
+        if not self.alive:
+            _resolve(done, True)
+        return done
+
+    def stats(self) -> Stats:
+        """A snapshot; the numbers may be a moment apart."""
+        now = monotonic()
+        chats = list(self._chats.values())
+        return Stats(
+            sessions=sum(wish.is_open for chat in chats for wish in chat.indicator.wishes),
+            chats=len(chats),
+            shown=sum(chat.indicator.maybe_up(now) for chat in chats),
+            in_flight=self._places.taken,
+            waiting=self._places.waiting,
+            requests=dict(self._requests),
+            retries=self._retries,
+            suspended=self._gate.suspended,
+        )
+
+    # -- Inputs from sessions
+
+    def join(self, chat_id: str, member: Member) -> None:
+        if self._closing is not None:
+            return
+        chat = self._chat(chat_id)
+        chat.indicator.join(member, member.joined_at)
+        self._go_on(chat)
+
+    def leave(self, chat_id: str, member: Member, at: float, linger: float, done: Future[bool] | None) -> None:
+        chat = self._chats.get(chat_id)
+        if chat is not None:
+            chat.indicator.leave(member, at, linger)
+            self._go_on(chat)
+            if done is not None:
+                self._wait_for({chat} if chat.indicator.pending(monotonic()) else set(), done)
+        elif done is not None:
+            _resolve(done, True)
+        self._close_if_retired()
+
+    def pause(self, chat_id: str, member: Member, at: float) -> None:
+        self._tell(chat_id, member, lambda indicator: indicator.pause(member, at))
+
+    def resume(self, chat_id: str, member: Member, at: float) -> None:
+        self._tell(chat_id, member, lambda indicator: indicator.resume(member, at))
+
+    def _tell(self, chat_id: str, member: Member, what: Callable[[Indicator], None]) -> None:
+        chat = self._chats.get(chat_id)
+        if chat is not None and member.is_open and self._closing is None:
+            what(chat.indicator)
+            self._go_on(chat)
+
+    # -- Inputs from messages
+
+    def send_began(self, chat_id: str, window: Window, sender: Member | Unknown | None) -> None:
+        if self._closing is not None:
+            return
+        chat = self._chat(chat_id)
+        window.wish = chat.indicator.sender(window.began_at) if sender == "unknown" else sender
+        chat.indicator.send_began(window)
+        self._go_on(chat)
+
+    def send_ended(self, chat_id: str, window: Window, at: float, accepted: bool) -> None:
+        chat = self._chats.get(chat_id)
+        if chat is None:
+            return
+        chat.indicator.send_ended(window, at, accepted)
+        if accepted and chat.indicator.wishes:
+            self._emit("message_sent", chat)
+        elif accepted:
+            logger.debug("message sent in chat %s, which has no session", chat_id)
+        self._go_on(chat)
+
+    def mark_sent(self, chat_id: str, at: float, sender: Member | Unknown | None) -> None:
+        if chat_id not in self._chats:
+            logger.debug("mark_sent for chat %s, which has no session", chat_id)
+            return
+        window = Window(at)
+        self.send_began(chat_id, window, sender)
+        self.send_ended(chat_id, window, at, True)
+
+    # -- Ends
+
+    def flush(self, done: Future[bool]) -> None:
+        """Let the stops that are due or delayed go out now; ``done`` says whether all did."""
+        now = monotonic()
+        pending = {chat for chat in self._chats.values() if chat.indicator.pending(now)}
+        self._wait_for(pending, done)
+        for chat in pending:
+            chat.indicator.hurry()
+            self._review(chat)
+        self._dispatch()
+
+    def retire(self) -> None:
+        """Close once the open sessions have ended and their stops are out."""
+        self._retiring = True
+        self._close_if_retired()
+
+    def _close_if_retired(self) -> None:
+        if self._retiring and self._closing is None and not self._busy():
+            self._close(Future())
+
+    def _busy(self) -> bool:
+        now = monotonic()
+        return any(chat.indicator.wishes or chat.indicator.pending(now) for chat in self._chats.values())
+
+    def _close(self, done: Future[bool]) -> None:
+        if self._closing is not None:
+            self._closing.add_done_callback(lambda closed: _resolve(done, closed.result()))
+            return
+        self._closing = done
+        now = monotonic()
+        for chat in self._chats.values():
+            for wish in list(chat.indicator.wishes):
+                chat.indicator.leave(wish, now, 0)
+        flushed: Future[bool] = Future()
+        self.flush(flushed)
+        self._create_task(self._finish(flushed, done))
+
+    async def _finish(self, flushed: Future[bool], done: Future[bool]) -> None:
+        try:
+            clean = await asyncio.wait_for(asyncio.wrap_future(flushed), EXIT_TIMEOUT)
+        except (asyncio.TimeoutError, asyncio.CancelledError):
+            clean = False
+        if self._timer is not None:
+            self._timer.cancel()
+        others = self._tasks - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        self._chats.clear()
+        await self._api.aclose()
+        _resolve(done, clean)
+
+    def _wait_for(self, chats: set[Chat], done: Future[bool]) -> None:
+        waiter = _Waiter(chats, done)
+        if not waiter.tell_if_done():
+            self._waiters.append(waiter)
+
+    # -- The machinery
+
+    def _chat(self, chat_id: str) -> Chat:
+        chat = self._chats.get(chat_id)
+        if chat is None:
+            chat = self._chats[chat_id] = Chat(chat_id, Indicator(self._settle))
+        return chat
+
+    def _go_on(self, chat: Chat) -> None:
+        self._review(chat)
+        self._dispatch()
+
+    def _review(self, chat: Chat) -> None:
+        """Ask the indicator what now, and queue, wait or forget accordingly."""
+        now = monotonic()
+        indicator = chat.indicator
+        for _ in indicator.expired(now):
+            self._emit("expired", chat)
+        action, due = indicator.next(now)
+        if action is None:
+            self._places.withdraw(chat)
+            self._agenda.call_up(chat, due)
+            if indicator.forgettable(now):
+                self._agenda.strike(chat)
+                self._chats.pop(chat.id, None)
+        else:
+            self._places.wait(chat, _rank(action, indicator))
+        if self._waiters:
+            self._tell_waiters(chat, now)
+
+    def _tell_waiters(self, chat: Chat, now: float) -> None:
+        if not chat.indicator.pending(now):
+            for waiter in self._waiters:
+                waiter.chats.discard(chat)
+            self._waiters = [waiter for waiter in self._waiters if not waiter.tell_if_done()]
+
+    def _dispatch(self) -> None:
+        """Give the free places to those whose turn it is."""
+        now = monotonic()
+        while True:
+            chat = self._places.next(starts=self._gate.may_start(now))
+            if chat is None:
+                break
+            # The wish may have gone while it waited.
+            action, _ = chat.indicator.next(now)
+            if action is None or (action is Action.START and not self._gate.may_start(now)):
+                self._review(chat)
+            else:
+                self._send(chat, action, now)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        when = min(self._agenda.next_at, self._gate.opens_at if self._places.starts_waiting else inf)
+        if self._timer is not None:
+            if self._timer.when() == when and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+        self._timer = None
+        if when < inf:
+            self._timer = asyncio.get_running_loop().call_at(when, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        now = monotonic()
+        while (chat := self._agenda.pop(now)) is not None:
+            self._review(chat)
+        self._dispatch()
+        self._close_if_retired()
+
+    def _send(self, chat: Chat, action: Action, now: float) -> None:
+        chat.indicator.sent(action, now)
+        self._places.take()
+        probe = action is Action.START and self._gate.began()
+        self._create_task(self._request(chat, action, probe))
+
+    def _create_task(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _request(self, chat: Chat, action: Action, probe: bool) -> None:
+        began = monotonic()
+        answer = await self._api.request(action, chat.id)
+        self._places.release()
+        self._answered(chat, action, answer, monotonic() - began)
+        if action is Action.START:
+            self._tell_gate(chat, answer, probe)
+        self._go_on(chat)
+        self._close_if_retired()
+
+    def _answered(self, chat: Chat, action: Action, answer: Answer, elapsed: float) -> None:
+        indicator = chat.indicator
+        attempt, refresh = indicator.attempt, indicator.lit
+        self._requests[answer.outcome.value] += 1
+        self._retries += attempt > 1
+        now = monotonic()
+        if answer.error is None:
+            indicator.answered(answer.outcome, now)
+            kind: EventKind = "stopped" if action is Action.STOP else "refreshed" if refresh else "started"
+            self._emit(kind, chat, attempt=attempt, elapsed=elapsed)
+            if chat.id in self._failing:
+                del self._failing[chat.id]
+                self._emit("recovered", chat)
+            return
+        for wish in indicator.wishes:
+            if isinstance(wish, Member):
+                wish.error = answer.error
+        outcome, retry_in = answer.outcome, self._api.retry_in(attempt, answer.error)
+        if is_bad_key(answer.error) and action is Action.START:
+            outcome, retry_in = Outcome.NOTHING, 0.0  # no fault of this chat: the gate says when
+        if action is Action.STOP and retry_in is None:
+            self._give_up(chat)
+        indicator.answered(outcome, now, retry_in=retry_in, retry_after=_retry_after(answer.error))
+        if not is_bad_key(answer.error):
+            self._remember_failure(chat)
+        kind = "refused" if outcome is Outcome.REFUSED else "failed"
+        self._emit(kind, chat, error=answer.error, attempt=attempt, elapsed=elapsed)
+
+    def _give_up(self, chat: Chat) -> None:
+        for waiter in self._waiters:
+            if chat in waiter.chats:
+                waiter.clean = False
+
+    def _remember_failure(self, chat: Chat) -> None:
+        self._failing[chat.id] = None
+        if len(self._failing) > _REMEMBERED_FAILURES:
+            del self._failing[next(iter(self._failing))]
+
+    def _tell_gate(self, chat: Chat, answer: Answer, probe: bool) -> None:
+        change = self._gate.ended(_verdict(answer), monotonic(), probe=probe)
+        if change is Change.SUSPENDED:
+            self._emit("suspended", chat, error=answer.error)
+        elif change is Change.RECOVERED:
+            self._emit("recovered", chat)
+
+    def _emit(
+        self,
+        kind: EventKind,
+        chat: Chat,
+        *,
+        error: LinqTypingError | None = None,
+        attempt: int = 0,
+        elapsed: float = 0.0,
+    ) -> None:
+        event = TypingEvent(kind, chat.id, error, attempt, elapsed)
+        for hook in self._hooks:
+            try:
+                hook(event)
+            except Exception:
+                logger.exception("linq-typing: on_event raised on %s", event)
+
+
+def _resolve(done: Future[bool], result: bool) -> None:
+    with contextlib.suppress(InvalidStateError):  # who waited may have been cancelled
+        done.set_result(result)
+
+
+def _rank(action: Action, indicator: Indicator) -> Rank:
+    if action is Action.STOP:
+        return Rank.STOP
+    return Rank.REFRESH if indicator.lit else Rank.FIRST_START
+
+
+def _verdict(answer: Answer) -> Verdict:
+    """What a start's answer says of the API as a whole."""
+    if is_bad_key(answer.error):
+        return Verdict.BAD_KEY
+    error = answer.error
+    if error is None or answer.outcome is Outcome.REFUSED:
+        return Verdict.UP
+    # 409: the API works, this chat is not ready.
+    return Verdict.UP if isinstance(error, APIStatusError) and error.status_code == 409 else Verdict.DOWN
+
+
+def _retry_after(error: LinqTypingError) -> float | None:
+    return error.retry_after if isinstance(error, APIStatusError) else None

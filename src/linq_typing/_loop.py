@@ -1,0 +1,176 @@
+"""One daemon thread with one event loop for the whole process. Knows nothing of typing.
+
+Why a thread of our own: a bot's loop may be blocked, and a bot may have no loop at all.
+
+The inbox. ``call_soon_threadsafe`` writes to a pipe for each call: a system call, at which the caller gives up
+the interpreter lock and may get it back milliseconds later. So calls go into a deque, and the pipe is written
+to only when the loop is asleep: the selector says so just before it waits, then looks into the inbox once more.
+A caller that appends after that look finds the loop asleep and wakes it; one that appends before it is seen.
+
+Fork. The child has the parent's thread object but not the thread, and shares its epoll: the inherited loop is
+neither closed nor woken there, only marked dead and kept from the garbage collector. The next use starts afresh.
+
+Exit. ``atexit`` runs when executors are gone already, so host names are then resolved in the loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import selectors
+import socket
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from time import monotonic
+from typing import Any, Final, Protocol
+
+logger = logging.getLogger("linq_typing")
+
+EXIT_TIMEOUT: Final = 5.0  #: seconds that a finishing process is held up at most
+
+
+class Resident(Protocol):
+    """What lives on the loop and wants to finish when the process does."""
+
+    def begin_close(self) -> Future[bool]:
+        """Start to finish; the future says when that is done. Called from any thread."""
+        ...
+
+
+class _Inbox(selectors.DefaultSelector):
+    """A selector that looks into the inbox before it sleeps and after it wakes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self.asleep = False
+        self.on_calls: Callable[[], object] = lambda: None
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.asleep = True  # before the look: see the module's docstring
+        ready = super().select(0 if self.calls else timeout)
+        self.asleep = False
+        if self.calls:
+            self.on_calls()
+        return ready
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop that can resolve names while the interpreter exits."""
+
+    async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
+        try:
+            return await super().getaddrinfo(host, port, **options)
+        except RuntimeError:  # executors are gone; blocking this thread harms nobody any more
+            return socket.getaddrinfo(host, port, **options)
+
+
+class LoopThread:
+    """A running event loop in a daemon thread named ``linq-typing``."""
+
+    def __init__(self) -> None:
+        self._inbox = _Inbox()
+        self._loop = _Loop(self._inbox)
+        self._loop.set_debug(False)  # python -X dev would report every slow moment of a busy machine
+        self._inbox.on_calls = lambda: self._loop.call_soon(self._work_off)
+        self._residents: weakref.WeakSet[Resident] = weakref.WeakSet()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="linq-typing", daemon=True)
+        self.dead = False
+        started = threading.Event()
+        self._loop.call_soon(started.set)
+        try:
+            self._thread.start()
+        except BaseException:
+            self._loop.close()
+            raise
+        started.wait()
+
+    def post(self, call: Callable[..., object], *args: Any) -> None:
+        """Have the loop call ``call(*args)`` soon, after all that was posted before. Never blocks or raises."""
+        if self.dead:
+            return
+        inbox = self._inbox
+        inbox.calls.append((call, args))
+        if inbox.asleep:
+            inbox.asleep = False  # one caller's wake-up is enough
+            self._wake()
+
+    def add_resident(self, resident: Resident) -> None:
+        """Have it finish before the process ends."""
+        self._residents.add(resident)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the caller runs on this thread."""
+        return threading.current_thread() is self._thread
+
+    def shut_down(self, timeout: float) -> None:
+        """Let the residents finish, then end the thread. Not from the loop's own thread."""
+        deadline = monotonic() + timeout
+        wait([resident.begin_close() for resident in list(self._residents)], timeout)
+        self.post(self._loop.stop)
+        self._thread.join(max(0.2, deadline - monotonic()))
+        self.dead = True
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    def _wake(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(lambda: None)
+        except RuntimeError:  # the loop is closed: the process ends
+            self.dead = True
+
+    def _work_off(self) -> None:
+        calls = self._inbox.calls
+        while calls:
+            call, args = calls.popleft()
+            try:
+                call(*args)
+            except Exception:
+                logger.exception("linq-typing: internal error")
+
+
+_process_lock = threading.RLock()
+_current: LoopThread | None = None
+_inherited: list[LoopThread] = []
+
+
+def process_lock() -> threading.RLock:
+    """The one lock for what is made once in a process. Made anew after a fork: never keep it."""
+    return _process_lock
+
+
+def current() -> LoopThread:
+    """This process's loop thread, started if need be. RuntimeError once the interpreter exits."""
+    global _current
+    thread = _current
+    if thread is None or thread.dead:
+        with process_lock():
+            thread = _current
+            if thread is None or thread.dead:
+                thread = _current = LoopThread()
+    return thread
+
+
+def _at_exit() -> None:
+    if _current is not None and not _current.dead:
+        _current.shut_down(EXIT_TIMEOUT)
+
+
+def _after_fork_in_child() -> None:
+    global _current, _process_lock
+    _process_lock = threading.RLock()
+    if _current is not None:
+        _current.dead = True
+        _inherited.append(_current)
+        _current = None
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

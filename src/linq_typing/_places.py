@@ -1,0 +1,67 @@
+"""Who makes the next request: a queue of our own before httpx's pools. Pure.
+
+Stops go first: a ghost is worse than a late start. Then first starts: somebody looks at an empty screen.
+Refreshes can wait: an indicator stays up 25 s beyond its refresh.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Rank(enum.IntEnum):
+    """What a request is for; the lowest goes first."""
+
+    STOP = 0
+    FIRST_START = 1
+    REFRESH = 2
+
+
+class Places(Generic[K]):
+    """A number of places, and those who wait for one, each at most once and first come, first served."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._taken = 0
+        self._queues: tuple[OrderedDict[K, None], ...] = tuple(OrderedDict() for _ in Rank)
+
+    @property
+    def taken(self) -> int:
+        return self._taken
+
+    @property
+    def waiting(self) -> int:
+        return sum(map(len, self._queues))
+
+    @property
+    def starts_waiting(self) -> bool:
+        return bool(self._queues[Rank.FIRST_START] or self._queues[Rank.REFRESH])
+
+    def wait(self, who: K, rank: Rank) -> None:
+        """Queue for a place. Who waits already keeps its turn, unless the rank has changed."""
+        if who not in self._queues[rank]:
+            self.withdraw(who)
+            self._queues[rank][who] = None
+
+    def withdraw(self, who: K) -> None:
+        for queue in self._queues:
+            queue.pop(who, None)
+
+    def next(self, *, starts: bool) -> K | None:
+        """Who may go now, no longer waiting; None if nobody. Without ``starts`` only those with a stop."""
+        if self._taken < self._capacity:
+            for queue in self._queues if starts else self._queues[:1]:
+                if queue:
+                    return queue.popitem(last=False)[0]
+        return None
+
+    def take(self) -> None:
+        self._taken += 1
+
+    def release(self) -> None:
+        self._taken -= 1

@@ -1,0 +1,180 @@
+"""The session that a ``with`` block gives, and the stack of sessions that a context carries."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from contextvars import ContextVar
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from ._indicator import Window
+from .errors import LinqTypingError
+
+if TYPE_CHECKING:
+    from ._driver import Driver, Member, Unknown
+
+__all__ = ["TypingSession", "current_session"]
+
+T = TypeVar("T")
+
+#: The sessions that the context is inside of, the innermost last. Carried by tasks and ``asyncio.to_thread``.
+stack: ContextVar[tuple[TypingSession, ...]] = ContextVar("linq_typing_sessions", default=())
+
+
+def current_session() -> TypingSession | None:
+    """The innermost open session of the calling context, or None.
+
+    The way to the session for code inside a decorated function. Tasks and ``asyncio.to_thread`` carry the
+    context along; a plain ``threading.Thread`` does not. May be called from any thread.
+    """
+    return next((session for session in reversed(stack.get()) if session.is_open), None)
+
+
+def sender_in_context(chat_id: str, driver: Driver) -> Member | Unknown | None:
+    """The sender of a message that the calling context sends: its innermost session of that chat."""
+    for session in reversed(stack.get()):
+        if session.chat_id == chat_id and session.driver is driver:
+            return session.member
+    return "unknown"
+
+
+class TypingSession:
+    """One stretch of work during which a chat shows the typing indicator.
+
+    Made by entering ``typing_while(...)``, never directly. Every method may be called from any thread or event
+    loop, returns at once, and never raises because of the network. Once the block has ended, only
+    :meth:`mark_sent` and :meth:`sending` still matter: a message wipes what is left of the indicator.
+    """
+
+    __slots__ = ("_ended", "chat_id", "driver", "member")
+
+    def __init__(self, chat_id: str, driver: Driver | None, member: Member) -> None:
+        self.chat_id = chat_id  #: the canonical text of the chat's UUID
+        self.driver = driver  # None: nothing is sent (LINQ_TYPING_ENABLED=0, or the interpreter exits)
+        self.member = member
+        self._ended = False
+
+    def __repr__(self) -> str:
+        return f"<TypingSession chat_id={self.chat_id!r} {'open' if self.is_open else 'ended'}>"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the block is still running, in the process in which it was entered."""
+        return not self._ended and (self.driver is None or self.driver.alive)
+
+    @property
+    def error(self) -> LinqTypingError | None:
+        """The last error of a typing request in this chat while the session was open, or None."""
+        return self.member.error
+
+    def mark_sent(self) -> None:
+        """Say that a message has gone out by a road that the library can't see.
+
+        Counts at the moment of the call, so call it right after the send. The message clears the indicator;
+        it stays away until :meth:`resume`, or for ``resume_after`` seconds.
+        """
+        if self.driver is not None:
+            self.driver.post(self.driver.mark_sent, self.chat_id, monotonic(), self.member)
+
+    def sending(self) -> Sending:
+        """A context manager, sync or async, around a send by a road that the library can't see.
+
+        No start or refresh goes out inside of it. Left without an exception, it means that the message was
+        sent; if it was not, call ``failed()`` on the object that it yields::
+
+            async with session.sending() as send:
+                if not await my_gateway.send(text):
+                    send.failed()
+        """
+        return Sending(self)
+
+    def pause(self) -> None:
+        """Take the indicator down, while waiting for a person, say. Paused time does not count towards
+        ``max_duration``. Pausing twice is pausing once."""
+        if self.driver is not None:
+            self.driver.post(self.driver.pause, self.chat_id, self.member, monotonic())
+
+    def resume(self) -> None:
+        """Show the indicator again, after :meth:`pause` or after a message."""
+        if self.driver is not None:
+            self.driver.post(self.driver.resume, self.chat_id, self.member, monotonic())
+
+    def paused(self) -> Paused:
+        """A context manager, sync or async: :meth:`pause` before the block, :meth:`resume` after it."""
+        return Paused(self)
+
+    def end(self, failed: bool) -> Future[bool] | None:
+        """The block has ended. Returns what to wait for, if it is to wait."""
+        self._ended = True
+        if self.driver is None:
+            return None
+        options = self.member.options
+        wait = options.wait_on_exit and not self.driver.thread.is_current
+        done: Future[bool] | None = Future() if wait and self.driver.alive else None
+        linger = 0.0 if failed or options.wait_on_exit else options.stop_delay
+        self.driver.post(self.driver.leave, self.chat_id, self.member, monotonic(), linger, done)
+        return done
+
+
+class _BothWays(Generic[T]):
+    """A context manager that never waits: its async form is its sync form."""
+
+    def __enter__(self) -> T:
+        raise NotImplementedError
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        raise NotImplementedError
+
+    async def __aenter__(self) -> T:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, exc, trace)
+
+
+class Sending(_BothWays["Sending"]):
+    """A send under way; see :meth:`TypingSession.sending`."""
+
+    def __init__(self, session: TypingSession) -> None:
+        self._session = session
+        self._window: Window | None = None
+        self._failed = False
+
+    def failed(self) -> None:
+        """Say that no message went out, although the block ends without an exception."""
+        self._failed = True
+
+    def __enter__(self) -> Sending:
+        session = self._session
+        self._failed = False
+        self._window = Window(monotonic())
+        if session.driver is not None:
+            session.driver.post(session.driver.send_began, session.chat_id, self._window, session.member)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        driver, accepted = self._session.driver, kind is None and not self._failed
+        if driver is not None:
+            driver.post(driver.send_ended, self._session.chat_id, self._window, monotonic(), accepted)
+
+
+class Paused(_BothWays[None]):
+    """A pause under way; see :meth:`TypingSession.paused`."""
+
+    def __init__(self, session: TypingSession) -> None:
+        self._session = session
+
+    def __enter__(self) -> None:
+        self._session.pause()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.resume()

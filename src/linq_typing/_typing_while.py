@@ -1,0 +1,346 @@
+"""``typing_while``: the context manager and decorator, over anything that opens sessions."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Protocol, TypeVar
+from uuid import UUID
+
+from ._session import TypingSession, stack
+from ._settings import UNSET, SessionOptions, parse_chat_id
+from ._waiting import wait_for, wait_for_async
+
+logger = logging.getLogger("linq_typing")
+
+EXIT_WAIT: Final = 5.0  #: seconds that ``wait_on_exit`` waits at most
+
+F = TypeVar("F", bound=Callable[..., Any])
+ChatIdFrom = str | tuple[str, ...] | Callable[..., str | UUID]
+#: Reads the chat id from a call's positional and keyword arguments.
+Resolver = Callable[[tuple[Any, ...], dict[str, Any]], object]
+
+
+class SessionSource(Protocol):
+    """What opens sessions: a manager."""
+
+    @property
+    def options(self) -> SessionOptions: ...
+
+    def open(self, chat_id: str, options: SessionOptions) -> TypingSession: ...
+
+
+class TypingWhile:
+    """What ``typing_while(...)`` gives: a context manager, sync and async, and a decorator."""
+
+    __slots__ = ("_block", "_chat_id", "_chat_id_from", "_given", "_source")
+
+    def __init__(
+        self,
+        source: Callable[[], SessionSource],
+        chat_id: str | UUID | None,
+        chat_id_from: ChatIdFrom,
+        **given: Any,
+    ) -> None:
+        self._source = source
+        self._chat_id = None if chat_id is None else parse_chat_id(chat_id)
+        self._chat_id_from = chat_id_from
+        self._given = {name: value for name, value in given.items() if value is not UNSET}
+        SessionOptions(**self._given)  # bad input is told here, not when the block is entered
+        self._block: _Block | None = None
+
+    def __repr__(self) -> str:
+        return f"<typing_while chat_id={self._chat_id!r}{' entered' if self._block else ''}>"
+
+    def __enter__(self) -> TypingSession:
+        return self._enter().__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._left().__exit__(kind, exc, trace)
+
+    async def __aenter__(self) -> TypingSession:
+        return await self._enter().__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._left().__aexit__(kind, exc, trace)
+
+    def __call__(self, function: F) -> F:
+        """Decorate a function, coroutine function, generator or async generator function."""
+        plain = _without_partial(function)
+        if not (inspect.isroutine(plain) and not isinstance(plain, (classmethod, staticmethod))):
+            raise TypeError(
+                f"typing_while decorates functions, not {type(function).__name__}: put @typing_while underneath "
+                "the other decorators, directly above def"
+            )
+        wrapper: Any = functools.wraps(function)(self._wrapper(function))
+        wrapper.__name__ = getattr(plain, "__name__", wrapper.__name__)
+        wrapper.__qualname__ = getattr(plain, "__qualname__", wrapper.__qualname__)
+        return wrapper  # type: ignore[no-any-return]  # the same signature, which no checker can see
+
+    def open(self, chat_id: str) -> TypingSession:
+        """A fresh session, not yet in the context."""
+        source = self._source()
+        return source.open(chat_id, source.options.updated(**self._given))
+
+    def _enter(self) -> _Block:
+        if self._block is not None:
+            raise RuntimeError("this typing_while is entered already: make another one, it is cheap")
+        if self._chat_id is None:
+            raise TypeError("typing_while needs a chat_id when it is used in a with statement")
+        self._block = _Block(self.open(self._chat_id))
+        return self._block
+
+    def _left(self) -> _Block:
+        block, self._block = self._block, None
+        if block is None:
+            raise RuntimeError("this typing_while was left without having been entered")
+        return block
+
+    def _wrapper(self, function: Callable[..., Any]) -> Any:
+        begin = self._beginner(function)
+        if inspect.iscoroutinefunction(function):
+            return _around_coroutine(function, begin)
+        if inspect.isasyncgenfunction(function):
+            return _around_async_generator(function, begin)
+        if inspect.isgeneratorfunction(function):
+            return _around_generator(function, begin)
+        return _around_function(function, begin)
+
+    def _beginner(self, function: Callable[..., Any]) -> Beginner:
+        """What opens the session of one call; None if the call has no good chat id."""
+        if self._chat_id is not None:
+            chat_id = self._chat_id
+            return lambda args, kwargs: self.open(chat_id)
+        resolve = _resolver(self._chat_id_from, function)
+
+        def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> TypingSession | None:
+            try:
+                chat_id = parse_chat_id(resolve(args, kwargs))
+            except Exception as exc:
+                name = getattr(function, "__qualname__", function)
+                logger.warning("no typing indicator for this call of %s: %s", name, exc)
+                return None
+            return self.open(chat_id)
+
+        return begin
+
+
+Beginner = Callable[[tuple[Any, ...], dict[str, Any]], TypingSession | None]
+
+
+class _Block:
+    """One passage through a session: on the context's stack from its beginning to its end."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: TypingSession) -> None:
+        self._session = session
+
+    def __enter__(self) -> TypingSession:
+        stack.set((*stack.get(), self._session))
+        return self._session
+
+    def __exit__(self, kind: object, exc: object, trace: object) -> None:
+        self._unstack()
+        _end(self._session, failed=kind is not None)
+
+    async def __aenter__(self) -> TypingSession:
+        return self.__enter__()
+
+    async def __aexit__(self, kind: object, exc: object, trace: object) -> None:
+        self._unstack()
+        await _end_async(self._session, failed=kind is not None)
+
+    def _unstack(self) -> None:
+        # No token: a generator's block may be left in another context than it was entered in.
+        stack.set(tuple(session for session in stack.get() if session is not self._session))
+
+
+def _end(session: TypingSession | None, *, failed: bool) -> None:
+    if session is not None and (done := session.end(failed)) is not None:
+        wait_for(done, EXIT_WAIT)
+
+
+async def _end_async(session: TypingSession | None, *, failed: bool) -> None:
+    if session is not None and (done := session.end(failed)) is not None:
+        await wait_for_async(done, EXIT_WAIT, shield=True)
+
+
+# -- One wrapper for each kind of function
+
+
+def _around_function(function: Callable[..., Any], begin: Beginner) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        session = begin(args, kwargs)
+        if session is None:
+            return function(*args, **kwargs)
+        with _Block(session):
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+def _around_coroutine(function: Callable[..., Any], begin: Beginner) -> Any:
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        session = begin(args, kwargs)
+        if session is None:
+            return await function(*args, **kwargs)
+        async with _Block(session):
+            return await function(*args, **kwargs)
+
+    return wrapper
+
+
+class _Steps:
+    """Keeps a generator's session on the stack while the generator runs, and only then.
+
+    What the generator itself puts on the stack comes back at its next step, and does not leak between steps.
+    """
+
+    __slots__ = ("_session", "_within")
+
+    def __init__(self, session: TypingSession | None) -> None:
+        self._session = session
+        self._within: tuple[TypingSession, ...] | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        outside = stack.get()
+        if self._within is None:
+            self._within = outside if self._session is None else (*outside, self._session)
+        stack.set(self._within)
+        try:
+            yield
+        finally:
+            self._within = stack.get()
+            stack.set(outside)
+
+
+def _around_generator(function: Callable[..., Any], begin: Beginner) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        generator = function(*args, **kwargs)
+        session = begin(args, kwargs)
+        steps, step, failed = _Steps(session), functools.partial(next, generator), True
+        try:
+            while True:
+                try:
+                    with steps.running():
+                        item = step()
+                except StopIteration as stop:
+                    failed = False
+                    return stop.value
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    with steps.running():
+                        return generator.close()
+                except BaseException as exc:
+                    step = functools.partial(generator.throw, exc)
+                else:
+                    step = functools.partial(generator.send, sent)
+        finally:
+            _end(session, failed=failed)
+
+    return wrapper
+
+
+def _around_async_generator(function: Callable[..., Any], begin: Beginner) -> Any:
+    async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        generator = function(*args, **kwargs)
+        session = begin(args, kwargs)
+        steps, step, failed = _Steps(session), generator.__anext__, True
+        try:
+            while True:
+                try:
+                    with steps.running():
+                        item = await step()
+                except StopAsyncIteration:
+                    failed = False
+                    return
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    with steps.running():
+                        await generator.aclose()
+                    raise
+                except BaseException as exc:
+                    step = functools.partial(generator.athrow, exc)
+                else:
+                    step = functools.partial(generator.asend, sent)
+        finally:
+            await _end_async(session, failed=failed)
+
+    return wrapper
+
+
+# -- Where a call's chat id comes from
+
+
+def _resolver(chat_id_from: object, function: Callable[..., Any]) -> Resolver:
+    if callable(chat_id_from):
+        return lambda args, kwargs: chat_id_from(*args, **kwargs)
+    paths = (chat_id_from,) if isinstance(chat_id_from, str) else chat_id_from
+    if not isinstance(paths, (tuple, list)) or not all(isinstance(path, str) for path in paths):
+        raise TypeError(f"chat_id_from must be a path, several paths or a callable, got {chat_id_from!r}")
+    if not paths or not all(step for path in paths for step in path.split(".")):
+        raise ValueError(f"chat_id_from must be paths such as 'event.chat.id', got {chat_id_from!r}")
+    signature = inspect.signature(function)
+    readers = [_reader(path, signature, function) for path in paths]
+
+    def resolve(args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        found = (reader(args, kwargs) for reader in readers)
+        hit = next((value for value in found if value is not None), None)
+        if hit is None:
+            raise LookupError(f"no chat id at {' or '.join(map(repr, paths))}")
+        return hit
+
+    return resolve
+
+
+def _reader(path: str, signature: inspect.Signature, function: Callable[..., Any]) -> Resolver:
+    name, *steps = path.split(".")
+    argument = _argument(name, signature, function)
+
+    def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        value = argument(args, kwargs)
+        for step in steps:
+            is_key = isinstance(value, Mapping) and step in value
+            value = value[step] if is_key else getattr(value, step, None)
+        return value
+
+    return read
+
+
+def _argument(name: str, signature: inspect.Signature, function: Callable[..., Any]) -> Resolver:
+    """Reads one parameter from a call, without the cost of binding all of them."""
+    parameters = list(signature.parameters.values())
+    named = signature.parameters.get(name)
+    if named is None and not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        raise TypeError(
+            f"{getattr(function, '__qualname__', function)}{signature} has no parameter {name!r} to take the chat id "
+            "from: say where it is with chat_id_from="
+        )
+    default = None if named is None or named.default is named.empty else named.default
+    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    index = positional.index(name) if name in positional else None
+
+    def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        if index is not None and index < len(args):
+            return args[index]
+        return kwargs.get(name, default)
+
+    return read
+
+
+def _without_partial(function: object) -> object:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function

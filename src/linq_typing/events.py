@@ -1,0 +1,96 @@
+"""What happened, for metrics and logs: one frozen event per thing worth knowing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from .errors import APIStatusError, LinqTypingError
+
+__all__ = ["EventHook", "EventKind", "TypingEvent"]
+
+logger = logging.getLogger("linq_typing")
+
+EventKind = Literal[
+    "started",
+    "refreshed",
+    "stopped",
+    "message_sent",
+    "refused",
+    "failed",
+    "recovered",
+    "expired",
+    "suspended",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TypingEvent:
+    """One thing that happened to a chat's indicator.
+
+    Attributes:
+        kind: ``started``, ``refreshed``, ``stopped``: the API accepted that request. ``message_sent``: a message
+            went out in a chat with a session. ``failed``: an attempt failed. ``refused``: the API will never accept
+            it for this chat. ``recovered``: the first success after a failure. ``expired``: a session lasted
+            ``max_duration``. ``suspended``: a bad key, or an API that is down, holds back the starts of all chats.
+        chat_id: the chat's canonical UUID text.
+        error: what went wrong, or None.
+        attempt: the number of the attempt, from 1; 0 where no request was made.
+        elapsed: seconds from the request to its answer; 0.0 where no request was made.
+    """
+
+    kind: EventKind
+    chat_id: str
+    error: LinqTypingError | None = None
+    attempt: int = 0
+    elapsed: float = 0.0
+
+
+#: Called with each event on the library's own thread: be quick, never block. What it raises is logged.
+EventHook = Callable[[TypingEvent], object]
+
+_REMEMBERED: Final = 10_000
+
+
+class LoggingHook:
+    """Logs to ``logging.getLogger("linq_typing")`` what an operator wants to read, and the rest at DEBUG.
+
+    A chat's first failure is a WARNING and its repeats are DEBUG, until it works again.
+    """
+
+    def __init__(self) -> None:
+        self._failing: dict[str, None] = {}  # in order of their first failure
+
+    def __call__(self, event: TypingEvent) -> None:
+        level = self._level(event)
+        if logger.isEnabledFor(level):
+            logger.log(level, "typing indicator %s in chat %s%s", event.kind, event.chat_id, _details(event))
+
+    def _level(self, event: TypingEvent) -> int:
+        if event.kind == "suspended":
+            return logging.ERROR if is_bad_key(event.error) else logging.WARNING
+        if event.kind in ("failed", "refused") and not is_bad_key(event.error):
+            return self._first_failure(event.chat_id)
+        if event.kind in ("started", "refreshed", "stopped"):
+            self._failing.pop(event.chat_id, None)
+        return {"recovered": logging.INFO, "expired": logging.WARNING}.get(event.kind, logging.DEBUG)
+
+    def _first_failure(self, chat_id: str) -> int:
+        if chat_id in self._failing:
+            return logging.DEBUG
+        self._failing[chat_id] = None
+        if len(self._failing) > _REMEMBERED:
+            del self._failing[next(iter(self._failing))]
+        return logging.WARNING
+
+
+def is_bad_key(error: LinqTypingError | None) -> bool:
+    """Whether the API does not know the key: the fault of all chats, not of one."""
+    return isinstance(error, APIStatusError) and error.status_code == 401
+
+
+def _details(event: TypingEvent) -> str:
+    attempt = f", attempt {event.attempt}" if event.attempt else ""
+    return attempt if event.error is None else f"{attempt}: {event.error}"
