@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import importlib
 import math
 import ssl
 from collections.abc import Mapping
@@ -218,6 +220,8 @@ def _make_clients(
     base: str, settings: HTTPSettings, transport: httpx.AsyncBaseTransport | None
 ) -> list[httpx.AsyncClient]:
     """Several small pools, or one client over the user's own transport."""
+    with contextlib.suppress(ImportError):  # else httpcore imports it when the first request is under way
+        importlib.import_module("anyio._backends._asyncio")
     timeout = httpx.Timeout(settings.timeout, connect=0.9 * settings.timeout)  # so as to know a connect time-out
     if transport is not None:
         return [httpx.AsyncClient(transport=transport, timeout=timeout)]

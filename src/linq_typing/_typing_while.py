@@ -312,8 +312,10 @@ def _reader(path: str, signature: inspect.Signature, function: Callable[..., Any
     def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         value = argument(args, kwargs)
         for step in steps:
-            is_key = isinstance(value, Mapping) and step in value
-            value = value[step] if is_key else getattr(value, step, None)
+            if isinstance(value, Mapping) and step in value:
+                value = value[step]
+            else:
+                value = getattr(value, step, None)
         return value
 
     return read
