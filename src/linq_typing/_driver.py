@@ -112,7 +112,7 @@ class Driver:
         self.thread = thread
         self._api = api
         self._settle = settle
-        self._hooks: list[EventHook] = [LoggingHook(), *([on_event] if on_event else [])]
+        self._hooks: list[EventHook] = [LoggingHook(), *([] if on_event is None else [on_event])]
         self._chats: dict[str, Chat] = {}
         self._agenda: Agenda[Chat] = Agenda()
         self._places: Places[Chat] = Places(max_connections)

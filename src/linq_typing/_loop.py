@@ -137,6 +137,7 @@ class LoopThread:
 
 _process_lock = threading.RLock()
 _current: LoopThread | None = None
+_exiting = False
 _inherited: list[LoopThread] = []
 
 
@@ -148,6 +149,8 @@ def process_lock() -> threading.RLock:
 def current() -> LoopThread:
     """This process's loop thread, started if need be. RuntimeError once the interpreter exits."""
     global _current
+    if _exiting:
+        raise RuntimeError("the interpreter exits")
     thread = _current
     if thread is None or thread.dead:
         with process_lock():
@@ -158,6 +161,8 @@ def current() -> LoopThread:
 
 
 def _at_exit() -> None:
+    global _exiting
+    _exiting = True
     if _current is not None and not _current.dead:
         _current.shut_down(EXIT_TIMEOUT)
 

@@ -292,6 +292,9 @@ def _resolver(chat_id_from: object, function: Callable[..., Any]) -> Resolver:
         raise TypeError(f"chat_id_from must be a path, several paths or a callable, got {chat_id_from!r}")
     if not paths or not all(step for path in paths for step in path.split(".")):
         raise ValueError(f"chat_id_from must be paths such as 'event.chat.id', got {chat_id_from!r}")
+    if isinstance(function, functools.partial):  # the chat id may be bound already
+        bound, resolve_all = function, _resolver(paths, function.func)
+        return lambda args, kwargs: resolve_all((*bound.args, *args), {**bound.keywords, **kwargs})
     signature = inspect.signature(function)
     readers = [_reader(path, signature, function) for path in paths]
 

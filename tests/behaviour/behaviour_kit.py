@@ -1,0 +1,51 @@
+"""What the behaviour tests share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from linq_typing import TypingEvent, TypingManager
+from linq_typing.sandbox import Sandbox
+
+MakeManager = Callable[..., TypingManager]
+
+#: Seconds. A message settles in the sandbox well within what the manager allows for it.
+SANDBOX_SETTLE, SETTLE, STOP_DELAY = 0.15, 0.5, 0.3
+
+
+class Asked:
+    """What was asked of the API, in short."""
+
+    def __init__(self, linq: Sandbox) -> None:
+        self._linq = linq
+
+    def __call__(self, chat: str) -> list[str]:
+        """The requests of a chat in order of arrival: start, stop, send."""
+        return [request.endpoint for request in self._linq.timeline(chat).requests]
+
+    def soon(self, chat: str, *expected: str, timeout: float = 5.0) -> bool:
+        """Whether exactly these are asked within the timeout."""
+        return self._linq.wait_until(lambda: self(chat) == list(expected), timeout)
+
+    def at_least(self, chat: str, count: int, endpoint: str = "start", timeout: float = 5.0) -> bool:
+        return self._linq.wait_until(lambda: self(chat).count(endpoint) >= count, timeout)
+
+
+class Events(list[TypingEvent]):
+    """An ``on_event`` hook that keeps what it is told."""
+
+    __call__ = list.append
+
+    def kinds(self, chat: str | None = None) -> list[str]:
+        return [event.kind for event in self if chat in (None, event.chat_id)]
+
+
+def eventually(predicate: Callable[[], object], timeout: float = 5.0) -> bool:
+    """Whether it comes true within so many seconds."""
+    deadline = time.monotonic() + timeout
+    while not predicate():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True

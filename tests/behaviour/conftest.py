@@ -1,0 +1,52 @@
+"""A sandbox on a real socket, managers that point at it, and ways to ask what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from behaviour_kit import SANDBOX_SETTLE, SETTLE, STOP_DELAY, Asked, Events
+
+from linq_typing import TypingManager
+from linq_typing.sandbox import Sandbox
+
+
+@pytest.fixture
+def linq() -> Iterator[Sandbox]:
+    with Sandbox(settle=SANDBOX_SETTLE) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def make_manager(linq: Sandbox) -> Iterator[Callable[..., TypingManager]]:
+    """Makes managers for the sandbox with short times; closes them, and finds no ghost and no overlap then."""
+    managers: list[TypingManager] = []
+
+    def make(**settings: Any) -> TypingManager:
+        settings = {"api_key": linq.api_key, "base_url": linq.base_url, "settle": SETTLE, **settings}
+        managers.append(TypingManager(**{"stop_delay": STOP_DELAY, **settings}))
+        return managers[-1]
+
+    yield make
+    for manager in managers:
+        manager.close()
+    linq.wait_until(lambda: not linq.ghosts(), timeout=2 * SANDBOX_SETTLE)
+    assert linq.ghosts() == ()
+    for chat in {request.chat_id for request in linq.requests if request.chat_id}:
+        assert linq.timeline(chat).max_typing_in_flight <= 1
+
+
+@pytest.fixture
+def manager(make_manager: Callable[..., TypingManager]) -> TypingManager:
+    return make_manager()
+
+
+@pytest.fixture
+def asked(linq: Sandbox) -> Asked:
+    return Asked(linq)
+
+
+@pytest.fixture
+def events() -> Events:
+    return Events()
