@@ -176,9 +176,9 @@ class _Exchange:
     def wants_body(self, response: httpx.Response) -> bool:
         """Whether the answer's body is needed and was not read yet: the caller streams it.
 
-        Only JSON: another service's path may look the same, and its event stream must keep streaming.
+        Only what may be JSON: another service's path may look the same, and its event stream must keep streaming.
         """
-        is_json = response.headers.get("Content-Type", "").startswith("application/json")
+        is_json = "json" in response.headers.get("Content-Type", "json")
         return self._chat_in_body and response.is_success and is_json and not response.is_stream_consumed
 
     def ended(self, response: httpx.Response | None) -> None:
@@ -284,7 +284,7 @@ def _patch_instance(client: HTTPXClient) -> None:
     ref = weakref.ref(client)  # a cycle would put off the closing of clients that nobody holds any more
     theirs = vars(client).get("send")
 
-    @functools.wraps(client.send)
+    @functools.wraps(type(client).send)
     def original(*args: Any, **kwargs: Any) -> Any:
         return theirs(*args, **kwargs) if theirs else type(client_of()).send(client_of(), *args, **kwargs)
 

@@ -17,16 +17,24 @@ SANDBOX_SETTLE, SETTLE, STOP_DELAY = 0.15, 0.5, 0.3
 class Asked:
     """What was asked of the API, in short."""
 
-    def __init__(self, linq: Sandbox) -> None:
+    def __init__(self, linq: Sandbox, managers: list[TypingManager]) -> None:
         self._linq = linq
+        self._managers = managers
 
     def __call__(self, chat: str) -> list[str]:
         """The requests of a chat in order of arrival: start, stop, send."""
         return [request.endpoint for request in self._linq.timeline(chat).requests]
 
     def soon(self, chat: str, *expected: str, timeout: float = 5.0) -> bool:
-        """Whether exactly these are asked within the timeout."""
+        """Whether exactly these are asked, and answered, within the timeout."""
+        return self._linq.wait_until(lambda: self(chat) == list(expected) and self._all_answered(), timeout)
+
+    def arrives(self, chat: str, *expected: str, timeout: float = 5.0) -> bool:
+        """Whether exactly these are asked within the timeout; the last may still be in flight."""
         return self._linq.wait_until(lambda: self(chat) == list(expected), timeout)
+
+    def _all_answered(self) -> bool:
+        return not any(manager.stats().in_flight for manager in self._managers)
 
     def at_least(self, chat: str, count: int, endpoint: str = "start", timeout: float = 5.0) -> bool:
         return self._linq.wait_until(lambda: self(chat).count(endpoint) >= count, timeout)

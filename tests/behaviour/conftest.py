@@ -19,9 +19,13 @@ def linq() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def make_manager(linq: Sandbox) -> Iterator[Callable[..., TypingManager]]:
+def managers() -> list[TypingManager]:
+    return []
+
+
+@pytest.fixture
+def make_manager(linq: Sandbox, managers: list[TypingManager]) -> Iterator[Callable[..., TypingManager]]:
     """Makes managers for the sandbox with short times; closes them, and finds no ghost and no overlap then."""
-    managers: list[TypingManager] = []
 
     def make(**settings: Any) -> TypingManager:
         settings = {"api_key": linq.api_key, "base_url": linq.base_url, "settle": SETTLE, **settings}
@@ -43,8 +47,8 @@ def manager(make_manager: Callable[..., TypingManager]) -> TypingManager:
 
 
 @pytest.fixture
-def asked(linq: Sandbox) -> Asked:
-    return Asked(linq)
+def asked(linq: Sandbox, managers: list[TypingManager]) -> Asked:
+    return Asked(linq, managers)
 
 
 @pytest.fixture

@@ -197,7 +197,7 @@ def test_a_slow_start_is_followed_by_its_stop_in_order(linq: Sandbox, make_manag
     chat, manager = linq.chat(), make_manager()
     linq.slow("start", before=0.3, after=0.3, times=1)
     with manager.typing_while(chat, stop_delay=0):
-        assert asked.soon(chat, "start")
+        assert asked.arrives(chat, "start")
     assert asked.soon(chat, "start", "stop")
     assert linq.timeline(chat).max_typing_in_flight == 1
     assert not linq.visible(chat)

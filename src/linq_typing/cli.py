@@ -1,0 +1,101 @@
+"""The command `linq-typing`.
+
+Its commands live in modules of their own that need the extra `sandbox`. This module imports without it, to be able
+to say so.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import click
+
+COMMANDS: Final = ("linq_typing.demo.command",)
+"""The modules of the commands: each has a click command called `command`, and imports at its top level no other
+package than click."""
+
+EXTRA: Final = ("click", "rich", "starlette", "uvicorn")
+"""The packages that the extra `sandbox` brings."""
+
+FAILED: Final = 1
+MISUSED: Final = 2
+INTERRUPTED: Final = 130  # what a shell reports of a program that Ctrl-C has ended
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status.
+
+    Parameters:
+        arguments: default: those of the process.
+    """
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _reader_gone()
+    except ImportError as error:
+        package = _missing_extra(error)
+        if package is None:
+            raise
+        return _complain(f'this command needs {package}: pip install "linq-typing[sandbox]"')
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    import click
+
+    try:
+        # Returns what the command returns; in click's standalone mode it would exit, with statuses of its own.
+        return int(_program().main(arguments, prog_name="linq-typing", standalone_mode=False) or 0)
+    except click.Abort:
+        return INTERRUPTED
+    except click.ClickException as error:
+        return _complain(f"{' '.join(error.format_message().split())} See linq-typing --help.", error.exit_code)
+
+
+def _program() -> click.Group:
+    import click
+
+    @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+    @click.version_option(version("linq-typing"), message="linq-typing %(version)s")
+    @click.pass_context
+    def program(context: click.Context) -> None:
+        """Keeps the iMessage typing indicator showing while a Linq bot works."""
+        if context.invoked_subcommand is None:
+            click.echo(context.get_help())
+
+    for module in COMMANDS:
+        program.add_command(import_module(module).command)
+    return program
+
+
+def _missing_extra(error: ImportError) -> str | None:
+    """The package of the extra whose absence is the cause; None when it is something else."""
+    cause: BaseException | None = error
+    while cause is not None:
+        package = (getattr(cause, "name", None) or "").partition(".")[0]
+        if isinstance(cause, ModuleNotFoundError) and package in EXTRA:
+            return package
+        cause = cause.__cause__
+    return None
+
+
+def _complain(text: str, status: int = MISUSED) -> int:
+    print(f"linq-typing: {text}", file=sys.stderr)
+    return status
+
+
+def _reader_gone() -> int:
+    # The interpreter flushes stdout once more when it exits, which must not fail too.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
