@@ -1,0 +1,14 @@
+"""A local Linq Partner API v3 with recipients whose screens can be looked at. Needs the extra `sandbox`."""
+
+try:
+    from linq_typing.sandbox._app import create_app
+    from linq_typing.sandbox._faults import Faults
+    from linq_typing.sandbox._model import Model
+    from linq_typing.sandbox._sandbox import Sandbox
+    from linq_typing.sandbox._timeline import Message, Request, Showing, Timeline
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
+        raise
+    raise ImportError('linq_typing.sandbox needs starlette and uvicorn: pip install "linq-typing[sandbox]"') from error
+
+__all__ = ["Faults", "Message", "Model", "Request", "Sandbox", "Showing", "Timeline", "create_app"]

@@ -1,0 +1,38 @@
+"""Modelled time."""
+
+from __future__ import annotations
+
+import time
+
+
+class Clock:
+    """Seconds since it was made, running `scale` times as fast as real ones.
+
+    Parameters:
+        scale: modelled seconds per real second; more than 0. It may be changed at any time, from any thread;
+            the time does not jump.
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self._reading = (time.monotonic(), 0.0, _checked(scale))
+
+    def __call__(self) -> float:
+        real, modelled, scale = self._reading
+        return modelled + (time.monotonic() - real) * scale
+
+    @property
+    def scale(self) -> float:
+        """Modelled seconds per real second."""
+        return self._reading[2]
+
+    @scale.setter
+    def scale(self, scale: float) -> None:
+        real = time.monotonic()
+        since, modelled, old = self._reading
+        self._reading = (real, modelled + (real - since) * old, _checked(scale))
+
+
+def _checked(scale: float) -> float:
+    if not 0 < scale < float("inf"):
+        raise ValueError(f"time_scale must be a number above 0, got {scale!r}")
+    return scale

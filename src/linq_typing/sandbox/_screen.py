@@ -1,0 +1,118 @@
+"""The recipient's screen of one chat: when the typing indicator is seen.
+
+Pure: `now` is an argument, in modelled seconds, and never goes back. Messages clear the indicator, and it
+expires, without anybody calling: so each method first lets pass what was due by then (`advance`).
+
+| input    | indicator hidden                        | indicator showing        |
+|----------|-----------------------------------------|--------------------------|
+| start    | shows, unless idle or stuck             | shows `shown_for` longer |
+| stop     | no longer stuck                         | hides                    |
+| accepted | clears at `lands_at`, not before        | the same                 |
+| clear    | no longer stuck                         | hides                    |
+| expiry   | -                                       | hides                    |
+| reopen   | -                                       | hides, and is stuck      |
+
+*Idle*: no message for `active_for` seconds. *Stuck*: the device has dropped the indicator by itself; the
+sender's side still counts as typing, so that one more start is no news.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+
+from linq_typing.sandbox._timeline import Change, EndedBy, Showing
+
+IDLE = "no message in this chat lately"
+STUCK = "the recipient's device has dropped it: stop first"
+
+
+class Screen:
+    """One recipient's view of one chat."""
+
+    def __init__(self, *, shown_for: float, active_for: float) -> None:
+        self._shown_for = shown_for
+        self._active_for = active_for
+        self._past: list[Showing] = []
+        self._since: float | None = None
+        self._expires = math.inf
+        self._clears: list[float] = []
+        self._last_message = -math.inf
+        self._stuck = False
+
+    def start(self, now: float) -> tuple[Change, str]:
+        """A start took effect."""
+        self.advance(now)
+        if now - self._last_message > self._active_for:
+            return "nothing", IDLE
+        if self._stuck:
+            return "nothing", STUCK
+        change: Change = "shown" if self._since is None else "extended"
+        self._since = now if self._since is None else self._since
+        self._expires = now + self._shown_for
+        return change, ""
+
+    def stop(self, now: float) -> tuple[Change, str]:
+        """A stop took effect."""
+        self.advance(now)
+        self._stuck = False
+        if self._since is None:
+            return "nothing", "it was not showing"
+        self._hide(now, "stop")
+        return "hidden", ""
+
+    def accepted(self, now: float, lands_at: float) -> None:
+        """A message of the bot's was accepted; it will be sent, and clear the indicator, at `lands_at`."""
+        self.advance(now)
+        self._last_message = now
+        insort(self._clears, lands_at)
+        self.advance(now)
+
+    def received(self, now: float) -> None:
+        """The person wrote. That leaves the indicator alone."""
+        self.advance(now)
+        self._last_message = now
+
+    def reopen(self, now: float) -> bool:
+        """The person brought the chat to the front again. True when that dropped the indicator."""
+        self.advance(now)
+        if self._since is None:
+            return False
+        self._hide(now, "reopened")
+        self._stuck = True
+        return True
+
+    def advance(self, now: float) -> None:
+        """Let happen what was due by `now`."""
+        while min(self._next_clear, self._expires) <= now:
+            if self._next_clear <= self._expires:
+                self._clear(self._clears.pop(0))
+            else:
+                self._hide(self._expires, "expired")
+
+    def visible(self, now: float) -> bool:
+        """Whether the indicator is showing."""
+        self.advance(now)
+        return self._since is not None
+
+    def showings(self, now: float) -> tuple[Showing, ...]:
+        """Every stretch of time in which it showed, the present one last."""
+        self.advance(now)
+        if self._since is None:
+            return tuple(self._past)
+        return (*self._past, Showing(self._since, None, None, self._expires))
+
+    @property
+    def _next_clear(self) -> float:
+        return self._clears[0] if self._clears else math.inf
+
+    def _clear(self, now: float) -> None:
+        self._stuck = False
+        if self._since is not None:
+            self._hide(now, "message")
+
+    def _hide(self, now: float, ended_by: EndedBy) -> None:
+        assert self._since is not None
+        self._past.append(Showing(self._since, now, ended_by, self._expires))
+        self._since = None
+        self._expires = math.inf

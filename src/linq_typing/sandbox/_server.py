@@ -1,0 +1,167 @@
+"""An ASGI application served on a thread of its own. The only module that knows uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from linq_typing.sandbox._app import CONNECTION
+
+_KEEP_ALIVE = 600  # seconds; closing idle connections is left to the client, whose next request it could meet
+
+
+class _Connection(H11Protocol):
+    """uvicorn's connection, which also tells when the client is gone, and can be cut."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, {**app_state, CONNECTION: self}, _loop)
+        self.access_log = False
+        self.on_lost: Callable[[], None] | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.on_lost is not None:
+            self.on_lost()
+        super().connection_lost(exc)
+
+    def drop(self) -> None:
+        """Close the socket at once, even when a forked child has a copy of it."""
+        with contextlib.suppress(OSError):
+            self.transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        self.transport.abort()
+
+
+class Server:
+    """Serves `app` on a daemon thread between `start()` and `stop()`; both may be called again.
+
+    Parameters:
+        port: 0: a free one, which is kept from then on.
+    """
+
+    def __init__(self, app: ASGIApp, *, host: str, port: int) -> None:
+        self._app = app
+        self._host = host
+        self.port = port
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stop: Callable[[], None] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it serves."""
+        return self._thread is not None
+
+    def start(self) -> None:
+        """Serve; returns when connections are accepted."""
+        with self._lock:
+            if self._thread is not None:
+                return
+            sock = self._bind()
+            ready: Future[Callable[[], None]] = Future()
+            thread = threading.Thread(target=self._run, args=(sock, ready), name="linq-sandbox", daemon=True)
+            thread.start()
+            self._stop = ready.result()
+            self._thread = thread
+
+    def stop(self) -> None:
+        """Cut every connection and stop; returns when the thread has ended."""
+        with self._lock:
+            if self._thread is None or self._stop is None:
+                return
+            self._stop()
+            self._thread.join()
+            self._thread = self._stop = None
+
+    def _bind(self) -> socket.socket:
+        sock = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((self._host, self.port))
+        except OSError:
+            sock.close()
+            raise
+        self.port = sock.getsockname()[1]
+        return sock
+
+    def _run(self, sock: socket.socket, ready: Future[Callable[[], None]]) -> None:
+        # debug=False: under -X dev asyncio would log each step that a busy machine makes slow.
+        asyncio.run(self._serve(sock, ready), debug=False)
+
+    async def _serve(self, sock: socket.socket, ready: Future[Callable[[], None]]) -> None:
+        loop = asyncio.get_running_loop()
+        stopping = asyncio.Event()
+        state = ServerState()
+        try:
+            config = _config(_quiet_once(stopping, self._app))
+            server = await loop.create_server(
+                lambda: _Connection(config, state, {}, loop), sock=sock, backlog=config.backlog
+            )
+        except BaseException as error:
+            sock.close()
+            ready.set_exception(error)
+            return
+        ready.set_result(lambda: _call(loop, stopping.set))
+        await stopping.wait()
+        server.close()
+        await _cut(state)
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    """No logging set-up, which is the process's own, and nothing that a local API has no use for."""
+    config = uvicorn.Config(
+        app,
+        interface="asgi3",
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+    )
+    config.load()
+    return config
+
+
+def _quiet_once(stopping: asyncio.Event, app: ASGIApp) -> ASGIApp:
+    """`app`, whose requests may be cancelled once the server stops: uvicorn would log that as an error."""
+
+    async def quiet(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not stopping.is_set():
+                raise
+
+    return quiet
+
+
+def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    loop.call_soon_threadsafe(callback)
+
+
+async def _cut(state: ServerState) -> None:
+    for connection in list(state.connections):
+        assert isinstance(connection, _Connection)
+        connection.drop()
+    await asyncio.sleep(0)  # the connections learn of it
+    tasks = list(state.tasks)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

@@ -1,0 +1,190 @@
+"""The model: chats, settling, time, and the request log, on a clock that the test moves."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import uuid
+
+import pytest
+from sandbox_fakes import FakeClock
+
+from linq_typing.sandbox import Model
+from linq_typing.sandbox._clock import Clock
+from linq_typing.sandbox._errors import ApiError
+
+
+def test_start_send_and_settle_in_one_chat(model: Model, clock: FakeClock) -> None:
+    chat = model.add_chat(active=True)
+    model.start(chat)
+    clock += 30
+    message, effect = model.send(chat, "done")
+    assert (effect.change, effect.at, message.lands_at) == ("message", 30, 31)
+    assert model.visible(chat)
+    clock += 1
+    assert not model.visible(chat)
+    [showing] = model.timeline(chat).showings
+    assert (showing.since, showing.until, showing.ended_by) == (0, 31, "message")
+
+
+def test_settle_may_be_given_for_each_message(clock: FakeClock) -> None:
+    model = Model(clock=clock, settle=[2.6, 0.2])
+    chat = model.add_chat()
+    assert [model.send(chat)[0].lands_at for _ in range(3)] == [2.6, 0.2, 1.0]
+
+
+def test_settle_may_be_a_function(clock: FakeClock) -> None:
+    model = Model(clock=clock, settle=itertools.count(3).__next__)
+    chat = model.add_chat()
+    assert [model.send(chat)[0].lands_at for _ in range(2)] == [3, 4]
+
+
+def test_negative_settle_is_told_at_once() -> None:
+    with pytest.raises(ValueError, match=r"settle.*-1"):
+        Model(settle=-1)
+
+
+def test_sms_and_rcs_show_nothing_and_say_why(model: Model) -> None:
+    for service in ("SMS", "RCS"):
+        chat = model.add_chat(service=service, active=True)
+        effect = model.start(chat)
+        assert (effect.change, effect.note) == ("nothing", f"{service} shows no indicator")
+        assert not model.visible(chat)
+
+
+def test_group_refuses_typing_only_when_told_to(model: Model) -> None:
+    model.start(model.add_chat(group=True))
+    strict = model.add_chat(group=True, typing_allowed=False)
+    for request in (model.start, model.stop):
+        with pytest.raises(ApiError) as refusal:
+            request(strict)
+        assert (refusal.value.status, refusal.value.code) == (403, 2005)
+
+
+def test_showing_lists_the_chats_that_show_now(model: Model, clock: FakeClock) -> None:
+    one, two, _ = (model.add_chat(active=True) for _ in range(3))
+    model.start(one)
+    clock += 50
+    model.start(two)
+    assert model.showing() == (one.id, two.id)
+    clock += 40
+    assert model.showing() == (two.id,)
+
+
+def test_idempotency_key_sends_once(model: Model) -> None:
+    chat = model.add_chat()
+    first, _ = model.send(chat, "hi", key="k")
+    again, effect = model.send(chat, "hi", key="k")
+    other, _ = model.send(chat, "hi", key="l")
+    assert again is first
+    assert effect.change == "nothing"
+    assert other is not first
+    assert len(chat.messages) == 2
+
+
+def test_unknown_id_is_404_and_malformed_400(model: Model) -> None:
+    for find, code in ((model.chat, 2001), (model.message, 2002)):
+        for wrong, status, expected in ((str(uuid.uuid4()), 404, code), ("no-uuid", 400, 1005)):
+            with pytest.raises(ApiError) as refusal:
+                find(wrong)
+            assert (refusal.value.status, refusal.value.code) == (status, expected)
+
+
+def test_chat_id_is_found_in_capitals(model: Model) -> None:
+    chat = model.add_chat()
+    assert model.chat(chat.id.upper()) is chat
+
+
+def test_chat_between_needs_exactly_these_people(model: Model) -> None:
+    chat = model.add_chat(["+1", "+2"])
+    assert chat.is_group
+    assert model.chat_between(["+2", "+1"]) is chat
+    assert model.chat_between(["+1"]) is None
+    assert model.chat_between(["+1", "+2"], line="+9") is None
+
+
+def test_log_knows_what_was_in_flight_together(model: Model, clock: FakeClock) -> None:
+    chat, other = model.add_chat(), model.add_chat()
+    log = model.log
+    first = log.arrive("POST", "/a", "start", chat.id)
+    log.arrive("POST", "/x", "start", other.id)
+    clock += 1
+    second = log.arrive("POST", "/b", "send", chat.id)
+    log.end(first, "answered", 204)
+    third = log.arrive("DELETE", "/c", "stop", chat.id)
+    log.end(second, "dropped")
+    timeline = model.timeline(chat)
+    assert [r.overlapped for r in timeline.requests] == [(), (first.id,), (second.id,)]
+    assert timeline.max_typing_in_flight == 1
+    assert [r.outcome for r in timeline.requests] == ["answered", "dropped", "pending"]
+    assert [r.answered_at for r in timeline.requests] == [1, None, None]
+    assert third.ended_at is None
+    fourth = log.arrive("POST", "/d", "start", chat.id)
+    for exchange in (third, fourth):
+        log.end(exchange, "answered", 204)
+    log.arrive("POST", "/e", "start", chat.id)
+    assert model.timeline(chat).max_typing_in_flight == 2, "the most there ever were"
+
+
+def test_only_the_first_end_of_a_request_counts(model: Model, clock: FakeClock) -> None:
+    exchange = model.log.arrive("POST", "/a", "start", model.add_chat().id)
+    model.log.end(exchange, "abandoned")
+    clock += 1
+    model.log.end(exchange, "answered", 204)
+    [request] = model.log.all()
+    assert (request.outcome, request.status, request.ended_at) == ("abandoned", None, 0)
+
+
+def test_timeline_answers_simple_questions(model: Model, clock: FakeClock) -> None:
+    chat = model.add_chat(active=True)
+    clock += 10
+    model.start(chat)
+    clock += 20
+    model.stop(chat)
+    clock += 5
+    model.start(chat)
+    clock += 7
+    timeline = model.timeline(chat)
+    assert timeline.visible
+    assert timeline.seconds_visible == 27
+    assert [timeline.visible_at(t) for t in (9, 10, 29, 30, 35, 42)] == [False, True, True, False, True, True]
+    assert timeline.showings[-1].expires_at == 120
+
+
+def test_records_are_frozen(model: Model) -> None:
+    chat = model.add_chat(active=True)
+    model.log.arrive("POST", "/a", "start", chat.id)
+    model.start(chat)
+    model.send(chat)
+    timeline = model.timeline(chat)
+    for record in (timeline, timeline.requests[0], timeline.showings[0], timeline.messages[0]):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(record, dataclasses.fields(record)[0].name, None)
+
+
+def test_reopening_is_in_the_timeline(model: Model, clock: FakeClock) -> None:
+    chat = model.add_chat(active=True)
+    model.start(chat)
+    clock += 3
+    model.reopen(chat)
+    timeline = model.timeline(chat)
+    assert timeline.reopened == (3,)
+    assert timeline.showings[0].ended_by == "reopened"
+
+
+def test_clock_runs_scale_times_as_fast_and_does_not_jump(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = 100.0
+    monkeypatch.setattr("linq_typing.sandbox._clock.time.monotonic", lambda: real)
+    clock = Clock(60)
+    real += 1
+    assert clock() == 60
+    clock.scale = 2
+    assert (clock(), clock.scale) == (60, 2)
+    real += 1
+    assert clock() == 62
+
+
+@pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf")])
+def test_clock_refuses_a_scale_that_is_no_speed(scale: float) -> None:
+    with pytest.raises(ValueError, match="time_scale"):
+        Clock(scale)

@@ -1,0 +1,289 @@
+"""The server around the API: starting, stopping, threads, and what is printed (nothing)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+import linq_typing.sandbox
+from linq_typing.sandbox import Faults, Model, Sandbox, create_app
+
+
+def run(program: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *options, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def post(linq: Sandbox, chat: str, client: httpx.Client | None = None) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {linq.api_key}"}
+    return (client or httpx).post(f"{linq.base_url}/v3/chats/{chat}/typing", headers=headers)  # type: ignore[union-attr]
+
+
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "linq-sandbox"]
+
+
+def test_names_are_sorted_and_there() -> None:
+    names = linq_typing.sandbox.__all__
+    assert names == sorted(names)
+    assert all(hasattr(linq_typing.sandbox, name) for name in names)
+
+
+def test_starting_and_stopping_are_quick() -> None:
+    """The best of five: a busy machine may slow some down."""
+
+    def once() -> tuple[float, float]:
+        began = time.perf_counter()
+        with Sandbox() as linq, httpx.Client(verify=False) as client:
+            started = time.perf_counter() - began
+            assert post(linq, linq.chat(), client).status_code == 204
+            leaving = time.perf_counter()
+            linq.stop()  # the client's connection is still open
+            return started, time.perf_counter() - leaving
+
+    rounds = [once() for _ in range(5)]
+    assert min(started for started, _ in rounds) < 0.15
+    assert min(stopped for _, stopped in rounds) < 0.15
+
+
+def test_start_and_stop_are_idempotent() -> None:
+    linq = Sandbox()
+    assert linq.start() is linq.start() is linq
+    assert threads() == ["linq-sandbox"]
+    linq.stop()
+    linq.stop()
+    assert threads() == []
+
+
+def test_goes_on_at_the_same_port_with_the_same_chats() -> None:
+    with Sandbox() as linq:
+        chat, url = linq.chat(), linq.base_url
+        post(linq, chat)
+        linq.stop()
+        with pytest.raises(httpx.ConnectError):
+            post(linq, chat)
+        assert linq.visible(chat), "what happened can be read while it is stopped"
+        linq.start()
+        assert linq.base_url == url
+        assert post(linq, chat).status_code == 204
+    assert len(linq.timeline(chat).starts) == 2
+
+
+def test_stop_does_not_wait_for_hanging_or_slow_requests() -> None:
+    with Sandbox() as linq:
+        linq.lose("start", times=1, hang=True)
+        linq.slow("start", before=60)
+        outcomes = []
+
+        def caller() -> None:
+            try:
+                outcomes.append(post(linq, chat))
+            except httpx.TransportError as error:
+                outcomes.append(error)
+
+        chat = linq.chat()
+        callers = [threading.Thread(target=caller) for _ in range(2)]
+        for thread in callers:
+            thread.start()
+        assert linq.wait_until(lambda: len(linq.requests) == 2)
+        began = time.monotonic()
+        linq.stop()
+        for thread in callers:
+            thread.join(5)
+    assert time.monotonic() - began < 3
+    assert [isinstance(outcome, httpx.TransportError) for outcome in outcomes] == [True, True]
+
+
+def test_port_that_is_taken_is_told_to_the_caller() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        linq = Sandbox(port=taken.getsockname()[1])
+        with pytest.raises(OSError, match="in use"):
+            linq.start()
+    assert threads() == []
+
+
+def test_base_url_before_the_first_start() -> None:
+    with pytest.raises(RuntimeError, match="no port yet"):
+        Sandbox().base_url  # noqa: B018
+    assert Sandbox(port=8123).base_url == "http://127.0.0.1:8123/api/partner"
+
+
+def test_env_and_repr() -> None:
+    with Sandbox(api_key="my-key") as linq:
+        assert linq.env() == {"LINQ_API_V3_API_KEY": "my-key", "LINQ_API_V3_BASE_URL": linq.base_url}
+        linq.chat()
+        assert repr(linq) == f"<Sandbox {linq.base_url}, 1 chats>"
+    assert repr(linq) == "<Sandbox stopped, 1 chats>"
+
+
+def test_two_sandboxes_at_once_share_nothing() -> None:
+    with Sandbox() as one, Sandbox() as two:
+        chat = one.chat()
+        assert post(one, chat).status_code == 204
+        assert two.requests == ()
+
+
+def test_many_threads_at_once() -> None:
+    """Every request is logged once, and accessors may be called in the meantime."""
+    with Sandbox() as linq, ThreadPoolExecutor(8) as pool:
+        chats = [linq.chat() for _ in range(8)]
+        linq.slow("typing", after=(0, 0.005), rate=0.3)
+
+        def caller(chat: str) -> None:
+            headers = {"Authorization": f"Bearer {linq.api_key}"}
+            with httpx.Client(base_url=linq.base_url, headers=headers, verify=False) as client:
+                for _ in range(25):
+                    client.post(f"/v3/chats/{chat}/typing")
+                    assert linq.visible(chat)
+                    client.delete(f"/v3/chats/{chat}/typing")
+                    assert not linq.visible(chat)
+                    linq.ghosts()
+
+        list(pool.map(caller, chats))
+        assert [r.id for r in linq.requests] == list(range(1, 8 * 50 + 1))
+        assert all(r.status == 204 for r in linq.requests)
+        assert {linq.timeline(chat).max_typing_in_flight for chat in chats} == {1}
+
+
+QUIET = """
+    import logging, httpx
+    from linq_typing.sandbox import Sandbox
+    logging.basicConfig(level=logging.DEBUG if {debug} else logging.WARNING)
+    logging.getLogger("httpx").disabled = logging.getLogger("httpcore").disabled = True
+    for name in ("httpcore.connection", "httpcore.http11"):
+        logging.getLogger(name).disabled = True
+    for _ in range(2):
+        linq = Sandbox().start()
+        chat = linq.chat()
+        linq.lose("start", times=1)
+        linq.lose("start", times=1, hang=True)
+        linq.slow("start", before=30, times=1)
+        headers = {{"Authorization": "Bearer sandbox-key"}}
+        url = f"{{linq.base_url}}/v3/chats/{{chat}}/typing"
+        with httpx.Client(headers=headers, timeout=0.05) as client:
+            for _ in range(3):
+                try:
+                    client.post(url)
+                except httpx.TransportError:
+                    pass
+            client.post(url)
+            if {stop}:
+                linq.stop()
+"""
+
+
+@pytest.mark.parametrize(("debug", "stop"), [(False, True), (False, False), (True, True)])
+def test_nothing_is_printed_under_dev_mode_with_warnings_as_errors(debug: bool, stop: bool) -> None:
+    """Lost, hanging and slow requests; stopped, or left to the end of the interpreter; any log level."""
+    done = run(QUIET.format(debug=debug, stop=stop), "-W", "error", "-X", "dev")
+    noise = [line for line in done.stderr.splitlines() if not line.startswith("DEBUG:asyncio:Using selector")]
+    assert (done.returncode, done.stdout, noise) == (0, "", [])
+
+
+def test_uvicorns_logging_is_left_as_it_was() -> None:
+    program = """
+        import logging
+        from linq_typing.sandbox import Sandbox
+        loggers = [logging.getLogger(name) for name in ("uvicorn", "uvicorn.error", "uvicorn.access")]
+        state = lambda: [(logger.level, logger.propagate, logger.handlers[:]) for logger in loggers]
+        before = state()
+        with Sandbox():
+            assert state() == before
+    """
+    done = run(program)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+def test_without_the_extra_the_error_says_what_to_install(missing: str) -> None:
+    program = f"""
+        import sys
+        sys.modules["{missing}"] = None
+        try:
+            import linq_typing.sandbox
+        except ImportError as error:
+            assert 'pip install "linq-typing[sandbox]"' in str(error), error
+        else:
+            raise SystemExit("it was imported")
+    """
+    done = run(program)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_lost_answer_reaches_the_client_although_a_forked_child_has_the_socket() -> None:
+    program = """
+        import os, signal, httpx
+        from linq_typing.sandbox import Sandbox
+        with Sandbox() as linq, httpx.Client(headers={"Authorization": "Bearer sandbox-key"}, timeout=5) as client:
+            url = f"{linq.base_url}/v3/chats/{linq.chat()}/typing"
+            client.post(url)
+            child = os.fork()
+            if not child:
+                signal.pause()
+            linq.lose("start")
+            try:
+                client.post(url)
+            except httpx.TransportError as error:
+                print(type(error).__name__)
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+    """
+    done = run(program)
+    assert done.stdout.strip() in ("RemoteProtocolError", "ReadError"), done.stderr
+
+
+def test_plain_asgi_app_without_a_server() -> None:
+    """The application may be mounted elsewhere; there a lost answer is an error in the application."""
+    model, faults = Model(), Faults()
+    chat = model.add_chat(active=True)
+    transport = httpx.ASGITransport(create_app(model, faults=faults, api_key="k"))
+
+    async def main() -> None:
+        headers = {"Authorization": "Bearer k"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://x/api/partner", headers=headers) as c:
+            assert (await c.post(f"/v3/chats/{chat.id}/typing")).status_code == 204
+            assert model.visible(chat)
+            from linq_typing.sandbox._faults import Loss
+
+            faults.add(Loss(), "start")
+            with pytest.raises(ConnectionResetError):
+                await c.post(f"/v3/chats/{chat.id}/typing")
+
+    asyncio.run(main())
+
+
+def test_a_thousand_requests_a_second_alone() -> None:
+    """A cheap client on one connection; the best of five tries. Many times what one bot needs."""
+    with Sandbox() as linq, socket.create_connection(("127.0.0.1", httpx.URL(linq.base_url).port or 0)) as client:
+        chat = linq.chat()
+        request = (
+            f"POST /api/partner/v3/chats/{chat}/typing HTTP/1.1\r\nHost: x\r\n"
+            f"Authorization: Bearer {linq.api_key}\r\nContent-Length: 0\r\n\r\n"
+        ).encode()
+
+        def rate() -> float:
+            began = time.perf_counter()
+            for _ in range(200):
+                client.sendall(request)
+                assert client.recv(4096).startswith(b"HTTP/1.1 204")
+            return 200 / (time.perf_counter() - began)
+
+        assert max(rate() for _ in range(5)) > 1000
