@@ -7,7 +7,8 @@ the interpreter lock and may get it back milliseconds later. So calls go into a 
 to only when the loop is asleep: the selector says so just before it waits, then looks into the inbox once more.
 A caller that appends after that look finds the loop asleep and wakes it; one that appends before it is seen.
 
-Fork. The child has the parent's thread object but not the thread, and shares its epoll: the inherited loop is
+Fork. It waits for what is being made under the process's lock, imports above all: the child would inherit their
+locks without the threads that release them. The child has the parent's thread object but not the thread, and shares its epoll: the inherited loop is
 neither closed nor woken there, only marked dead and kept from the garbage collector. The next use starts afresh.
 
 Exit. ``atexit`` runs when executors are gone already, so host names are then resolved in the loop's thread.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import logging
 import os
 import selectors
@@ -167,6 +169,15 @@ def _at_exit() -> None:
         _current.shut_down(EXIT_TIMEOUT)
 
 
+def _before_fork() -> None:
+    _process_lock.acquire(timeout=1.0)  # not for ever: a fork in the midst of an import may be waited for itself
+
+
+def _after_fork_in_parent() -> None:
+    with contextlib.suppress(RuntimeError):  # it took too long
+        _process_lock.release()
+
+
 def _after_fork_in_child() -> None:
     global _current, _process_lock
     _process_lock = threading.RLock()
@@ -178,4 +189,6 @@ def _after_fork_in_child() -> None:
 
 atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+    )

@@ -324,7 +324,8 @@ class TypingManager:
         )
 
     def _make_api(self) -> TypingAPI:
-        return TypingAPI(self._known_credentials().checked(), self._http, self._transport)
+        with _loop.process_lock():  # it imports, and a fork must not fall into that
+            return TypingAPI(self._known_credentials().checked(), self._http, self._transport)
 
     def _known_credentials(self) -> Credentials:
         """What was given, else what the environment says now: a .env file may be loaded late."""

@@ -56,7 +56,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.Abort:
         return INTERRUPTED
     except click.ClickException as error:
-        return _complain(f"{' '.join(error.format_message().split())} See linq-typing --help.", error.exit_code)
+        return _complain(f"{' '.join(error.format_message().split())} (see linq-typing --help)", error.exit_code)
 
 
 def _program() -> click.Group:

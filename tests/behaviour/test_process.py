@@ -1,0 +1,235 @@
+"""The ends and beginnings of processes: interpreter exit, fork, threads that are still at work."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+from behaviour_kit import Asked
+
+from linq_typing.sandbox import Sandbox
+
+
+def run(linq: Sandbox, code: str, *, host: str = "127.0.0.1", timeout: float = 30) -> subprocess.CompletedProcess[str]:
+    """Run a script in a strict interpreter of its own, pointed at the sandbox."""
+    env = {**os.environ, **linq.env(), "LINQ_API_V3_BASE_URL": linq.base_url.replace("127.0.0.1", host)}
+    command = [sys.executable, "-W", "error", "-X", "dev", "-c", textwrap.dedent(code)]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_stops_go_out_at_interpreter_exit_and_nothing_is_printed(linq: Sandbox, asked: Asked, host: str) -> None:
+    chat = linq.chat()
+    done = run(
+        linq,
+        f"""
+        import time
+        from linq_typing import typing_while
+        with typing_while("{chat}", stop_delay=60):
+            time.sleep(0.5)
+        """,
+        host=host,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert asked(chat) == ["start", "stop"]
+
+
+def test_a_new_connection_by_name_at_exit_works_without_executors(linq: Sandbox, asked: Asked) -> None:
+    chat = linq.chat()
+    done = run(
+        linq,
+        f"""
+        import atexit, time
+        from linq_typing import TypingManager
+        manager = TypingManager()
+        for pool in manager._api._pools:
+            pool.client.headers["Connection"] = "close"
+        manager._api._headers["Connection"] = "close"
+        with manager.typing_while("{chat}", stop_delay=60):
+            time.sleep(0.5)
+        """,
+        host="localhost",
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert asked(chat) == ["start", "stop"]
+
+
+def test_the_sessions_of_daemon_threads_are_stopped_at_exit(linq: Sandbox, asked: Asked) -> None:
+    chat = linq.chat()
+    done = run(
+        linq,
+        f"""
+        import threading, time
+        from linq_typing import typing_while
+        def work():
+            with typing_while("{chat}"):
+                time.sleep(60)
+        threading.Thread(target=work, daemon=True).start()
+        time.sleep(0.7)
+        """,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert asked(chat) == ["start", "stop"]
+
+
+def test_an_api_that_hangs_holds_the_exit_up_for_five_seconds_at_most(linq: Sandbox) -> None:
+    chat = linq.chat()
+    linq.lose("stop", hang=True)
+    done = run(
+        linq,
+        f"""
+        import atexit, time
+        from linq_typing import typing_while
+        begun = []
+        atexit.register(lambda: print(time.monotonic() - begun[0] < 9))
+        import linq_typing._loop, atexit
+        atexit.unregister(linq_typing._loop._at_exit)
+        atexit.register(linq_typing._loop._at_exit)
+        with typing_while("{chat}", stop_delay=60):
+            time.sleep(0.5)
+        begun.append(time.monotonic())
+        """,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+    linq.reopen(chat)
+
+
+def test_entering_while_the_interpreter_exits_harms_nobody(linq: Sandbox) -> None:
+    done = run(
+        linq,
+        f"""
+        import atexit
+        def late():
+            with typing_while("{linq.chat()}"):
+                print("body ran")
+        atexit.register(late)
+        from linq_typing import typing_while
+        """,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "body ran\n", "")
+
+
+def test_importing_starts_no_thread(linq: Sandbox) -> None:
+    done = run(
+        linq,
+        """
+        import threading, linq_typing
+        @linq_typing.typing_while
+        def reply(chat_id): pass
+        print([thread.name for thread in threading.enumerate()])
+        with linq_typing.TypingManager().typing_while("4b9c3f5e-0000-4000-8000-000000000000"):
+            print([(thread.name, thread.daemon) for thread in threading.enumerate()][1:])
+        """,
+    )
+    assert done.stdout == "['MainThread']\n[('linq-typing', True)]\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_child_starts_with_no_sessions_and_working_machinery(linq: Sandbox, asked: Asked) -> None:
+    parent, child = linq.chat(), linq.chat()
+    done = run(
+        linq,
+        f"""
+        import os, sys, time, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 and later: fork with threads
+        from linq_typing import typing_while, current_session, flush
+        with typing_while("{parent}", refresh_interval=0.3) as session:
+            time.sleep(0.5)
+            pid = os.fork()
+            if pid == 0:
+                assert current_session() is None, current_session()
+                session.pause(), session.mark_sent(), session.resume()
+                with typing_while("{child}") as own:
+                    assert current_session() is own
+                    time.sleep(0.5)
+                sys.exit(0)  # through the exits of both blocks, and atexit
+            assert os.waitpid(pid, 0)[1] == 0
+            time.sleep(0.5)
+        print("parent done")
+        """,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "parent done\n", "")
+    assert asked(child) == ["start", "stop"]
+    assert asked(parent)[-1] == "stop"
+    assert asked(parent).count("stop") == 1
+    assert len(asked(parent)) >= 4  # it went on being refreshed
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.slow
+def test_forking_in_the_midst_of_much_work_dead_locks_nobody(linq: Sandbox) -> None:
+    chats = [linq.chat() for _ in range(8)]
+    done = run(
+        linq,
+        f"""
+        import os, threading, time, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from linq_typing import typing_while, flush
+        chats, over = {chats!r}, time.monotonic() + 4
+        def work(chat):
+            while time.monotonic() < over:
+                with typing_while(chat, stop_delay=0):
+                    time.sleep(0.01)
+        threads = [threading.Thread(target=work, args=(chat,)) for chat in chats]
+        for thread in threads: thread.start()
+        pids = []
+        while time.monotonic() < over - 1:
+            pid = os.fork()
+            if pid == 0:
+                with typing_while(chats[0], stop_delay=0):
+                    time.sleep(0.01)
+                os._exit(0 if flush() else 3)
+            pids.append(pid)
+            time.sleep(0.1)
+        print({{os.waitpid(pid, 0)[1] for pid in pids}})
+        for thread in threads: thread.join()
+        print(flush())
+        """,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "{0}\nTrue\n", "")
+
+
+def test_multiprocessing_workers_have_their_own_machinery(linq: Sandbox, asked: Asked) -> None:
+    chats = [linq.chat() for _ in range(3)]
+    done = run(
+        linq,
+        f"""
+        import multiprocessing, time, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from linq_typing import typing_while, flush
+        def work(chat):
+            with typing_while(chat):
+                time.sleep(0.3)
+            return flush()
+        if __name__ == "__main__":
+            with typing_while("{linq.chat()}"):
+                with multiprocessing.get_context("fork").Pool(2) as pool:
+                    print(pool.map(work, {chats!r}))
+        """,
+    )
+    assert (done.returncode, done.stdout) == (0, "[True, True, True]\n"), done.stderr
+    assert [asked(chat) for chat in chats] == [["start", "stop"]] * 3
+
+
+def test_a_caller_that_computes_does_not_keep_the_first_request_from_going_out(linq: Sandbox) -> None:
+    chat = linq.chat()
+    begun = time.monotonic()
+    done = run(
+        linq,
+        f"""
+        import time
+        from linq_typing import typing_while
+        with typing_while("{chat}"):
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                sum(range(1000))
+        """,
+    )
+    assert done.stderr == ""
+    start, stop = linq.timeline(chat).requests
+    assert stop.received_at - start.received_at > 1, begun
