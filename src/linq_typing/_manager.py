@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from time import monotonic
@@ -315,13 +316,15 @@ class TypingManager:
         except RuntimeError:
             logger.debug("no typing indicators any more: the interpreter exits")
             return None
-        return Driver(
+        driver = Driver(
             thread,
             api,
             settle=self._settle,
             max_connections=self._http.max_connections,
             on_event=self._on_event,
         )
+        weakref.finalize(self, driver.post, driver.retire).atexit = False  # a manager that was dropped, not closed
+        return driver
 
     def _make_api(self) -> TypingAPI:
         with _loop.process_lock():  # it imports, and a fork must not fall into that

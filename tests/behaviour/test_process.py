@@ -233,3 +233,22 @@ def test_a_caller_that_computes_does_not_keep_the_first_request_from_going_out(l
     assert done.stderr == ""
     start, stop = linq.timeline(chat).requests
     assert stop.received_at - start.received_at > 1, begun
+
+
+def test_a_manager_that_is_dropped_without_being_closed_finishes_by_itself(linq: Sandbox, asked: Asked) -> None:
+    chat = linq.chat()
+    done = run(
+        linq,
+        f"""
+        import gc, time
+        from linq_typing import TypingManager
+        def reply():
+            with TypingManager(stop_delay=0.2).typing_while("{chat}"):
+                time.sleep(0.3)
+        reply()
+        gc.collect()
+        time.sleep(0.6)
+        """,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert asked(chat) == ["start", "stop"]
