@@ -299,9 +299,9 @@ class Driver:
         for _ in indicator.expired(now):
             self._emit("expired", chat)
         action, due = indicator.next(now)
+        self._agenda.call_up(chat, due)
         if action is None:
             self._places.withdraw(chat)
-            self._agenda.call_up(chat, due)
             if indicator.forgettable(now):
                 self._agenda.strike(chat)
                 self._chats.pop(chat.id, None)

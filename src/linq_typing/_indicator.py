@@ -50,7 +50,8 @@ from typing import Final
 from ._settings import SessionOptions
 
 LOST_FOR: Final = 5.0  #: a start whose answer was lost may take effect for so many seconds yet
-SHOWN_FOR: Final = 90.0  #: one start shows the indicator for 85 to 90 s
+SHOWN_AT_LEAST: Final = 85.0  #: one start shows the indicator for 85 to 90 s
+SHOWN_FOR: Final = 90.0
 REFUSED_FOR: Final = 600.0  #: a permanent refusal is remembered at least so long
 
 
@@ -194,10 +195,12 @@ class Indicator:
     def sender(self, at: float) -> Wish | None:
         """Whose message it was that was sent at ``at`` by an unknown hand: a session's that has just left and
         is in its stop_delay, else the oldest open one's."""
-        left = [wish for wish in self.wishes if wish.left_at is not None and wish.left_at <= at]
+        left = [wish for wish in self.wishes if wish.left_at is not None and wish.left_at <= at < wish.lingers_until]
         if left:
             return max(left, key=lambda wish: wish.left_at or 0.0)
-        return next((wish for wish in self.wishes if wish.is_open and wish.joined_at <= at), None)
+        return next(
+            (wish for wish in self.wishes if wish.joined_at <= at and (wish.left_at is None or at < wish.left_at)), None
+        )
 
     # -- Inputs from sessions
 
@@ -227,8 +230,11 @@ class Indicator:
         wish.quiet_until = -inf
 
     def hurry(self) -> None:
-        """Let nothing wait for courtesy any more: no stop_delay, no message that has yet to settle."""
+        """Let nothing wait for courtesy any more: no stop_delay, no back-off of a stop, no message that has
+        yet to settle."""
         self._hurried = True
+        if self._retried is Action.STOP:
+            self._not_before = -inf
         self.wishes = [wish for wish in self.wishes if wish.is_open]
 
     # -- Inputs from messages. Their times may lie in the past: they were read in another thread.
@@ -246,7 +252,8 @@ class Indicator:
             self._effect_by = -inf
         if window.wish is not None:
             resume_after = window.wish.options.resume_after
-            window.wish.quiet_until = inf if resume_after is None else at + max(resume_after, self._settle)
+            until = inf if resume_after is None else at + max(resume_after, self._settle)
+            window.wish.quiet_until = max(window.wish.quiet_until, until)
 
     # -- Inputs from requests
 
@@ -294,7 +301,10 @@ class Indicator:
             return
         if retry_after is not None:
             self._barred_until = max(self._barred_until, now + retry_after)
-        quarter = self._interval() / 4
+        if not self.wanted(now):
+            self._end_round()
+            return
+        quarter = self._interval(now) / 4
         if retry_in is None:
             self._end_round()
             self._not_before = max(now, self._round_began + quarter)
@@ -302,7 +312,7 @@ class Indicator:
             self._not_before = now + (min(retry_in, quarter) if self.lit else retry_in)
 
     def _stop_answered(self, outcome: Outcome, now: float, retry_in: float | None) -> None:
-        if outcome is not Outcome.NOTHING:
+        if outcome in (Outcome.ACCEPTED, Outcome.PERHAPS, Outcome.LOST):
             self._lit_at = -inf
         if outcome is Outcome.ACCEPTED:
             if self._effect_by <= self._sent_at:
@@ -311,8 +321,9 @@ class Indicator:
                 self._second_stop_at = self._effect_by
             self._end_round()
         elif retry_in is None:
-            self._effect_by = self._lit_at = -inf
             self._end_round()
+            if not self.wanted(now):  # else it is not given up, but needless for now
+                self._effect_by = self._lit_at = -inf
         else:
             self._not_before = now + retry_in
 
@@ -323,14 +334,18 @@ class Indicator:
     def _fresh_start(self, now: float) -> None:
         """A new wish does not wait for the retries of an old one."""
         self._hurried = False
+        if now >= self._lit_at + SHOWN_AT_LEAST:
+            self._lit_at = -inf
         if self._retried is Action.START and self.in_flight is None and not self.wanted(now):
             self._end_round()
 
     # -- What now?
 
     def next(self, now: float) -> tuple[Action | None, float]:
-        """What to do now: a request to make, or None and when to ask again (``inf``: after the next input)."""
+        """What to do now, and when to ask again if no input comes before (``inf``: after the next one)."""
         self._drop_those_who_left(now)
+        if not self.pending(now):
+            self._hurried = False
         if self.in_flight is not None:
             return None, inf
         wanted = self.wanted(now)
@@ -340,16 +355,16 @@ class Indicator:
         elif now < self._settles_at and not may_hurry:
             due = self._settles_at
         elif wanted:
-            due = self._start_due()
+            due = self._start_due(now)
             if due <= now:
-                return Action.START, now
+                return Action.START, self._next_change(now)
         elif self.maybe_up(now):
             due = self._stop_due()
             if due <= now:
-                return Action.STOP, now
+                return Action.STOP, self._next_change(now)
         else:
             due = inf
-        return None, min([due, *self._changes(now)])
+        return None, min(due, self._next_change(now))
 
     def expired(self, now: float) -> list[Wish]:
         """The sessions that have lasted max_duration and were not yet told so; each only once."""
@@ -362,23 +377,24 @@ class Indicator:
         if any(wish.lingers_until <= now for wish in self.wishes):
             self.wishes = [wish for wish in self.wishes if wish.lingers_until > now]
 
-    def _start_due(self) -> float:
+    def _start_due(self, now: float) -> float:
         if any(wish.refused and wish.is_open for wish in self.wishes):
             return inf
         retry_at = self._not_before if self._retried is Action.START else -inf
-        return max(self._lit_at + self._interval(), retry_at, self._barred_until)
+        refresh_at = self._lit_at + self._interval(now) if self.lit else -inf
+        return max(refresh_at, retry_at, self._barred_until)
 
     def _stop_due(self) -> float:
         retry_at = self._not_before if self._retried is Action.STOP else -inf
         lingers = (wish.lingers_until for wish in self.wishes if not wish.is_open)
         return max(self._second_stop_at, retry_at, *lingers)
 
-    def _interval(self) -> float:
-        return min((wish.options.refresh_interval for wish in self.wishes if wish.is_open), default=60.0)
+    def _interval(self, now: float) -> float:
+        return min((wish.options.refresh_interval for wish in self.wishes if wish.wants(now)), default=inf)
 
-    def _changes(self, now: float) -> Iterator[float]:
-        """The moments to come at which time alone changes the answer."""
+    def _next_change(self, now: float) -> float:
+        """The next moment at which time alone may change the answer."""
         moments = [self._settles_at, self._barred_until, self._effect_by + SHOWN_FOR]
         for wish in self.wishes:
             moments.extend(wish.changes())
-        return (moment for moment in moments if moment > now)
+        return min((moment for moment in moments if moment > now), default=inf)

@@ -8,8 +8,9 @@ to only when the loop is asleep: the selector says so just before it waits, then
 A caller that appends after that look finds the loop asleep and wakes it; one that appends before it is seen.
 
 Fork. It waits for what is being made under the process's lock, imports above all: the child would inherit their
-locks without the threads that release them. The child has the parent's thread object but not the thread, and shares its epoll: the inherited loop is
-neither closed nor woken there, only marked dead and kept from the garbage collector. The next use starts afresh.
+locks without the threads that release them. The child has the parent's thread object but not the thread, and
+shares its epoll: the inherited loop is neither closed nor woken there, only marked dead and kept from the garbage
+collector. The next use starts afresh.
 
 Exit. ``atexit`` runs when executors are gone already, so host names are then resolved in the loop's thread.
 """
@@ -189,6 +190,4 @@ def _after_fork_in_child() -> None:
 
 atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-    )
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -1,0 +1,1 @@
+"""The proof of the pure indicator: a table, named races, random walks, a stateful search, and mutants."""

@@ -1,0 +1,641 @@
+"""Linq's server and the sessions' wishes, modelled apart from the indicator, to hold it against.
+
+:class:`World` plays the driver, the sessions, their messages and the server. It writes down all that
+happened and judges every answer of the indicator by that history alone:
+
+* A request takes effect at some moment between being sent and its answer; one answered 5xx perhaps not at
+  all; one whose answer was lost perhaps not at all, or up to 5 s later. A message clears the indicator at
+  some moment between its request and ``settle`` after its acceptance. The indicator fades 85 to 90 s after
+  a start took effect.
+* A start may *survive* if no accepted stop, and no accepted message, surely comes after it. As long as one
+  may survive, a stop is owed; when none can, a stop is needless.
+
+Each thing that happens also gets one concrete moment (``where``, 0 to 1, says how early or late), from
+which follows what the recipient really sees.
+
+Times are multiples of a quarter second, so that the arithmetic is exact and moments often coincide.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from itertools import takewhile
+from math import inf
+from types import ModuleType
+from typing import Any
+
+from linq_typing._settings import SessionOptions
+
+SETTLE = 3.0
+TIMEOUT = 5.0
+LOST_FOR = 5.0
+SHOWN_AT_LEAST = 85.0
+SHOWN_AT_MOST = 90.0
+REFUSED_FOR = 600.0
+
+OPTIONS = (
+    SessionOptions(),
+    SessionOptions(start_delay=2.0, stop_delay=1.0, max_duration=None),
+    SessionOptions(refresh_interval=20.0, max_duration=10.0),
+    SessionOptions(resume_after=1.0, refresh_interval=30.0, max_duration=None),
+    SessionOptions(resume_after=5.0, max_duration=40.0),
+    SessionOptions(stop_delay=0.0, refresh_interval=5.0, max_duration=None),
+    SessionOptions(refresh_interval=300.0),
+    SessionOptions(refresh_interval=inf, max_duration=inf),
+)
+DELAYS = (0.0, 0.25, 0.5, 0.75, 1.0, 2.0, 3.0, 4.75, 5.0, 15.0, 60.0, 90.0, 700.0)
+LATENESS = (0.0, 0.0, 0.25, 1.0)
+WHERE = (0.0, 0.25, 0.5, 0.75, 1.0)
+RETRIES = (None, 0.0, 0.5, 2.0, 8.0)
+FAILURES = ("PERHAPS", "LOST", "NOTHING", "REFUSED")
+
+
+@dataclass(eq=False)
+class Session:
+    """What one session asks for, told from its own history."""
+
+    wish: Any
+    options: SessionOptions
+    joined_at: float
+    left_at: float | None = None
+    lingers_until: float = -inf
+    paused_at: float | None = None
+    paused_for: float = 0.0
+    quiet_until: float = -inf
+    told: bool = False
+    refused: bool = False
+
+    def lasted(self, now: float) -> bool:
+        """Whether it has worked for max_duration."""
+        rested = self.paused_for + (0.0 if self.paused_at is None else now - self.paused_at)
+        return self.options.max_duration is not None and now - self.joined_at - rested >= (self.options.max_duration)
+
+    def wants(self, now: float) -> bool:
+        if self.left_at is not None or self.paused_at is not None or self.told or self.lasted(now):
+            return False
+        return now - self.joined_at >= self.options.start_delay and now >= self.quiet_until
+
+
+@dataclass(eq=False)
+class Request:
+    """A start or a stop."""
+
+    start: bool
+    number: int
+    sent_at: float
+    answered_at: float | None = None
+    outcome: str | None = None
+    effect_at: float | None = None  # the concrete moment
+
+    @property
+    def latest(self) -> float:
+        """The latest moment at which it may have taken effect; -inf if it did nothing."""
+        assert self.answered_at is not None
+        if self.outcome in ("ACCEPTED", "PERHAPS"):
+            return self.answered_at
+        return self.answered_at + LOST_FOR if self.outcome == "LOST" else -inf
+
+
+@dataclass(eq=False)
+class Message:
+    """A message sent to the chat."""
+
+    session: Session | None
+    window: Any
+    began_at: float
+    ended_at: float | None = None
+    accepted: bool = False
+    clears_at: float | None = None  # the concrete moment
+
+
+class World:
+    """Everything around one indicator. Each method is something that happens; all of them check the answers."""
+
+    def __init__(self, machine: ModuleType, *, faultless: bool = False) -> None:
+        self.machine = machine
+        self.indicator = machine.Indicator(SETTLE)
+        self.faultless = faultless
+        self.now = 0.0
+        self.wake = inf
+        self.said = ""  # the indicator's last answer, in words
+        self.sound = True  # False in the middle of something, and for ever once that went wrong
+        self.places = True
+        self.queued = False  # the indicator said go, and there was no place
+        self.hurried = False
+        self.sessions: list[Session] = []
+        self.requests: list[Request] = []
+        self.messages: list[Message] = []
+        self.in_flight: Request | None = None
+        self.forgiven = 0  # requests before this number were given up on
+        self.gave_up = False
+        self.faded = 0  # so are those before this one, when a session came after they may have faded
+        self.barred_until = -inf
+        self.round: bool | None = None  # of starts (True) or stops (False)
+        self.round_began = -inf
+        self.attempt = 0
+        self.retry_from = self.retry_by = -inf  # a failed request is tried again between these two
+        self.resumes = self.failures = 0
+        self.wanted_for = 0.0
+
+    # -- What is so
+
+    @property
+    def log(self) -> list[str]:
+        """The requests that were made: what, and when."""
+        return [f"{'start' if r.start else 'stop'} {r.sent_at:g}" for r in self.requests]
+
+    @property
+    def open(self) -> list[Session]:
+        return [s for s in self.sessions if s.left_at is None]
+
+    @property
+    def on_their_way(self) -> list[Message]:
+        return [m for m in self.messages if m.ended_at is None]
+
+    @property
+    def accepted(self) -> list[Message]:
+        return [m for m in self.messages if m.accepted]
+
+    @property
+    def settled_at(self) -> float:
+        return max((m.ended_at + SETTLE for m in self.accepted if m.ended_at is not None), default=-inf)
+
+    def wanted(self, at: float | None = None) -> bool:
+        return any(s.wants(self.now if at is None else at) for s in self.sessions)
+
+    def lingering(self) -> list[Session]:
+        return [s for s in self.sessions if s.left_at is not None and s.lingers_until > self.now]
+
+    def survivors(self) -> list[Request]:
+        """The starts that some ordering leaves showing."""
+        stops = [r for r in self.requests if not r.start and r.outcome == "ACCEPTED"]
+        stopped_at, stops_until = (stops[-1].sent_at, stops[-1].number) if stops else (-inf, -1)
+        began_at = max((m.began_at for m in self.accepted), default=-inf)
+        oldest = self.now - TIMEOUT - LOST_FOR - SHOWN_AT_MOST
+        recent = takewhile(lambda request: request.sent_at >= oldest, reversed(self.requests))
+        return [
+            start
+            for start in recent
+            if start.start
+            and start.number >= self.forgiven
+            and start.outcome is not None
+            and self.now < start.latest + SHOWN_AT_MOST
+            and not (start.number < stops_until and start.latest <= stopped_at)
+            and not start.latest < began_at
+        ]
+
+    def lit_since(self) -> float | None:
+        """When the last start was accepted, if nothing can have touched it since."""
+        for request in reversed(self.requests):
+            if request.number < self.forgiven:
+                return None
+            if request.start and request.outcome == "ACCEPTED":
+                if request.number < self.faded:
+                    return None
+                untouched = all(m.ended_at + SETTLE <= request.sent_at for m in self.accepted)
+                return request.answered_at if untouched else None
+            if not request.start and request.outcome in ("ACCEPTED", "PERHAPS", "LOST"):
+                return None
+        return None
+
+    def visible(self) -> list[tuple[float, float]]:
+        """When the recipient sees the dots: the concrete intervals, each start fading as early as it may."""
+        effects = [(r.effect_at, r.number, r.start) for r in self.requests if r.effect_at is not None]
+        clears = [(m.clears_at, -1, False) for m in self.messages if m.clears_at is not None]
+        history = sorted([*effects, *clears])
+        shown = []
+        for index, (at, _, start) in enumerate(history):
+            if start:
+                cleared = next((c for c, _, starts in history[index:] if not starts), inf)
+                shown.append((at, min(cleared, at + SHOWN_AT_LEAST)))
+        return shown
+
+    # -- What the indicator must answer
+
+    def _held_back(self) -> bool:
+        """Whether a message keeps everything waiting."""
+        if self.hurried and not self.wanted():
+            return False
+        return bool(self.on_their_way) or self.now < self.settled_at
+
+    def allowed(self) -> set[str | None]:
+        """The answers that the history allows now."""
+        if self.in_flight is not None or self._held_back():
+            return {None}
+        if self.wanted():
+            return self._starts_allowed()
+        return {"START", None} - {"START"} if not self.survivors() else self._stops_allowed()
+
+    def _starts_allowed(self) -> set[str | None]:
+        if any(s.refused for s in self.open) or self.now < self.barred_until:
+            return {None}
+        earliest = latest = -inf
+        lit_since = self.lit_since()
+        if lit_since is not None:
+            earliest = lit_since + min(s.options.refresh_interval for s in self.open if s.wants(self.now))
+            latest = earliest
+        if self.round is True:
+            earliest, latest = max(earliest, self.retry_from), max(latest, self.retry_by)
+        if self.now < earliest:
+            return {None}
+        return {"START"} if self.now >= latest else {"START", None}
+
+    def _stops_allowed(self) -> set[str | None]:
+        due = self.retry_from if self.round is False else -inf
+        if self.lingering():
+            return {None}
+        last = self.requests[-1]
+        if not last.start and last.outcome == "ACCEPTED":  # the other one, for a start whose answer was lost
+            due = max(due, *(start.latest for start in self.survivors()))
+        return {"STOP"} if self.now >= due else {None}
+
+    # -- The driver
+
+    def ask(self, *, by_time: bool = False) -> None:
+        """Do what the indicator says until it says wait."""
+        self.sound = False
+        early = by_time and not self.queued and self.now < self.wake
+        self._check_expired(early)
+        if self.wanted() or (self.in_flight is None and not self.survivors()):
+            self.hurried = False  # there is nothing pending any more
+        action, at = self.indicator.next(self.now)
+        name = None if action is None else action.name
+        assert name in self.allowed(), f"at {self.now}: {name}, but the history allows {self.allowed()}"
+        assert not (early and action), f"at {self.now}: {name}, before the promised moment {self.wake}"
+        self._check_questions()
+        self.said = name.lower() if name else f"+{at - self.now:g}" if at < inf else "wait"
+        self.queued = action is not None and not self.places
+        if action is None:
+            assert at > self.now, "asks to be asked again at once, forever"
+            self.wake = at
+        elif self.queued:
+            assert at > self.now, "asks to be asked again at once, forever"
+            self.wake = at
+        else:
+            self._send(action)
+        self.sound = True
+
+    def _check_expired(self, early: bool) -> None:
+        told = self.indicator.expired(self.now)
+        mine = [s for s in self.open if s.lasted(self.now) and not s.told and s.paused_at is None]
+        assert [s.wish for s in mine] == told, f"at {self.now}: max_duration is told of the wrong sessions"
+        assert not (early and told and not self.in_flight), (
+            f"at {self.now}: max_duration is over before the promised moment"
+        )
+        for session in mine:
+            session.told = True
+
+    def _check_questions(self) -> None:
+        """The other questions that the driver asks."""
+        up = bool(self.survivors())
+        busy = self.in_flight is not None or up
+        rest = not (
+            self.open or self.lingering() or self.on_their_way or busy
+            or self.now < max(self.settled_at, self.barred_until)
+        )  # fmt: skip
+        asked = self.indicator
+        assert asked.maybe_up(self.now) is up, f"at {self.now}: maybe_up is not {up}"
+        assert asked.wanted(self.now) is self.wanted(), f"at {self.now}: wanted is not {self.wanted()}"
+        assert asked.pending(self.now) is (busy and not self.wanted()), f"at {self.now}: pending is wrong"
+        assert asked.forgettable(self.now) is rest, f"at {self.now}: forgettable is not {rest}"
+        assert asked.lit is (self.lit_since() is not None), f"at {self.now}: lit is {asked.lit}"
+        self.guess()
+        if self.in_flight is None and not self.wanted():
+            self.retry_from = self.retry_from if self.round is False else -inf
+
+    def _send(self, action: Any) -> None:
+        start = action.name == "START"
+        assert self.in_flight is None, "two requests at once"
+        if self.round is not start or self.attempt == 0:
+            self.round, self.round_began, self.attempt = start, self.now, 0
+        self.attempt += 1
+        self.in_flight = Request(start, len(self.requests), self.now)
+        self.requests.append(self.in_flight)
+        self.indicator.sent(action, self.now)
+        assert self.indicator.attempt == self.attempt, "the attempts are miscounted"
+        self.ask()
+
+    def advance(self, seconds: float) -> None:
+        """Time passes, and the driver's timer and the client's time-out do their work."""
+        until = self.now + seconds
+        while True:
+            times_out = self.in_flight.sent_at + TIMEOUT if self.in_flight else inf
+            at = min(self.wake, times_out, until)
+            if self.wanted():
+                self.wanted_for += at - self.now
+            self.now = at
+            if times_out <= at:
+                self.answer("ACCEPTED" if self.faultless else "LOST", retry_in=2.0)
+            else:
+                self.ask(by_time=True)
+            if at >= until:
+                return
+
+    # -- What happens: the network
+
+    def answer(
+        self, outcome: str, *, retry_in: float | None = None, retry_after: float | None = None,
+        where: float = 0.5,
+    ) -> None:  # fmt: skip
+        """The request in flight ends."""
+        request, self.in_flight = self.in_flight, None
+        assert request is not None
+        request.answered_at, request.outcome = self.now, outcome
+        request.effect_at = self._effect(request, where)
+        was_lit = self.lit_since() is not None
+        if outcome == "ACCEPTED":
+            self._end_round()
+        elif request.start:
+            self._start_failed(outcome, retry_in, retry_after, was_lit)
+        else:
+            self._stop_failed(retry_in)
+        self.indicator.answered(self.machine.Outcome[outcome], self.now, retry_in=retry_in, retry_after=retry_after)
+        self.ask()
+
+    def _effect(self, request: Request, where: float) -> float | None:
+        """A low ``where`` means never, if that may be."""
+        latest = max(request.latest, self.now)
+        if request.latest == -inf or (request.outcome != "ACCEPTED" and where < 0.25):
+            return None
+        return request.sent_at + where * (latest - request.sent_at)
+
+    def _start_failed(self, outcome: str, retry_in: float | None, retry_after: float | None, was_lit: bool) -> None:
+        self.failures += 1
+        if outcome == "REFUSED":
+            self._end_round()
+            self.barred_until = self.now + REFUSED_FOR
+            for session in self.open:
+                session.refused = True
+            return
+        if retry_after is not None:
+            self.barred_until = max(self.barred_until, self.now + retry_after)
+        if not self.wanted():
+            self._end_round()
+            return
+        quarter = min(s.options.refresh_interval for s in self.open if s.wants(self.now)) / 4
+        if retry_in is None:
+            self.attempt = 0
+            self.retry_from, self.retry_by = self.now, max(self.now, self.round_began + quarter)
+        else:
+            self.retry_from = self.retry_by = self.now + (min(retry_in, quarter) if was_lit else retry_in)
+
+    def _stop_failed(self, retry_in: float | None) -> None:
+        self.failures += 1
+        if retry_in is not None:
+            self.retry_from = self.now + retry_in
+            return
+        self._end_round()
+        if not self.wanted():
+            self.forgiven = len(self.requests)
+            self.gave_up = True
+
+    def _end_round(self) -> None:
+        self.attempt = 0
+        self.retry_from = self.retry_by = -inf
+
+    # -- What happens: sessions
+
+    # ``late`` is how long ago it happened for the caller: the word of it comes from another thread.
+
+    def join(self, options: SessionOptions = OPTIONS[0], *, late: float = 0.0) -> Session:
+        at = self.now - late
+        self._fresh(at)
+        session = Session(self.machine.Wish(options, at), options, at)
+        self.sessions.append(session)
+        self.indicator.join(session.wish, at)
+        self.ask()
+        return session
+
+    def leave(self, session: Session, *, error: bool = False, late: float = 0.0) -> None:
+        at = max(self.now - late, session.joined_at)
+        linger = 0.0 if error else session.options.stop_delay
+        session.left_at = at
+        session.lingers_until = at + (0.0 if self.hurried else linger)
+        self.indicator.leave(session.wish, at, linger)
+        self.ask()
+
+    def pause(self, session: Session, *, late: float = 0.0) -> None:
+        at = max(self.now - late, session.joined_at)
+        session.paused_at = at if session.paused_at is None else session.paused_at
+        self.indicator.pause(session.wish, at)
+        self.ask()
+
+    def resume(self, session: Session, *, late: float = 0.0) -> None:
+        at = max(self.now - late, session.joined_at, session.paused_at or 0.0)
+        self._fresh(at)
+        self.resumes += 1
+        if session.paused_at is not None:
+            session.paused_for += at - session.paused_at
+        session.paused_at, session.quiet_until = None, -inf
+        self.indicator.resume(session.wish, at)
+        self.ask()
+
+    def _fresh(self, at: float) -> None:
+        """A new wish waits for no retry of an old one, and trusts no start that may have faded."""
+        self.hurried = False
+        lit_since = self.lit_since()
+        if lit_since is not None and lit_since + SHOWN_AT_LEAST <= at:
+            self.faded = len(self.requests) - (self.in_flight is not None)
+        if self.round is True and self.in_flight is None and not self.wanted(at):
+            self._end_round()
+
+    def hurry(self) -> None:
+        self.hurried = True
+        if self.round is False:
+            self.retry_from = -inf
+        for session in self.lingering():
+            session.lingers_until = self.now
+        self.indicator.hurry()
+        self.ask()
+
+    def grant(self, places: bool) -> None:
+        """Whether the driver's queue has a place for the next request."""
+        self.places = places
+        self.ask()
+
+    # -- What happens: messages. ``late`` is how long the word of it took to arrive.
+
+    def send(self, session: Session | None, *, late: float = 0.0) -> Message:
+        """A message whose path names the chat is on its way."""
+        message = self._message(session, self.now - late)
+        self.indicator.send_began(message.window)
+        self.ask()
+        return message
+
+    def end(self, message: Message, accepted: bool = True, *, late: float = 0.0, where: float = 0.5) -> None:
+        """Its answer is there."""
+        self._ended(message, max(message.began_at, self.now - late), accepted, where)
+        self.ask()
+
+    def sent(self, session: Session | None, *, took: float = 0.0, late: float = 0.0, where: float = 0.5) -> Message:
+        """A message that is known only by its answer; one marked as sent if it ``took`` no time."""
+        at = self.now - late
+        message = self._message(session, at - took)
+        self.indicator.send_began(message.window)
+        self._ended(message, at, True, where)
+        self.ask()
+        return message
+
+    def _message(self, session: Session | None, began_at: float) -> Message:
+        if session is not None:
+            began_at = max(began_at, session.joined_at)
+        window = self.machine.Window(began_at, session and session.wish)
+        message = Message(session, window, began_at)
+        self.messages.append(message)
+        return message
+
+    def guess(self, late: float = 0.0) -> Session | None:
+        """Whose message it was that went out by an unknown hand: the indicator must say so too."""
+        at = self.now - late
+        left = [s for s in self.lingering() if s.left_at <= at]
+        there = [s for s in self.sessions if s in self.open or s in self.lingering()]
+        there = [s for s in there if s.joined_at <= at and (s.left_at is None or at < s.left_at)]
+        session = max(left, key=lambda s: s.left_at) if left else next(iter(there), None)
+        assert self.indicator.sender(at) is (session and session.wish), "the message is put to the wrong one"
+        return session
+
+    def _ended(self, message: Message, at: float, accepted: bool, where: float) -> None:
+        at = max(at, message.began_at)
+        message.ended_at, message.accepted = at, accepted
+        if accepted:
+            message.clears_at = message.began_at + (0.01 + 0.98 * where) * (at + SETTLE - message.began_at)
+            self._quiet(message.session, at)
+        self.indicator.send_ended(message.window, at, accepted)
+
+    def _quiet(self, session: Session | None, at: float) -> None:
+        if session is not None:
+            again = session.options.resume_after
+            until = inf if again is None else at + max(again, SETTLE)
+            session.quiet_until = max(session.quiet_until, until)
+
+    # -- The end
+
+    def finish(self) -> None:
+        """All leave, all is answered, time runs on: there must be rest, and no ghost."""
+        self.grant(True)
+        for session in self.open:
+            self.leave(session)
+        for message in self.on_their_way:
+            self.end(message)
+        self._come_to_rest()
+        assert self.indicator.forgettable(self.now), "at rest, but not forgettable"
+        assert not self.survivors(), "at rest, and some ordering leaves the indicator up"
+        assert self.gave_up or not any(since <= self.now < to for since, to in self.visible()), "a ghost"
+        self._check_starts()
+        if self.faultless and all(s.options.refresh_interval <= 60.0 for s in self.sessions):
+            self._check_gaps()
+
+    def _come_to_rest(self) -> None:
+        for _ in range(60):
+            if self.in_flight is not None:
+                self.advance(0.25)
+                if self.in_flight is not None:
+                    self.answer("ACCEPTED", where=1.0)
+            elif self.wake < inf:
+                self.advance(self.wake - self.now)
+            else:
+                return
+        raise AssertionError("it never comes to rest")
+
+    def _check_starts(self) -> None:
+        """There are no more starts than something asked for."""
+        starts = sum(r.start for r in self.requests)
+        shortest = min((s.options.refresh_interval for s in self.sessions), default=60.0)
+        resumed = self.resumes + sum(
+            m.session is not None and m.session.options.resume_after is not None for m in self.accepted
+        )
+        causes = len(self.sessions) + len(self.accepted) + resumed + self.failures
+        assert starts <= causes + self.wanted_for / shortest, f"{starts} starts, too many"
+
+    def _check_gaps(self) -> None:
+        """From the answer of a start that no message touched until the next stop or message, the dots show."""
+        shown = self.visible()
+        for start in self.requests:
+            if start.start and not any(self._overlap(start, m) for m in self.messages):
+                self._check_gap(start.answered_at, self._undisturbed_until(start), shown)
+
+    @staticmethod
+    def _overlap(start: Request, message: Message) -> bool:
+        return start.sent_at < message.ended_at + SETTLE and start.answered_at >= message.began_at
+
+    def _undisturbed_until(self, start: Request) -> float:
+        stops = [r.sent_at for r in self.requests if not r.start and r.number > start.number]
+        began = [m.began_at for m in self.messages if m.began_at > start.answered_at]
+        return min([*stops, *began, self.now])
+
+    @staticmethod
+    def _check_gap(since: float, until: float, shown: list[tuple[float, float]]) -> None:
+        at = since
+        while at < until:
+            reach = max((to for begin, to in shown if begin <= at < to), default=at)
+            assert reach > at, f"a gap at {at}: the dots should show from {since} to {until}"
+            at = reach
+
+
+# -- Something at random
+
+
+def random_walk(machine: ModuleType, seed: int, steps: int = 30) -> None:
+    """Let chance drive a world for a while, then finish. No two walks are of the same temper."""
+    chance = random.Random(seed)
+    world = World(machine, faultless=chance.random() < 0.3)
+    kinds = [_time] * chance.choice((1, 2, 6)) + [_session] + [_message] * chance.choice((0, 1, 1))
+    slow = chance.choice((0.0, 0.5, 1.0))  # how seldom an answer comes at once
+    for _ in range(chance.randrange(4, steps)):
+        random_step(world, chance, kinds, slow)
+    world.finish()
+
+
+def random_step(world: World, chance: random.Random, kinds: list[Any], slow: float) -> None:
+    if world.in_flight is not None and chance.random() < 0.4:
+        _network(world, chance)
+    else:
+        chance.choice(kinds)(world, chance)
+    if world.in_flight is not None and chance.random() >= slow:
+        world.answer("ACCEPTED", where=chance.choice(WHERE))
+
+
+def _time(world: World, chance: random.Random) -> None:
+    world.advance(chance.choice(DELAYS[:10] if chance.random() < 0.85 else (*DELAYS[10:], 60.0, 90.0, 90.0)))
+
+
+def _network(world: World, chance: random.Random) -> None:
+    where = chance.choice(WHERE)
+    if world.faultless or chance.random() < 0.5:
+        return world.answer("ACCEPTED", where=where)
+    outcome = chance.choice(FAILURES if chance.random() < 0.4 else FAILURES[:3])
+    retry_in = None if outcome == "REFUSED" else chance.choice(RETRIES)
+    retry_after = chance.choice((None, None, 1.0, 30.0)) if outcome == "NOTHING" else None
+    return world.answer(outcome, retry_in=retry_in, retry_after=retry_after, where=where)
+
+
+def _session(world: World, chance: random.Random) -> None:
+    late = chance.choice(LATENESS)
+    if not world.open or chance.random() < 0.3:
+        world.join(chance.choice(OPTIONS), late=late)
+        return
+    session = chance.choice(world.open)
+    kind = chance.randrange(8)
+    if kind < 4:
+        world.leave(session, error=kind == 0, late=late)
+    elif kind == 4:
+        world.pause(session, late=late)
+    elif kind < 7:
+        world.resume(session, late=late)
+    elif chance.random() < 0.3:
+        world.hurry()
+    elif not world.faultless:
+        world.grant(not world.places)
+
+
+def _message(world: World, chance: random.Random) -> None:
+    late, where = chance.choice(LATENESS), chance.choice(WHERE)
+    session = chance.choice([None, world.guess(late), *world.open, *world.open, *world.lingering()])
+    if world.on_their_way and chance.random() < 0.6:
+        message = chance.choice(world.on_their_way)
+        world.end(message, chance.random() < 0.8, late=late, where=where)
+    elif chance.random() < 0.6:
+        world.send(session, late=late)
+    else:
+        world.sent(session, took=chance.choice((0.0, 0.0, 0.5, 4.0)), late=late, where=where)

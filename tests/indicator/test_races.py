@@ -1,0 +1,755 @@
+"""The races that the indicator must win, each under its own name. Sections 4.3 to 4.9 of the design.
+
+``world.log`` is what was asked of the API, and when; the world judges every step besides.
+"""
+
+from math import inf
+from types import ModuleType
+
+from linq_typing._settings import SessionOptions
+
+from .model import World
+
+EVERY_20 = SessionOptions(refresh_interval=20.0)
+FOR_EVER = SessionOptions(max_duration=None)
+
+
+def lit(machine: ModuleType, options: SessionOptions = FOR_EVER) -> World:
+    """A world at time 1 with one session, whose start was sent at 0 and accepted at 1."""
+    world = World(machine)
+    world.join(options)
+    world.advance(1.0)
+    world.answer("ACCEPTED")
+    return world
+
+
+def passes(world: World, seconds: float) -> None:
+    """Time passes; every request is accepted within a quarter second."""
+    until = world.now + seconds
+    while world.now < until:
+        world.advance(0.25)
+        if world.in_flight is not None:
+            world.answer("ACCEPTED")
+
+
+# -- 4.3 No ghost
+
+
+def test_nothing_is_sent_while_a_request_is_in_flight(machine: ModuleType) -> None:
+    """The session leaves while its start is on its way: the stop waits for the answer."""
+    world = World(machine)
+    world.leave(world.join(), error=True)
+    world.advance(4.0)
+    assert world.log == ["start 0"]
+    world.answer("ACCEPTED")
+    assert world.log == ["start 0", "stop 4"]
+
+
+def test_a_session_that_ends_before_its_start_went_out_sends_nothing(machine: ModuleType) -> None:
+    """There was no place for the start, and then no wish."""
+    world = World(machine)
+    world.grant(False)
+    world.leave(world.join(), error=True)
+    world.grant(True)
+    passes(world, 10.0)
+    assert world.log == []
+
+
+def test_a_start_is_not_tried_again_once_nobody_wants_it(machine: ModuleType) -> None:
+    """It came to nothing and the session has left: no retry, and no stop either."""
+    world = World(machine)
+    session = world.join()
+    world.answer("NOTHING", retry_in=2.0)
+    world.advance(1.0)
+    world.leave(session, error=True)
+    passes(world, 10.0)
+    assert world.log == ["start 0"]
+
+
+def test_a_start_answered_5xx_may_have_worked_and_is_stopped(machine: ModuleType) -> None:
+    """One stop for it, at once."""
+    world = World(machine)
+    session = world.join()
+    world.answer("PERHAPS", retry_in=2.0)
+    world.leave(session, error=True)
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 0"]
+
+
+def test_a_start_answered_5xx_is_wiped_by_a_message_begun_after_it(machine: ModuleType) -> None:
+    """The settled message has cleared whatever it did: no stop."""
+    world = World(machine)
+    session = world.join()
+    world.answer("PERHAPS", retry_in=2.0)
+    world.advance(1.0)
+    world.sent(session)
+    passes(world, 20.0)
+    assert world.log == ["start 0"]
+
+
+def test_a_lost_start_is_stopped_at_once_and_once_more_when_it_can_no_longer_work(
+    machine: ModuleType,
+) -> None:
+    """It may take effect up to 5 s after its answer was lost; only a stop sent after that settles it."""
+    world = World(machine)
+    session = world.join()
+    world.advance(4.0)
+    world.answer("LOST", retry_in=2.0)
+    world.advance(1.0)
+    world.leave(session, error=True)
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 5", "stop 9"]
+
+
+def test_a_lost_start_whose_session_stayed_long_enough_needs_one_stop(machine: ModuleType) -> None:
+    """The one that is sent after the 5 s settles it."""
+    world = World(machine)
+    session = world.join()
+    world.answer("LOST", retry_in=8.0)
+    world.advance(5.0)
+    world.leave(session, error=True)
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 5"]
+
+
+def test_a_lost_start_is_not_forgotten_when_the_next_one_is_accepted(machine: ModuleType) -> None:
+    """The accepted one is stopped; the lost one may come after that stop."""
+    world = World(machine)
+    session = world.join()
+    world.answer("LOST", retry_in=0.5)
+    world.advance(0.75)
+    world.answer("ACCEPTED")
+    world.leave(session, error=True)
+    passes(world, 20.0)
+    assert world.log == ["start 0", "start 0.5", "stop 0.75", "stop 5"]
+
+
+def test_a_session_that_joins_between_the_two_stops_of_a_lost_start_puts_off_the_second(
+    machine: ModuleType,
+) -> None:
+    """While it wants the indicator none is due; when it leaves there are two again, if it is early."""
+    world = World(machine)
+    world.leave(world.join(), error=True)
+    world.answer("LOST")
+    world.answer("ACCEPTED")
+    world.advance(1.0)
+    second = world.join()
+    world.answer("ACCEPTED")
+    world.advance(1.0)
+    world.leave(second, error=True)
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 0", "start 1", "stop 2", "stop 5"]
+
+
+def test_a_start_that_came_to_nothing_between_the_two_stops_does_not_lose_the_second(
+    machine: ModuleType,
+) -> None:
+    """The lost start may still come."""
+    world = World(machine)
+    world.leave(world.join(), error=True)
+    world.answer("LOST")
+    world.answer("ACCEPTED")
+    second = world.join()
+    world.answer("NOTHING", retry_in=2.0)
+    world.advance(1.0)
+    world.leave(second, error=True)
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 0", "start 0", "stop 1", "stop 5"]
+
+
+def test_a_lost_start_is_not_wiped_by_a_message_that_it_may_come_after(machine: ModuleType) -> None:
+    """Lost at 0, the message at 2: the start may take effect until 5, the message's clear be done at 2."""
+    world = World(machine)
+    session = world.join()
+    world.answer("LOST", retry_in=8.0)
+    world.advance(2.0)
+    world.sent(session)
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 5"]
+
+
+def test_a_lost_start_is_wiped_by_a_message_begun_when_it_can_no_longer_work(machine: ModuleType) -> None:
+    """No stop."""
+    world = World(machine)
+    session = world.join()
+    world.answer("LOST", retry_in=8.0)
+    world.advance(5.25)
+    world.sent(session)
+    passes(world, 20.0)
+    assert world.log == ["start 0"]
+
+
+def test_a_refused_connection_and_a_429_did_nothing_and_need_no_stop(machine: ModuleType) -> None:
+    """Only the starts, and their retry."""
+    world = World(machine)
+    session = world.join()
+    world.answer("NOTHING", retry_in=1.0)
+    world.advance(1.0)
+    world.answer("NOTHING", retry_in=1.0, retry_after=1.0)
+    world.leave(session, error=True)
+    passes(world, 20.0)
+    assert world.log == ["start 0", "start 1"]
+
+
+def test_start_answered_after_the_message_was_accepted_is_followed_by_one_stop_after_it_settled(
+    machine: ModuleType,
+) -> None:
+    """Start sent at 0; message 1 to 2; start answered at 3: the stop goes out at 5."""
+    world = World(machine)
+    session = world.join()
+    world.advance(1.0)
+    message = world.send(session)
+    world.advance(1.0)
+    world.end(message)
+    world.advance(1.0)
+    world.answer("ACCEPTED")
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 5"]
+
+
+def test_start_answered_during_the_message_is_followed_by_one_stop_after_it_settled(
+    machine: ModuleType,
+) -> None:
+    """Start sent at 0; message 1 to 3; start answered at 2: the stop goes out at 6."""
+    world = World(machine)
+    session = world.join()
+    world.advance(1.0)
+    message = world.send(session)
+    world.advance(1.0)
+    world.answer("ACCEPTED")
+    world.advance(1.0)
+    world.end(message)
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 6"]
+
+
+def test_start_answered_when_the_message_has_settled_is_followed_by_one_stop_at_once(
+    machine: ModuleType,
+) -> None:
+    """Start sent at 0; message at 1, settled at 4; start answered at 4.5."""
+    world = World(machine)
+    session = world.join()
+    world.advance(1.0)
+    world.sent(session)
+    world.advance(3.5)
+    world.answer("ACCEPTED")
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 4.5"]
+
+
+def test_word_of_the_message_comes_after_the_starts_answer_that_it_overlapped(machine: ModuleType) -> None:
+    """Begun at 0.5 and accepted at 0.75, told at 1.25; the start was answered at 1: one stop at 3.75."""
+    world = lit(machine)
+    world.advance(0.25)
+    world.sent(world.sessions[0], took=0.25, late=0.5)
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 3.75"]
+
+
+def test_a_start_that_overlapped_a_failed_message_is_simply_lit(machine: ModuleType) -> None:
+    """No message, so nothing to mend."""
+    world = World(machine)
+    session = world.join()
+    message = world.send(session)
+    world.advance(1.0)
+    world.answer("ACCEPTED")
+    world.end(message, accepted=False)
+    passes(world, 50.0)
+    assert world.log == ["start 0"]
+
+
+def test_a_stop_answered_5xx_is_tried_again(machine: ModuleType) -> None:
+    """At its retry time, not before."""
+    world = lit(machine)
+    world.leave(world.sessions[0], error=True)
+    world.answer("PERHAPS", retry_in=2.0, where=0.0)
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 1", "stop 3"]
+
+
+def test_the_indicator_fades_by_itself_when_no_stop_gets_through(machine: ModuleType) -> None:
+    """After 90 s there is nothing left to stop."""
+    world = lit(machine)
+    world.leave(world.sessions[0], error=True)
+    world.answer("NOTHING", retry_in=100.0)
+    world.advance(200.0)
+    assert world.log == ["start 0", "stop 1"]
+    assert world.indicator.forgettable(world.now)
+
+
+def test_a_stop_is_given_up_when_nobody_wants_the_indicator(machine: ModuleType) -> None:
+    """Nothing more to do."""
+    world = lit(machine)
+    world.leave(world.sessions[0], error=True)
+    world.answer("PERHAPS", where=0.0)
+    world.advance(30.0)
+    assert world.log == ["start 0", "stop 1"]
+    assert world.indicator.forgettable(world.now)
+
+
+def test_a_stop_that_failed_when_it_was_wanted_no_longer_is_owed_again_later(machine: ModuleType) -> None:
+    """Giving it up there must not forget that the indicator may be up: the second session's start is refused,
+    and its end owes the stop."""
+    world = lit(machine)
+    world.leave(world.sessions[0], error=True)
+    second = world.join()
+    world.answer("PERHAPS", where=0.0)
+    world.answer("REFUSED")
+    world.leave(second, error=True)
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 1", "start 1", "stop 1"]
+
+
+def test_a_stop_that_surely_did_nothing_costs_the_next_session_no_start(machine: ModuleType) -> None:
+    """The second session came while it was in flight: the indicator is still up, whatever the retries say."""
+    for outcome in ("NOTHING", "REFUSED"):
+        world = lit(machine)
+        world.leave(world.sessions[0], error=True)
+        world.join(FOR_EVER)
+        world.answer(outcome)
+        passes(world, 55.0)
+        assert world.log == ["start 0", "stop 1"]
+
+
+# -- 4.4 A send quiets the session that sent it
+
+
+def test_a_message_quiets_its_sender_and_the_neighbour_is_shown_again_when_it_has_settled(
+    machine: ModuleType,
+) -> None:
+    """Start at 0; message at 2; start again at 5, for the neighbour; its end stops it."""
+    world = lit(machine)
+    neighbour = world.join(FOR_EVER)
+    world.advance(1.0)
+    world.sent(world.sessions[0])
+    passes(world, 10.0)
+    world.leave(neighbour, error=True)
+    assert world.log == ["start 0", "start 5", "stop 12"]
+
+
+def test_a_session_that_begins_while_a_send_is_in_flight_is_not_quieted_by_it(machine: ModuleType) -> None:
+    """It is shown once the message has settled."""
+    world = lit(machine)
+    message = world.send(world.guess())
+    world.advance(1.0)
+    world.join(FOR_EVER)
+    world.end(message)
+    passes(world, 10.0)
+    assert world.log == ["start 0", "start 5"]
+
+
+def test_an_unknown_hand_is_the_one_that_has_just_left(machine: ModuleType) -> None:
+    """Rather than the oldest open one; but only during its stop_delay."""
+    world = lit(machine)
+    world.join(FOR_EVER)
+    leaving = world.join(FOR_EVER)
+    world.leave(leaving)
+    assert world.guess() is leaving
+    world.advance(0.5)
+    assert world.guess() is world.sessions[0]
+
+
+def test_of_two_that_have_just_left_the_later_one_is_the_unknown_hand(machine: ModuleType) -> None:
+    """Its reply is the one that is about to be sent."""
+    world = lit(machine)
+    second = world.join(FOR_EVER)
+    world.leave(world.sessions[0])
+    world.advance(0.25)
+    world.leave(second)
+    assert world.guess() is second
+    assert world.indicator.sender(world.now) is second.wish
+
+
+def test_a_stop_delay_that_is_over_ends_the_claim_even_if_nobody_asked_since(machine: ModuleType) -> None:
+    """The loop was late: the message at 2 comes in before the indicator is asked what now."""
+    world = lit(machine)
+    world.join(FOR_EVER)
+    world.leave(world.sessions[0])
+    assert world.indicator.sender(1.25) is world.sessions[0].wish
+    assert world.indicator.sender(2.0) is world.sessions[1].wish
+
+
+def test_word_of_a_message_that_comes_after_its_senders_end_is_not_put_to_a_neighbour(
+    machine: ModuleType,
+) -> None:
+    """Sent at 1 by the oldest session, which left at 1.25; told at 1.5. The neighbour goes on typing."""
+    world = lit(machine)
+    world.join(FOR_EVER)
+    world.advance(0.25)
+    world.leave(world.sessions[0])
+    world.advance(0.25)
+    assert world.guess(0.5) is world.sessions[0]
+
+
+def test_older_news_does_not_end_the_quiet_after_a_newer_message(machine: ModuleType) -> None:
+    """The message at 10 quiets until 15; the one at 9, told later, must not make that 14."""
+    world = lit(machine, SessionOptions(resume_after=5.0))
+    world.advance(9.0)
+    world.sent(world.sessions[0])
+    world.sent(world.sessions[0], late=1.0)
+    passes(world, 10.0)
+    assert world.log == ["start 0", "start 15"]
+
+
+def test_a_session_is_shown_again_resume_after_its_message(machine: ModuleType) -> None:
+    """Message at 1.25: 5 s later here; with 0 s, not before the message has settled."""
+    for resume_after, shown_at in ((5.0, "6.25"), (0.0, "4.25")):
+        world = lit(machine, SessionOptions(resume_after=resume_after))
+        world.advance(0.25)
+        world.sent(world.sessions[0])
+        passes(world, 10.0)
+        assert world.log == ["start 0", f"start {shown_at}"]
+
+
+def test_resume_brings_it_back_after_a_message_that_has_settled(machine: ModuleType) -> None:
+    """Resumed at 2, a second after the message: start at 4.25."""
+    world = lit(machine)
+    world.advance(0.25)
+    world.sent(world.sessions[0])
+    world.advance(0.75)
+    world.resume(world.sessions[0])
+    passes(world, 10.0)
+    assert world.log == ["start 0", "start 4.25"]
+
+
+# -- 4.5 No needless request
+
+
+def test_a_message_that_no_start_overlapped_needs_no_stop(machine: ModuleType) -> None:
+    """Inside the block, or in its stop_delay."""
+    world = lit(machine)
+    world.advance(1.0)
+    message = world.send(world.sessions[0])
+    world.leave(world.sessions[0])
+    world.advance(2.0)
+    world.end(message)
+    passes(world, 20.0)
+    assert world.log == ["start 0"]
+
+
+def test_a_message_in_the_stop_delay_makes_the_stop_needless(machine: ModuleType) -> None:
+    """Left at 1, sent at 1.25, the stop would have been due at 1.5."""
+    world = lit(machine)
+    world.leave(world.sessions[0])
+    world.advance(0.25)
+    message = world.send(world.guess())
+    world.advance(4.0)
+    world.end(message)
+    passes(world, 20.0)
+    assert world.log == ["start 0"]
+
+
+def test_a_message_that_failed_leaves_the_stop_owed(machine: ModuleType) -> None:
+    """It goes out the moment the failure is known."""
+    world = lit(machine)
+    message = world.send(world.sessions[0])
+    world.leave(world.sessions[0])
+    world.advance(2.0)
+    world.end(message, accepted=False)
+    assert world.log == ["start 0", "stop 3"]
+
+
+def test_overlapping_sessions_share_one_start_one_refresh_and_one_stop(machine: ModuleType) -> None:
+    """The refresh comes 60 s after the answer; the stop after the last one's stop_delay."""
+    world = lit(machine)
+    world.advance(1.0)
+    second = world.join(FOR_EVER)
+    passes(world, 60.0)
+    world.leave(world.sessions[0])
+    passes(world, 1.0)
+    world.leave(second)
+    passes(world, 10.0)
+    assert world.log == ["start 0", "start 61", "stop 63.5"]
+
+
+def test_a_session_that_begins_while_the_indicator_is_still_up_sends_nothing(machine: ModuleType) -> None:
+    """Not until the refresh is due, 60 s after the first session's start."""
+    world = lit(machine)
+    world.leave(world.sessions[0])
+    world.advance(0.25)
+    world.join(FOR_EVER)
+    passes(world, 70.0)
+    assert world.log == ["start 0", "start 61"]
+
+
+def test_no_start_goes_out_while_a_message_is_in_flight_nor_before_it_has_settled(
+    machine: ModuleType,
+) -> None:
+    """The session joins during it, and waits until 3 s after its acceptance."""
+    world = World(machine)
+    message = world.send(None)
+    world.advance(1.0)
+    world.join(FOR_EVER)
+    world.advance(4.0)
+    world.end(message)
+    passes(world, 10.0)
+    assert world.log == ["start 8"]
+
+
+def test_a_message_that_failed_keeps_no_start_waiting(machine: ModuleType) -> None:
+    """The start goes out at once."""
+    world = World(machine)
+    message = world.send(None)
+    world.join(FOR_EVER)
+    world.advance(1.0)
+    world.end(message, accepted=False)
+    assert world.log == ["start 1"]
+
+
+def test_of_two_messages_the_later_one_settles_it(machine: ModuleType) -> None:
+    """Even if it is told first."""
+    world = lit(machine)
+    world.join(FOR_EVER)
+    world.advance(1.0)
+    world.sent(world.sessions[0])
+    world.sent(world.sessions[0], late=1.0)
+    passes(world, 10.0)
+    assert world.log == ["start 0", "start 5"]
+
+
+def test_a_message_known_only_by_its_answer_counts_in_retrospect(machine: ModuleType) -> None:
+    """Begun at 0.5, while the start was in flight until 1; accepted at 4: the stop follows at 7."""
+    world = lit(machine)
+    world.advance(3.0)
+    world.sent(world.sessions[0], took=3.5)
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 7"]
+
+
+def test_mark_sent_counts_at_the_moment_of_the_call(machine: ModuleType) -> None:
+    """After the start's answer: no stop. In the same instant: nobody knows the order, so one stop."""
+    world = lit(machine)
+    world.advance(0.25)
+    world.sent(world.sessions[0])
+    passes(world, 20.0)
+    assert world.log == ["start 0"]
+    world = lit(machine)
+    world.sent(world.sessions[0])
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 4"]
+
+
+# -- 4.6 No gap
+
+
+def test_a_refresh_is_due_an_interval_after_the_last_starts_answer(machine: ModuleType) -> None:
+    """Answered at 1, and from then on at once."""
+    world = lit(machine)
+    passes(world, 190.0)
+    assert world.log == ["start 0", "start 61", "start 121", "start 181"]
+
+
+def test_overlapping_sessions_use_the_smallest_interval(machine: ModuleType) -> None:
+    """And the larger one again when the smaller has left."""
+    world = lit(machine)
+    second = world.join(EVERY_20)
+    passes(world, 30.0)
+    world.leave(second)
+    passes(world, 60.0)
+    assert world.log == ["start 0", "start 21", "start 81"]
+
+
+def test_a_failed_refresh_is_tried_again_within_a_quarter_of_the_interval(machine: ModuleType) -> None:
+    """The retry that was to come after 40 s comes after 15."""
+    world = lit(machine)
+    world.advance(60.0)
+    world.answer("PERHAPS", retry_in=40.0)
+    passes(world, 20.0)
+    assert world.log == ["start 0", "start 61", "start 76"]
+
+
+def test_a_refresh_that_was_given_up_begins_anew_a_quarter_after_it_began(machine: ModuleType) -> None:
+    """Two attempts, at 61 and 63, then a new round at 76."""
+    world = lit(machine)
+    world.advance(60.0)
+    world.answer("NOTHING", retry_in=2.0)
+    world.advance(2.0)
+    world.answer("NOTHING")
+    passes(world, 20.0)
+    assert world.log == ["start 0", "start 61", "start 63", "start 76"]
+
+
+def test_a_message_that_failed_does_not_put_off_the_refresh(machine: ModuleType) -> None:
+    """It is due when it would have been; one that became due meanwhile goes out at its end."""
+    world = lit(machine)
+    world.advance(50.0)
+    message = world.send(world.sessions[0])
+    world.advance(20.0)
+    world.end(message, accepted=False)
+    assert world.log == ["start 0", "start 71"]
+
+
+def test_an_endless_refresh_interval_still_shows_the_indicator_once(machine: ModuleType) -> None:
+    """No refresh, but a start and a stop."""
+    world = lit(machine, SessionOptions(refresh_interval=inf, max_duration=None))
+    passes(world, 80.0)
+    world.leave(world.sessions[0], error=True)
+    assert world.log == ["start 0", "stop 81"]
+
+
+def test_a_session_that_begins_when_the_indicator_has_faded_is_shown_at_once(machine: ModuleType) -> None:
+    """The first session's next refresh would come after 300 s; the second sees nothing after 86."""
+    rarely = SessionOptions(refresh_interval=300.0, max_duration=None)
+    world = lit(machine, rarely)
+    world.advance(86.0)
+    world.join(rarely)
+    assert world.log == ["start 0", "start 87"]
+
+
+# -- 4.7 and 4.8 Retries and refusals
+
+
+def test_a_new_wish_does_not_wait_for_the_retries_of_an_old_one(machine: ModuleType) -> None:
+    """The old one has left."""
+    world = World(machine)
+    session = world.join()
+    world.answer("NOTHING", retry_in=8.0)
+    world.leave(session, error=True)
+    world.join()
+    assert world.log == ["start 0", "start 0"]
+    assert world.indicator.attempt == 1
+
+
+def test_a_neighbour_waits_for_the_retry_of_the_shared_start(machine: ModuleType) -> None:
+    """The old one still wants it, so the next attempt serves both."""
+    world = World(machine)
+    world.join()
+    world.answer("NOTHING", retry_in=8.0)
+    world.join()
+    world.advance(8.0)
+    assert world.log == ["start 0", "start 8"]
+    assert world.indicator.attempt == 2
+
+
+def test_a_retry_after_holds_for_the_sessions_to_come(machine: ModuleType) -> None:
+    """30 s for all, however early the retry was to be."""
+    world = World(machine)
+    session = world.join()
+    world.answer("NOTHING", retry_in=2.0, retry_after=30.0)
+    world.leave(session, error=True)
+    world.advance(1.0)
+    world.join()
+    world.advance(40.0)
+    assert world.log[:2] == ["start 0", "start 30"]
+
+
+def test_a_refusal_holds_as_long_as_the_sessions_then_open_last(machine: ModuleType) -> None:
+    """For a late-comer too, even after ten minutes; then it gets its start."""
+    world = World(machine)
+    session = world.join(FOR_EVER)
+    world.answer("REFUSED")
+    world.advance(700.0)
+    world.join(FOR_EVER)
+    world.advance(10.0)
+    assert world.log == ["start 0"]
+    world.leave(session, error=True)
+    assert world.log == ["start 0", "start 710"]
+
+
+def test_a_refusal_holds_for_ten_minutes_at_least(machine: ModuleType) -> None:
+    """For the sessions to come."""
+    world = World(machine)
+    session = world.join(FOR_EVER)
+    world.answer("REFUSED")
+    world.leave(session, error=True)
+    world.advance(10.0)
+    world.join(FOR_EVER)
+    world.advance(595.0)
+    assert world.log == ["start 0", "start 600"]
+
+
+def test_a_refused_refresh_still_owes_the_stop(machine: ModuleType) -> None:
+    """The earlier start shows until then."""
+    world = lit(machine)
+    world.advance(60.0)
+    world.answer("REFUSED")
+    world.leave(world.sessions[0], error=True)
+    assert world.log == ["start 0", "start 61", "stop 61"]
+
+
+# -- 4.9 and the sessions' options
+
+
+def test_a_flush_waits_for_no_stop_delay(machine: ModuleType) -> None:
+    """The stop goes out at once."""
+    world = lit(machine)
+    world.leave(world.sessions[0])
+    world.hurry()
+    assert world.log == ["start 0", "stop 1"]
+
+
+def test_a_flush_waits_for_no_message_to_settle(machine: ModuleType) -> None:
+    """Neither one in flight nor one that was accepted."""
+    for accepted in (False, True):
+        world = World(machine)
+        session = world.join()
+        message = world.send(session)
+        world.answer("ACCEPTED")
+        if accepted:
+            world.end(message)
+        world.leave(session)
+        world.hurry()
+        assert world.log == ["start 0", "stop 0"]
+
+
+def test_a_flush_starts_nothing_before_a_message_has_settled(machine: ModuleType) -> None:
+    """A session that goes on working waits as always."""
+    world = lit(machine)
+    world.join(FOR_EVER)
+    world.advance(1.0)
+    world.sent(world.sessions[0])
+    world.hurry()
+    passes(world, 10.0)
+    assert world.log == ["start 0", "start 5"]
+
+
+def test_a_flush_does_not_hurry_the_second_stop_of_a_lost_start(machine: ModuleType) -> None:
+    """It would settle nothing before its time."""
+    world = World(machine)
+    session = world.join()
+    world.answer("LOST")
+    world.leave(session)
+    world.hurry()
+    passes(world, 10.0)
+    assert world.log == ["start 0", "stop 0", "stop 5"]
+
+
+def test_max_duration_stops_the_indicator_and_is_told_once(machine: ModuleType) -> None:
+    """Ten seconds of work, with five of pause in between."""
+    world = lit(machine, SessionOptions(max_duration=10.0))
+    world.advance(3.0)
+    world.pause(world.sessions[0])
+    passes(world, 5.0)
+    world.resume(world.sessions[0])
+    passes(world, 30.0)
+    assert world.log == ["start 0", "stop 4", "start 9", "stop 15"]
+    assert world.sessions[0].told
+
+
+def test_a_start_delay_spares_short_work_all_requests(machine: ModuleType) -> None:
+    """Done after 1.75 s of 2."""
+    world = World(machine)
+    session = world.join(SessionOptions(start_delay=2.0))
+    world.advance(1.75)
+    world.leave(session)
+    passes(world, 10.0)
+    assert world.log == []
+
+
+def test_a_start_delay_ends_with_a_start(machine: ModuleType) -> None:
+    """At 2, if the work takes longer."""
+    world = World(machine)
+    world.join(SessionOptions(start_delay=2.0))
+    passes(world, 10.0)
+    assert world.log == ["start 2"]
+
+
+def test_a_pause_takes_it_down_at_once_and_resume_brings_it_back(machine: ModuleType) -> None:
+    """The start waits for the stop's answer."""
+    world = lit(machine)
+    world.pause(world.sessions[0])
+    world.advance(1.0)
+    world.resume(world.sessions[0])
+    world.advance(1.0)
+    world.answer("ACCEPTED")
+    assert world.log == ["start 0", "stop 1", "start 3"]
