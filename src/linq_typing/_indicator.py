@@ -28,8 +28,8 @@ How inputs move the two (r: a message's request, A: its acceptance; "-" leaves a
 What ``next`` answers, first line that fits::
 
     a request is in flight             wait for its answer
-    a message is in flight             wait for its end        (not when hurried and nobody wants it)
-    a message has not settled          wait until A + settle   (not when hurried and nobody wants it)
+    a message is in flight             wait for its end        (not when hurried: then nobody wants it)
+    a message has not settled          wait until A + settle   (not when hurried: then nobody wants it)
     a session wants it                 start when due: at once if not lit, else refresh_interval after lit_at;
                                        never before a retry's time, a Retry-After or the end of a refusal
     effect_by is set                   stop when due: after every stop_delay (not when hurried), never before
@@ -344,17 +344,15 @@ class Indicator:
     def next(self, now: float) -> tuple[Action | None, float]:
         """What to do now, and when to ask again if no input comes before (``inf``: after the next one)."""
         self._drop_those_who_left(now)
-        if not self.pending(now):
+        if not self.pending(now):  # also when a session wants the indicator again
             self._hurried = False
         if self.in_flight is not None:
             return None, inf
-        wanted = self.wanted(now)
-        may_hurry = self._hurried and not wanted
-        if self._windows and not may_hurry:
+        if self._windows and not self._hurried:
             due = inf
-        elif now < self._settles_at and not may_hurry:
+        elif now < self._settles_at and not self._hurried:
             due = self._settles_at
-        elif wanted:
+        elif self.wanted(now):
             due = self._start_due(now)
             if due <= now:
                 return Action.START, self._next_change(now)

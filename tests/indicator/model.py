@@ -266,10 +266,7 @@ class World:
         self._check_questions()
         self.said = name.lower() if name else f"+{at - self.now:g}" if at < inf else "wait"
         self.queued = action is not None and not self.places
-        if action is None:
-            assert at > self.now, "asks to be asked again at once, forever"
-            self.wake = at
-        elif self.queued:
+        if action is None or self.queued:
             assert at > self.now, "asks to be asked again at once, forever"
             self.wake = at
         else:

@@ -33,10 +33,10 @@ class Mutant:
 
 MUTANTS: Final = (
     Mutant("two requests at once", "return None, inf", "pass"),
-    Mutant("starts while a message is in flight", "if self._windows and not may_hurry:", "if False:"),
-    Mutant("starts before a message has settled", "elif now < self._settles_at and not may_hurry:", "elif False:"),
-    Mutant("a flush hurries starts too", "may_hurry = self._hurried and not wanted", "may_hurry = self._hurried"),
-    Mutant("a flush skips nothing", "may_hurry = self._hurried and not wanted", "may_hurry = False"),
+    Mutant("starts while a message is in flight", "if self._windows and not self._hurried:", "if False:"),
+    Mutant("starts before a message has settled", "elif now < self._settles_at and not self._hurried:", "elif False:"),
+    Mutant("a flush hurries starts too", "if not self.pending(now):", "if False:"),
+    Mutant("a flush skips nothing", "self._hurried = True", "self._hurried = False"),
     Mutant(
         "a message wipes the starts that it overlapped", "if self._effect_by < window.began_at:", "if True:"
     ),
