@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextvars import ContextVar
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, Union
 
 from ._indicator import Window
 from .errors import LinqTypingError
@@ -18,8 +19,44 @@ __all__ = ["TypingSession", "current_session"]
 
 T = TypeVar("T")
 
-#: The sessions that the context is inside of, the innermost last. Carried by tasks and ``asyncio.to_thread``.
-stack: ContextVar[tuple[TypingSession, ...]] = ContextVar("linq_typing_sessions", default=())
+#: The innermost session and what is around it: pushing costs the same however deep it is.
+Stack = Union[tuple["TypingSession", "Stack"], None]  # noqa: UP007 - a name that is not defined yet
+
+#: The sessions that the context is inside of. Carried by tasks and ``asyncio.to_thread``.
+stack: ContextVar[Stack] = ContextVar("linq_typing_sessions", default=None)
+
+
+def push(session: TypingSession) -> None:
+    """Enter the session in this context."""
+    around = stack.get()
+    while around is not None and not around[0].is_open:  # it was left in another context
+        around = around[1]
+    stack.set((session, around))
+
+
+def remove(session: TypingSession) -> None:
+    """Leave it. A generator's block may be left in another context than it was entered in: no token."""
+    stack.set(_without(stack.get(), session))
+
+
+def _without(whole: Stack, session: TypingSession) -> Stack:
+    node, inner = whole, []
+    while node is not None and node[0] is not session:
+        inner.append(node[0])
+        node = node[1]
+    if node is None:
+        return whole
+    rest = node[1]
+    for other in reversed(inner):
+        rest = (other, rest)
+    return rest
+
+
+def _innermost_first() -> Iterator[TypingSession]:
+    node = stack.get()
+    while node is not None:
+        session, node = node
+        yield session
 
 
 def current_session() -> TypingSession | None:
@@ -28,12 +65,12 @@ def current_session() -> TypingSession | None:
     The way to the session for code inside a decorated function. Tasks and ``asyncio.to_thread`` carry the
     context along; a plain ``threading.Thread`` does not. May be called from any thread.
     """
-    return next((session for session in reversed(stack.get()) if session.is_open), None)
+    return next((session for session in _innermost_first() if session.is_open), None)
 
 
 def sender_in_context(chat_id: str, driver: Driver) -> Member | Unknown | None:
     """The sender of a message that the calling context sends: its innermost session of that chat."""
-    for session in reversed(stack.get()):
+    for session in _innermost_first():
         if session.chat_id == chat_id and session.driver is driver:
             return session.member
     return "unknown"

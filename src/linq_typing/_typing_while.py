@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
-from ._session import TypingSession, stack
+from ._session import Stack, TypingSession, push, remove, stack
 from ._settings import UNSET, SessionOptions, parse_chat_id
 from ._waiting import wait_for, wait_for_async
 
@@ -145,23 +145,19 @@ class _Block:
         self._session = session
 
     def __enter__(self) -> TypingSession:
-        stack.set((*stack.get(), self._session))
+        push(self._session)
         return self._session
 
     def __exit__(self, kind: object, exc: object, trace: object) -> None:
-        self._unstack()
+        remove(self._session)
         _end(self._session, failed=kind is not None)
 
     async def __aenter__(self) -> TypingSession:
         return self.__enter__()
 
     async def __aexit__(self, kind: object, exc: object, trace: object) -> None:
-        self._unstack()
+        remove(self._session)
         await _end_async(self._session, failed=kind is not None)
-
-    def _unstack(self) -> None:
-        # No token: a generator's block may be left in another context than it was entered in.
-        stack.set(tuple(session for session in stack.get() if session is not self._session))
 
 
 def _end(session: TypingSession | None, *, failed: bool) -> None:
@@ -205,17 +201,19 @@ class _Steps:
     What the generator itself puts on the stack comes back at its next step, and does not leak between steps.
     """
 
-    __slots__ = ("_session", "_within")
+    __slots__ = ("_begun", "_session", "_within")
 
     def __init__(self, session: TypingSession | None) -> None:
         self._session = session
-        self._within: tuple[TypingSession, ...] | None = None
+        self._begun = False
+        self._within: Stack = None
 
     @contextmanager
     def running(self) -> Iterator[None]:
         outside = stack.get()
-        if self._within is None:
-            self._within = outside if self._session is None else (*outside, self._session)
+        if not self._begun:
+            self._begun = True
+            self._within = outside if self._session is None else (self._session, outside)
         stack.set(self._within)
         try:
             yield

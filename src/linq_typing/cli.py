@@ -95,7 +95,3 @@ def _reader_gone() -> int:
     # The interpreter flushes stdout once more when it exits, which must not fail too.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return FAILED
-
-
-if __name__ == "__main__":
-    sys.exit(main())
