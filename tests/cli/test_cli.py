@@ -1,0 +1,87 @@
+"""The command line as a whole: what it says, and its exit status."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+import pytest
+
+from linq_typing import cli
+
+CONSOLE_SCRIPT = "import sys; from linq_typing.cli import main; sys.exit(main())"
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=30, check=False)
+
+
+def without(*packages: str) -> str:
+    """The console script, in an environment in which these are not installed."""
+    return f"import sys; sys.modules.update(dict.fromkeys({packages!r})); {CONSOLE_SCRIPT}"
+
+
+@pytest.mark.parametrize("arguments", [("-m", "linq_typing"), ("-c", CONSOLE_SCRIPT)])
+def test_version(arguments: tuple[str, ...]) -> None:
+    done = python(*arguments, "--version")
+    assert (done.returncode, done.stdout) == (0, f"linq-typing {version('linq-typing')}\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_lists_the_commands(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments) == 0
+    assert "demo" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["dmeo"], ["--what"], ["demo", "--what"], ["demo", "extra"]])
+def test_bad_arguments_get_one_line_and_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("linq-typing: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("package", cli.EXTRA[1:])
+def test_a_missing_extra_gets_one_line_and_status_2(package: str) -> None:
+    done = python("-c", without(package), "demo", "--fast")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f'linq-typing: this command needs {package}: pip install "linq-typing[sandbox]"\n'
+
+
+def test_without_click_there_is_no_command_at_all(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "click", None)
+    assert cli.main([]) == 2
+    assert "click" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, click.Abort])
+def test_ctrl_c_is_status_130(monkeypatch: pytest.MonkeyPatch, interruption: type[BaseException]) -> None:
+    def interrupted() -> None:
+        raise interruption
+
+    monkeypatch.setattr(cli, "_program", interrupted)
+    assert cli.main([]) == 130
+
+
+def test_another_missing_package_is_no_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "COMMANDS", ("linq_typing.no_such_module",))
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        cli.main(["demo"])
+
+
+def test_a_reader_that_goes_away_is_no_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def cut_off() -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(cli, "_program", cut_off)
+    with open(tmp_path / "out", "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert cli.main([]) == 1
+        print("what the interpreter flushes at its end", flush=True)
+    assert (tmp_path / "out").read_text() == ""
