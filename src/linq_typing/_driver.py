@@ -49,12 +49,13 @@ class Member(Wish):
 class Chat:
     """A chat with something to do, or to remember."""
 
-    __slots__ = ("due", "id", "indicator")
+    __slots__ = ("due", "id", "indicator", "refusal")
 
     def __init__(self, chat_id: str, indicator: Indicator) -> None:
         self.id = chat_id
         self.indicator = indicator
         self.due = inf  # the agenda's
+        self.refusal: LinqTypingError | None = None  # which the sessions that follow want to know of, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,7 @@ class Driver:
             return
         chat = self._chat(chat_id)
         chat.indicator.join(member, member.joined_at)
+        member.error = chat.refusal
         self._go_on(chat)
 
     def leave(self, chat_id: str, member: Member, at: float, linger: float, done: Future[bool] | None) -> None:
@@ -377,6 +379,7 @@ class Driver:
         self._retries += attempt > 1
         now = monotonic()
         if answer.error is None:
+            chat.refusal = None
             indicator.answered(answer.outcome, now)
             kind: EventKind = "stopped" if action is Action.STOP else "refreshed" if refresh else "started"
             self._emit(kind, chat, attempt=attempt, elapsed=elapsed)
@@ -395,6 +398,8 @@ class Driver:
         indicator.answered(outcome, now, retry_in=retry_in, retry_after=_retry_after(answer.error))
         if not is_bad_key(answer.error):
             self._remember_failure(chat)
+        if outcome is Outcome.REFUSED and action is Action.START:
+            chat.refusal = answer.error
         kind = "refused" if outcome is Outcome.REFUSED else "failed"
         self._emit(kind, chat, error=answer.error, attempt=attempt, elapsed=elapsed)
 

@@ -284,7 +284,7 @@ def _patch_instance(client: HTTPXClient) -> None:
     ref = weakref.ref(client)  # a cycle would put off the closing of clients that nobody holds any more
     theirs = vars(client).get("send")
 
-    @functools.wraps(type(client).send)
+    @functools.wraps(cast(Any, type(client)).send)
     def original(*args: Any, **kwargs: Any) -> Any:
         return theirs(*args, **kwargs) if theirs else type(client_of()).send(client_of(), *args, **kwargs)
 

@@ -65,8 +65,9 @@ def test_a_permanent_refusal_is_neither_retried_nor_stopped_and_is_remembered(
         session.resume()
         assert isinstance(session.error, APIStatusError)
         assert session.error.status_code == status
-    with manager.typing_while(chat):
+    with manager.typing_while(chat) as next_session:
         time.sleep(0.2)
+        assert next_session.error is session.error
     manager.close()
     assert asked(chat) == ["start"]
 
