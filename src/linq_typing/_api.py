@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import json
 import math
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
@@ -25,6 +26,7 @@ from .errors import APIConnectionError, APIStatusError, APITimeoutError, LinqTyp
 CONNECTIONS_PER_POOL: Final = 8  # httpcore's cost per request grows with the square of a pool's connections
 KEEPALIVE_EXPIRY: Final = 30.0  # seconds; load balancers drop idle connections after 60
 FIRST_BACKOFF: Final = 0.5  # seconds
+LONGEST_MESSAGE: Final = 200  # characters: an error is for a log line
 LONGEST_JITTER: Final = 0.25  # seconds
 CHAT_STILL_BEING_CREATED: Final = 2009
 METHODS: Final = {Action.START: "POST", Action.STOP: "DELETE"}
@@ -94,7 +96,7 @@ class TypingAPI:
 
         timer = loop.call_later(self._timeout, give_up)
         try:
-            response = await self._send(METHODS[action], f"{self._base}/v3/chats/{chat_id}/typing")
+            return self._verdict(await self._send(METHODS[action], f"{self._base}/v3/chats/{chat_id}/typing"))
         except asyncio.CancelledError:
             if not overdue:
                 raise
@@ -103,7 +105,6 @@ class TypingAPI:
             return self._failure(exc)
         finally:
             timer.cancel()
-        return self._verdict(response)
 
     def retry_in(self, attempt: int, error: LinqTypingError) -> float | None:
         """How many seconds after the failed attempt of that number to try again, or None: never."""
@@ -130,9 +131,7 @@ class TypingAPI:
     def _verdict(self, response: httpx.Response) -> Answer:
         if response.is_success:
             return Answer(Outcome.ACCEPTED)
-        error = status_error(response)
-        error.message = self._without_key(error.message)
-        error.args = (error.message,)
+        error = status_error(response, self._without_key)
         return Answer(outcome_of(error), error)
 
     def _failure(self, exc: Exception) -> Answer:
@@ -156,8 +155,8 @@ def outcome_of(error: APIStatusError) -> Outcome:
     return Outcome.REFUSED
 
 
-def status_error(response: httpx.Response) -> APIStatusError:
-    """An error answer in our own words, from whatever body it has."""
+def status_error(response: httpx.Response, redact: Callable[[str], str] = str) -> APIStatusError:
+    """An error answer in our own words, from whatever body it has. ``redact`` takes out what must not be told."""
     body = _error_body(response)
     details = body.get("error")
     details = details if isinstance(details, Mapping) else {}
@@ -165,30 +164,30 @@ def status_error(response: httpx.Response) -> APIStatusError:
     told = _first_seconds(response.headers.get("Retry-After"), details.get("retry_after"))
     message = details.get("message") or body.get("message") or _plain_text(response) or response.reason_phrase
     return APIStatusError(
-        str(message),
+        redact(str(message))[:LONGEST_MESSAGE],
         status_code=response.status_code,
         code=code if isinstance(code, int) else None,
-        trace_id=_text(body.get("trace_id")) or response.headers.get("X-Trace-ID"),
-        doc_url=_text(details.get("doc_url")),
+        trace_id=_text(body.get("trace_id") or response.headers.get("X-Trace-ID"), redact),
+        doc_url=_text(details.get("doc_url"), redact),
         retry_after=told,
     )
 
 
 def _error_body(response: httpx.Response) -> Mapping[str, Any]:
     try:
-        body = response.json()
+        body = json.loads(response.content)
     except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, Mapping) else {}
 
 
 def _plain_text(response: httpx.Response) -> str:
-    text = response.text.strip()
-    return "" if text.startswith(("{", "[")) else text[:200]
+    text = response.content.decode("utf-8", "replace").strip()  # whatever charset it claims: some codecs raise
+    return "" if text.startswith(("{", "[")) else text
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+def _text(value: object, redact: Callable[[str], str]) -> str | None:
+    return redact(value) if isinstance(value, str) and value else None
 
 
 def _first_seconds(*values: object) -> float | None:
@@ -203,13 +202,15 @@ def _seconds(value: object) -> float | None:
         seconds = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return _seconds_until(value)
+    except OverflowError:
+        return None
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
 def _seconds_until(date: object) -> float | None:
     try:
         when = parsedate_to_datetime(str(date))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=timezone.utc)

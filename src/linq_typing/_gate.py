@@ -36,6 +36,7 @@ class Gate:
         self._pause = 0.0
         self._closed_until = -inf
         self._probing = False
+        self._bad_key = False
         self.suspended = False
 
     def may_start(self, now: float) -> bool:
@@ -56,7 +57,7 @@ class Gate:
         if probe:
             self._probing = False
         if verdict is Verdict.UP:
-            self._failures, self._pause = 0, 0.0
+            self._failures, self._pause, self._bad_key = 0, 0.0, False
             was_suspended, self.suspended = self.suspended, False
             return Change.RECOVERED if was_suspended else None
         self._failures += 1
@@ -66,5 +67,6 @@ class Gate:
             return None
         self._pause = min(self._pause * 2 or FIRST_PAUSE, LONGEST_PAUSE)
         self._closed_until = now + self._pause
-        was_suspended, self.suspended = self.suspended, True
-        return None if was_suspended else Change.SUSPENDED
+        known = self.suspended and (self._bad_key or verdict is Verdict.DOWN)
+        self.suspended, self._bad_key = True, self._bad_key or verdict is Verdict.BAD_KEY
+        return None if known else Change.SUSPENDED

@@ -130,7 +130,7 @@ class LoopThread:
 
     def _work_off(self) -> None:
         calls = self._inbox.calls
-        while calls:
+        for _ in range(len(calls)):  # not until it is empty: timers and requests want their turn
             call, args = calls.popleft()
             try:
                 call(*args)

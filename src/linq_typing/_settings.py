@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
@@ -17,6 +19,12 @@ KEY_VARIABLES: Final = ("LINQ_API_V3_API_KEY", "LINQ_API_KEY")  # the SDK's, the
 BASE_URL_VARIABLE: Final = "LINQ_API_V3_BASE_URL"
 ENABLED_VARIABLE: Final = "LINQ_TYPING_ENABLED"
 
+_UUID: Final = re.compile(
+    r"(?:urn:uuid:)?\{?[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}\}?", re.ASCII | re.IGNORECASE
+)
+
+_LONGEST: Final = sys.float_info.max
+
 #: Stands for "not given", where None means something.
 UNSET: Final[Any] = ...
 
@@ -27,10 +35,9 @@ def parse_chat_id(value: object) -> str:
         return str(value)
     if not isinstance(value, str):
         raise TypeError(f"chat_id must be a str or a uuid.UUID, got {type(value).__name__}: {value!r}")
-    try:
-        return str(UUID(value))
-    except ValueError:
-        raise ValueError(f"chat_id must be a UUID such as Linq's chat.id, got {value!r}") from None
+    if not _UUID.fullmatch(value):  # UUID() itself takes whatever int(value, 16) takes
+        raise ValueError(f"chat_id must be a UUID such as Linq's chat.id, got {value!r}")
+    return str(UUID(value))
 
 
 def check_seconds(name: str, value: object, *, zero: bool = True, none: bool = False) -> None:
@@ -39,7 +46,7 @@ def check_seconds(name: str, value: object, *, zero: bool = True, none: bool = F
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number of seconds, got {type(value).__name__}: {value!r}")
-    if math.isnan(value) or value < 0 or (value == 0 and not zero):
+    if not (0 <= value < _LONGEST or value == math.inf) or (value == 0 and not zero):  # NaN is neither
         least = "not be negative" if zero else "be more than 0"
         raise ValueError(f"{name} must {least} (seconds), got {value!r}")
 
@@ -106,12 +113,12 @@ class Credentials:
 
     def checked(self) -> Credentials:
         """These, fit for use. ConfigurationError if they are not."""
-        if not self.api_key:
+        if not (self.api_key or "").strip():
             raise _no_key_error()
         try:
             return replace(
                 self,
-                api_key=_checked_api_key(self.api_key),
+                api_key=_checked_api_key(self.api_key or ""),
                 base_url=normalized_base_url(self.base_url or PUBLIC_BASE_URL),
             )
         except ValueError as error:
@@ -128,11 +135,21 @@ def _checked_api_key(key: str) -> str:
 
 def normalized_base_url(url: str) -> str:
     """The base without a trailing ``/`` or ``/v3``: users write it both ways."""
+    if not isinstance(url, str):
+        raise TypeError(f"base_url must be a str, got {type(url).__name__}: {url!r}")
     base = url.strip().rstrip("/").removesuffix("/v3").rstrip("/")
-    parts = urlsplit(base)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not _is_http_url(base):
         raise ValueError(f"base_url must be an http(s) URL such as {PUBLIC_BASE_URL}, got {url!r}")
     return base
+
+
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # read on demand, and a ValueError then
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not any(map(str.isspace, url))
 
 
 def from_environment() -> Credentials:

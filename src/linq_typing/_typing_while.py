@@ -6,7 +6,7 @@ import functools
 import inspect
 import logging
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
@@ -75,7 +75,7 @@ class TypingWhile:
     def __call__(self, function: F) -> F:
         """Decorate a function, coroutine function, generator or async generator function."""
         plain = _without_partial(function)
-        if not (inspect.isroutine(plain) and not isinstance(plain, (classmethod, staticmethod))):
+        if not (inspect.isfunction(plain) or inspect.ismethod(plain) or inspect.isbuiltin(plain)):
             raise TypeError(
                 f"typing_while decorates functions, not {type(function).__name__}: put @typing_while underneath "
                 "the other decorators, directly above def"
@@ -237,9 +237,6 @@ def _around_generator(function: Callable[..., Any], begin: Beginner) -> Any:
                     return stop.value
                 try:
                     sent = yield item
-                except GeneratorExit:
-                    with steps.running():
-                        return generator.close()
                 except BaseException as exc:
                     step = functools.partial(generator.throw, exc)
                 else:
@@ -265,10 +262,6 @@ def _around_async_generator(function: Callable[..., Any], begin: Beginner) -> An
                     return
                 try:
                     sent = yield item
-                except GeneratorExit:
-                    with steps.running():
-                        await generator.aclose()
-                    raise
                 except BaseException as exc:
                     step = functools.partial(generator.athrow, exc)
                 else:
@@ -297,11 +290,11 @@ def _resolver(chat_id_from: object, function: Callable[..., Any]) -> Resolver:
     readers = [_reader(path, signature, function) for path in paths]
 
     def resolve(args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
-        found = (reader(args, kwargs) for reader in readers)
-        hit = next((value for value in found if value is not None), None)
-        if hit is None:
-            raise LookupError(f"no chat id at {' or '.join(map(repr, paths))}")
-        return hit
+        for reader in readers:
+            with suppress(Exception):  # a property that raises is no hit
+                if (hit := reader(args, kwargs)) is not None:
+                    return hit
+        raise LookupError(f"no chat id at {' or '.join(map(repr, paths))}")
 
     return resolve
 
@@ -331,6 +324,8 @@ def _argument(name: str, signature: inspect.Signature, function: Callable[..., A
             f"{getattr(function, '__qualname__', function)}{signature} has no parameter {name!r} to take the chat id "
             "from: say where it is with chat_id_from="
         )
+    if named is not None and named.kind is named.VAR_KEYWORD:
+        return lambda args, kwargs: kwargs
     default = None if named is None or named.default is named.empty else named.default
     positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     index = positional.index(name) if name in positional else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from concurrent.futures import Future, wait
 from contextlib import suppress
 
@@ -18,13 +19,23 @@ async def wait_for_async(done: Future[bool], timeout: float, *, shield: bool = F
 
     ``shield`` waits on in a trio scope that is cancelled already, where every other wait ends at once.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if done.done():
+        return done.result()
+    if "trio" in sys.modules and _in_trio():
         return await _wait_in_trio(done, timeout, shield)
     with suppress(asyncio.TimeoutError):
         return await asyncio.wait_for(asyncio.wrap_future(done), timeout)
     return False
+
+
+def _in_trio() -> bool:
+    import trio
+
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _wait_in_trio(done: Future[bool], timeout: float, shield: bool) -> bool:

@@ -1,0 +1,149 @@
+"""Stand-ins for what lies below the unit under test."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
+from linq_typing._driver import Member
+from linq_typing._session import TypingSession, _innermost_first
+from linq_typing._settings import SessionOptions
+
+CHAT = "11111111-2222-4333-8444-555555555555"
+OTHER_CHAT = "99999999-8888-4777-8666-555555555555"
+
+
+def carried() -> list[TypingSession]:
+    """The sessions that this context carries, ended ones too, the innermost first."""
+    return list(_innermost_first())
+
+
+class FakeDriver:
+    """Writes down what sessions post, and answers a waiting ``leave`` with ``answer`` (None: never)."""
+
+    def __init__(self) -> None:
+        self.alive = True
+        self.thread = SimpleNamespace(is_current=False)
+        self.posted: list[tuple[str, tuple[Any, ...]]] = []
+        self.answer: bool | None = True
+
+    def post(self, call: Callable[..., object], *args: Any) -> None:
+        self.posted.append((call.__name__, args))
+        call(*args)
+
+    def leave(self, chat_id: str, member: Member, at: float, linger: float, done: Future[bool] | None) -> None:
+        if done is not None and self.answer is not None:
+            done.set_result(self.answer)
+
+    def mark_sent(self, *args: Any) -> None: ...
+
+    def send_began(self, *args: Any) -> None: ...
+
+    def send_ended(self, *args: Any) -> None: ...
+
+    def pause(self, *args: Any) -> None: ...
+
+    def resume(self, *args: Any) -> None: ...
+
+    def calls(self, name: str) -> list[tuple[Any, ...]]:
+        """The arguments of each post of that name."""
+        return [args for posted, args in self.posted if posted == name]
+
+
+class FakeSource:
+    """Opens sessions like a manager would, and remembers them."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = SessionOptions(**options)
+        self.driver = FakeDriver()
+        self.sessions: list[TypingSession] = []
+        self.fails_with: Exception | None = None
+
+    def open(self, chat_id: str, options: SessionOptions) -> TypingSession:
+        if self.fails_with is not None:
+            raise self.fails_with
+        session = TypingSession(chat_id, self.driver, Member(options, 0.0))  # type: ignore[arg-type]
+        self.sessions.append(session)
+        return session
+
+    @property
+    def open_now(self) -> list[TypingSession]:
+        return [session for session in self.sessions if session.is_open]
+
+    @property
+    def lingers(self) -> list[float]:
+        """For each session that has ended, how long its stop is put off."""
+        return [args[3] for args in self.driver.calls("leave")]
+
+
+class TinyServer:
+    """A socket on which each connection is handled by a function; knows no HTTP, so that it may break all of it."""
+
+    def __init__(self, handle: Callable[[socket.socket, bytes], None]) -> None:
+        self.heads: list[bytes] = []
+        self._handle = handle
+        self._connections: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._connections.append(connection)
+            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            while head := self._read_head(connection):
+                self.heads.append(head)
+                self._handle(connection, head)
+
+    @staticmethod
+    def _read_head(connection: socket.socket) -> bytes:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            got = connection.recv(65536)
+            if not got:
+                return b""
+            head += got
+        return head
+
+    def close(self) -> None:
+        for sock in (self._listener, *self._connections):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+        for thread in self._threads:
+            thread.join(2)
+
+
+@contextlib.contextmanager
+def serving(handle: Callable[[socket.socket, bytes], None]) -> Iterator[TinyServer]:
+    server = TinyServer(handle)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def answer(status: int = 204, body: bytes = b"", *headers: str) -> bytes:
+    """The bytes of an HTTP answer."""
+    lines = [f"HTTP/1.1 {status} Status", *headers]
+    if status != 204:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode() + body

@@ -1,0 +1,590 @@
+"""The HTTP side: what answers mean, when to try again, and what really happens on a socket."""
+
+import asyncio
+import email.utils
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import httpx
+import pytest
+
+from linq_typing._api import Answer, TypingAPI, outcome_of, status_error
+from linq_typing._indicator import Action, Outcome
+from linq_typing._settings import Credentials, HTTPSettings
+from linq_typing.errors import APIConnectionError, APIStatusError, APITimeoutError, LinqTypingError
+
+from .kit import CHAT, TinyServer, answer, serving
+
+KEY = "secret-key-0123456789"
+Handler = Callable[[socket.socket, bytes], None]
+
+
+def _error(status: int, code: int | None = None, **more: Any) -> APIStatusError:
+    return APIStatusError("no", status_code=status, code=code, **more)
+
+
+# -- Errors from answers
+
+
+def test_the_documented_error_body() -> None:
+    """Status, code and message; the rest is not known."""
+    body = {"error": {"status": 403, "code": 2005, "message": "group chats can't"}, "success": False}
+    error = status_error(httpx.Response(403, json=body))
+    assert vars(error) == {
+        "message": "group chats can't",
+        "status_code": 403,
+        "code": 2005,
+        "trace_id": None,
+        "doc_url": None,
+        "retry_after": None,
+    }
+
+
+def test_the_newer_error_body() -> None:
+    """With trace id, documentation and retry_after."""
+    body = {
+        "error": {"status": 429, "code": 1007, "message": "slow down", "doc_url": "https://docs", "retry_after": 7},
+        "success": False,
+        "trace_id": "trace-1",
+    }
+    error = status_error(httpx.Response(429, json=body))
+    assert (error.code, error.trace_id, error.doc_url, error.retry_after) == (1007, "trace-1", "https://docs", 7.0)
+
+
+def test_the_trace_id_of_the_header_stands_in_for_the_bodys() -> None:
+    """Old bodies have none."""
+    headers = {"x-trace-id": "from-header"}
+    assert status_error(httpx.Response(500, headers=headers)).trace_id == "from-header"
+    assert status_error(httpx.Response(500, headers=headers, json={"trace_id": "body"})).trace_id == "body"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "Bad Gateway"),
+        (b"   \n", "Bad Gateway"),
+        (b"<html>upstream</html>", "<html>upstream</html>"),
+        (b"upstream is down\n", "upstream is down"),
+        (b"null", "null"),
+        (b"[]", "Bad Gateway"),
+        (b'["a"]', "Bad Gateway"),
+        (b'"text"', '"text"'),
+        (b"{}", "Bad Gateway"),
+        (b'{"error": null}', "Bad Gateway"),
+        (b'{"error": "text"}', "Bad Gateway"),
+        (b'{"error": ["text"]}', "Bad Gateway"),
+        (b'{"error": {"message": null}}', "Bad Gateway"),
+        (b'{"error": {"message": {"a": 1}}}', "{'a': 1}"),
+        (b'{"message": "at the top"}', "at the top"),
+        (b'{"error": {"message": "cut', "Bad Gateway"),
+        (b"[" * 100_000, "Bad Gateway"),
+        (b'{"a":' * 100_000, "Bad Gateway"),
+    ],
+)
+def test_any_body_gives_an_error(content: bytes, message: str) -> None:
+    """Proxies answer what they like; the status is kept, and a message is there."""
+    error = status_error(httpx.Response(502, content=content))
+    assert (error.status_code, error.message, error.code) == (502, message, None)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\x80abc", "ä".encode("latin-1"), b'{"error": "\xff"}'])
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1", "no-such-charset"])
+def test_bytes_that_are_no_text_give_an_error(content: bytes, charset: str) -> None:
+    """No UnicodeDecodeError."""
+    headers = {"Content-Type": f"text/html; charset={charset}"}
+    assert status_error(httpx.Response(500, content=content, headers=headers)).status_code == 500
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "utf-32", "idna", "base64", "zlib", "undefined"])
+def test_a_charset_that_cannot_decode_the_body_gives_an_error(charset: str) -> None:
+    """httpx decodes with whatever codec Python has of that name, and some raise on such bytes."""
+    headers = {"Content-Type": f"text/html; charset={charset}"}
+    assert status_error(httpx.Response(500, content=b"\x80abc", headers=headers)).status_code == 500
+
+
+def test_a_huge_page_is_cut() -> None:
+    """An error is for a log line."""
+    assert len(status_error(httpx.Response(500, content=b"x" * 1_000_000)).message) == 200
+
+
+def test_a_huge_json_message_is_cut_too() -> None:
+    """It ends up in session.error, in events and in the log."""
+    assert len(status_error(httpx.Response(500, json={"error": {"message": "x" * 1_000_000}})).message) <= 1000
+
+
+@pytest.mark.parametrize("code", ["2005", None, 1.5, [1], {}])
+def test_a_code_that_is_no_number_is_none(code: object) -> None:
+    """``code`` is an int or None, as its type says."""
+    assert status_error(httpx.Response(400, json={"error": {"code": code}})).code is None
+
+
+@pytest.mark.parametrize("value", [5, None, "", ["x"]])
+def test_a_trace_id_or_doc_url_that_is_no_text_is_none(value: object) -> None:
+    """As their types say."""
+    error = status_error(httpx.Response(400, json={"trace_id": value, "error": {"doc_url": value}}))
+    assert (error.trace_id, error.doc_url) == (None, None)
+
+
+# -- Retry-After
+
+
+def _retry_after(header: str | None = None, body: object = None) -> float | None:
+    headers = {} if header is None else {"Retry-After": header}
+    return status_error(httpx.Response(429, headers=headers, json={"error": {"retry_after": body}})).retry_after
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("0", 0.0), ("7", 7.0), (" 2.5 ", 2.5), ("-3", 0.0), ("", None), ("soon", None), ("nan", None), ("inf", None)],
+)
+def test_retry_after_in_seconds(header: str, seconds: float | None) -> None:
+    """Negative is now; garbage is nothing."""
+    assert _retry_after(header) == seconds
+
+
+@pytest.mark.parametrize(("body", "seconds"), [(7, 7.0), ("7", 7.0), (1.5, 1.5), (-1, 0.0), ([], None), ({}, None)])
+def test_retry_after_in_the_body(body: object, seconds: float | None) -> None:
+    """Newer answers have it there."""
+    assert _retry_after(None, body) == seconds
+
+
+def test_the_header_wins_over_the_body_unless_it_is_garbage() -> None:
+    """A proxy's header knows the proxy's limit."""
+    assert _retry_after("3", 9) == 3.0
+    assert _retry_after("0", 9) == 0.0
+    assert _retry_after("garbage", 9) == 9.0
+
+
+def test_retry_after_as_a_date() -> None:
+    """The time left until then; a past date is now."""
+    soon = datetime.now(timezone.utc) + timedelta(seconds=30)
+    told = _retry_after(email.utils.format_datetime(soon, usegmt=True))
+    assert told is not None
+    assert 28 < told <= 30
+    assert _retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
+
+
+def test_retry_after_as_a_date_without_a_zone_is_utc() -> None:
+    """Whatever zone the bot's machine is in."""
+    soon = datetime.now(timezone.utc) + timedelta(seconds=30)
+    told = _retry_after(soon.strftime("%a, %d %b %Y %H:%M:%S -0000"))
+    assert told is not None
+    assert 28 < told <= 30
+
+
+@pytest.mark.parametrize(
+    ("header", "body"),
+    [
+        (None, 10**400),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2030 00:00:00 +999999999999999999", None),
+    ],
+)
+def test_retry_after_out_of_this_world_is_nothing(header: str | None, body: object) -> None:
+    """Numbers that no float and no date can hold."""
+    assert _retry_after(header, body) is None
+
+
+# -- What a status means
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 304, 307, 400, 401, 402, 403, 404, 405, 410, 413, 422, 451])
+def test_permanent_answers_are_refusals(status: int) -> None:
+    """They did nothing, and never will."""
+    assert outcome_of(_error(status)) is Outcome.REFUSED
+
+
+@pytest.mark.parametrize("status", [408, 500, 501, 502, 503, 504, 520, 599])
+def test_the_servers_troubles_may_have_worked(status: int) -> None:
+    """A 5xx counts as shown until the next stop; 408 too, to be on the safe side."""
+    assert outcome_of(_error(status)) is Outcome.PERHAPS
+
+
+def test_a_429_did_nothing() -> None:
+    """It needs no stop."""
+    assert outcome_of(_error(429)) is Outcome.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"), [(2009, Outcome.NOTHING), (2005, Outcome.REFUSED), (None, Outcome.REFUSED)]
+)
+def test_a_409_passes_only_while_the_chat_is_being_created(code: int | None, outcome: Outcome) -> None:
+    """Code 2009; every other conflict stays one."""
+    assert outcome_of(_error(409, code)) is outcome
+
+
+# -- Whether and when to try again
+
+
+def _api(**settings: Any) -> TypingAPI:
+    return TypingAPI(Credentials(KEY, "http://127.0.0.1:9"), HTTPSettings(**settings))
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 302])
+def test_permanent_answers_are_never_tried_again(status: int) -> None:
+    """Not even when they bring a Retry-After."""
+    api = _api(max_retries=100)
+    assert api.retry_in(1, _error(status)) is None
+    assert api.retry_in(1, _error(status, retry_after=1.0)) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        APIConnectionError("x"),
+        APITimeoutError("x"),
+        _error(408),
+        _error(409, 2009),
+        _error(429),
+        _error(500),
+        _error(503),
+    ],
+)
+def test_passing_troubles_are_tried_max_retries_times(error: LinqTypingError) -> None:
+    """Four retries are five attempts."""
+    for retries in (0, 1, 4):
+        api = _api(max_retries=retries)
+        assert [api.retry_in(n, error) is None for n in range(1, 7)] == [n > retries for n in range(1, 7)]
+
+
+def test_an_error_of_no_known_kind_is_not_tried_again() -> None:
+    """Better a missing indicator than a storm."""
+    assert _api().retry_in(1, LinqTypingError("?")) is None
+
+
+def test_the_wait_doubles_with_a_little_jitter() -> None:
+    """0.5 s, 1 s, 2 s, 4 s, each plus up to a quarter of a second."""
+    api = _api()
+    for attempt, base in enumerate((0.5, 1.0, 2.0, 4.0), 1):
+        waits = [api.retry_in(attempt, APIConnectionError("x")) or 0.0 for _ in range(200)]
+        assert base <= min(waits)
+        assert max(waits) <= base + 0.25
+        assert len(set(waits)) > 100, "no jitter"
+
+
+@pytest.mark.parametrize("backoff_max", [0.0, 0.1, 1.0, 8.0])
+def test_no_wait_is_longer_than_backoff_max(backoff_max: float) -> None:
+    """Jitter included."""
+    api = _api(max_retries=50, backoff_max=backoff_max)
+    waits = [api.retry_in(attempt, APIConnectionError("x")) for attempt in range(1, 50) for _ in range(10)]
+    assert all(wait is not None and 0 <= wait <= backoff_max for wait in waits)
+
+
+@pytest.mark.parametrize("told", [0.0, 0.2, 30.0, 3600.0])
+def test_retry_after_is_obeyed_to_the_letter(told: float) -> None:
+    """Shorter or longer than any backoff; and it grants no attempt beyond max_retries."""
+    api = _api(backoff_max=1.0)
+    assert api.retry_in(2, _error(429, retry_after=told)) == told
+    assert api.retry_in(2, _error(503, retry_after=told)) == told
+    assert api.retry_in(5, _error(429, retry_after=told)) is None
+
+
+# -- On a socket
+
+
+async def _once(api: TypingAPI, action: Action) -> Answer:
+    try:
+        return await api.request(action, CHAT)
+    finally:
+        await api.aclose()
+
+
+def _request(url: str, action: Action = Action.START, *, key: str = KEY, **settings: Any) -> Answer:
+    headers = settings.pop("headers", {})
+    api = TypingAPI(Credentials(key, url, headers), HTTPSettings(**{"timeout": 2.0, **settings}))
+    return asyncio.run(_once(api, action))
+
+
+def _saying(*parts: bytes, pause: float = 0.0) -> Handler:
+    def handle(connection: socket.socket, head: bytes) -> None:
+        for part in parts:
+            connection.sendall(part)
+            time.sleep(pause)
+
+    return handle
+
+
+def _reset(connection: socket.socket, *_: object) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def test_a_start_is_a_post_and_a_stop_is_a_delete_without_body() -> None:
+    """The two requests, and the 204 that both get."""
+    with serving(_saying(answer(204))) as server:
+        assert _request(server.url + "/api/partner") == Answer(Outcome.ACCEPTED, None)
+        assert _request(server.url + "/api/partner", Action.STOP) == Answer(Outcome.ACCEPTED, None)
+    start, stop = server.heads
+    assert start.startswith(f"POST /api/partner/v3/chats/{CHAT}/typing HTTP/1.1\r\n".encode())
+    assert stop.startswith(f"DELETE /api/partner/v3/chats/{CHAT}/typing HTTP/1.1\r\n".encode())
+    for head in server.heads:
+        assert f"\r\nauthorization: bearer {KEY}\r\n".encode() in head.lower()
+        assert b"content-type" not in head.lower()
+        assert b"transfer-encoding" not in head.lower()
+
+
+def test_lent_headers_are_sent() -> None:
+    """A client's default headers may be what its gateway wants; the names come once each."""
+    with serving(_saying(answer(204))) as server:
+        _request(server.url, headers={"X-Tenant": "seven", "Accept": "application/vnd.linq"})
+    [head] = server.heads
+    assert b"\r\nX-Tenant: seven\r\n" in head
+    assert head.count(b"\r\nAccept:") == 1
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_every_2xx_is_accepted(status: int) -> None:
+    """204 is documented; nothing hangs on it."""
+    with serving(_saying(answer(status))) as server:
+        assert _request(server.url).outcome is Outcome.ACCEPTED
+
+
+def test_a_redirect_is_a_refusal_and_is_not_followed() -> None:
+    """A POST that is turned into a GET somewhere else shows nothing."""
+    with serving(_saying(answer(302, b"", "Location: /elsewhere"))) as server:
+        got = _request(server.url)
+    assert got.outcome is Outcome.REFUSED
+    assert isinstance(got.error, APIStatusError)
+    assert got.error.status_code == 302
+    assert len(server.heads) == 1
+
+
+def test_an_error_answer_is_mapped() -> None:
+    """From the bytes on the wire to our own error."""
+    body = b'{"error": {"status": 403, "code": 2005, "message": "no"}, "success": false}'
+    with serving(_saying(answer(403, body, "X-Trace-ID: t"))) as server:
+        got = _request(server.url)
+    assert got.outcome is Outcome.REFUSED
+    assert str(got.error) == "HTTP 403, code 2005: no (trace t)"
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_a_refused_connection_did_nothing() -> None:
+    """It needs no stop, and may be tried again."""
+    got = _request(f"http://127.0.0.1:{_free_port()}")
+    assert got.outcome is Outcome.NOTHING
+    assert type(got.error) is APIConnectionError
+
+
+def test_an_unknown_host_did_nothing() -> None:
+    """The name does not resolve."""
+    got = _request("http://no-such-host.invalid")
+    assert got.outcome is Outcome.NOTHING
+    assert type(got.error) is APIConnectionError
+
+
+@pytest.fixture
+def full_backlog() -> Iterator[str]:
+    """The URL of a server that completes no more connections."""
+    with contextmanager(_full_backlog)() as url:
+        yield url
+
+
+def _full_backlog() -> Iterator[str]:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    clients = [socket.socket() for _ in range(4)]
+    try:
+        for client in clients:
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        for sock in (*clients, listener):
+            sock.close()
+
+
+def test_a_connection_that_times_out_did_nothing(full_backlog: str) -> None:
+    """Known in time to be a connect time-out: nothing was sent, so no stop is needed."""
+    began = time.monotonic()
+    got = _request(full_backlog, timeout=0.3)
+    assert time.monotonic() - began < 1.0
+    assert got.outcome is Outcome.NOTHING
+    assert type(got.error) is APITimeoutError
+
+
+def test_no_answer_in_time_may_still_work() -> None:
+    """The server has the request; what it makes of it is not known."""
+    with serving(lambda *_: time.sleep(0.5)) as server:
+        began = time.monotonic()
+        got = _request(server.url, timeout=0.15)
+        assert 0.14 < time.monotonic() - began < 0.45
+    assert got.outcome is Outcome.LOST
+    assert type(got.error) is APITimeoutError
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_body_that_drips_ends_with_the_time_out(status: int) -> None:
+    """Each byte comes in time, the whole does not: the time-out is for the attempt."""
+    head = f"HTTP/1.1 {status} Status\r\nContent-Length: 1000\r\n\r\n".encode()
+    with serving(_saying(head, *[b"x"] * 40, pause=0.02)) as server:
+        began = time.monotonic()
+        got = _request(server.url, timeout=0.2)
+        assert time.monotonic() - began < 0.6
+    assert got.outcome is Outcome.LOST
+    assert type(got.error) is APITimeoutError
+    assert str(got.error) == "no answer within 0.2 s"
+
+
+@pytest.mark.parametrize(
+    "handle",
+    [
+        pytest.param(_reset, id="before the answer"),
+        pytest.param(lambda c, _: (c.sendall(answer(200, b"x" * 99)[:-50]), _reset(c)), id="within the body"),
+        pytest.param(lambda c, _: (c.sendall(b"HTTP/1.1 20"), _reset(c)), id="within the status line"),
+        pytest.param(lambda c, _: c.shutdown(socket.SHUT_RDWR), id="closed without an answer"),
+        pytest.param(_saying(b"HELLO THERE\r\n\r\n"), id="no HTTP"),
+    ],
+)
+def test_a_connection_that_breaks_may_still_work(handle: Handler) -> None:
+    """The request was sent: a stop has to settle it."""
+    with serving(handle) as server:
+        got = _request(server.url)
+    assert got.outcome is Outcome.LOST
+    assert type(got.error) is APIConnectionError
+    assert str(got.error)
+
+
+def test_a_body_that_cannot_be_decoded_is_no_exception() -> None:
+    """It claims gzip and is none."""
+    with serving(_saying(answer(500, b"no gzip", "Content-Encoding: gzip"))) as server:
+        got = _request(server.url)
+    assert type(got.error) is APIConnectionError
+    assert got.outcome is Outcome.LOST
+
+
+def test_the_key_is_not_in_the_message_of_an_error() -> None:
+    """An API that echoes the request's headers gives nothing away."""
+    for body in (f'{{"error": {{"message": "bad key {KEY}!"}}}}', f"bad key {KEY}!"):
+        with serving(_saying(answer(401, body.encode()))) as server:
+            got = _request(server.url)
+        assert got.error is not None
+        assert got.error.message == "bad key ***!"
+        assert KEY not in f"{got.error} {got.error!r} {got.error.args} {vars(got.error)}"
+
+
+@pytest.mark.parametrize(
+    ("body", "header"),
+    [
+        ("x" * 190 + KEY, ""),
+        ("", f"X-Trace-ID: {KEY}"),
+        (f'{{"error": {{"doc_url": "https://docs/?key={KEY}"}}}}', "X: y"),
+    ],
+)
+def test_the_key_is_nowhere_in_an_error(body: str, header: str) -> None:
+    """Not cut in half by the shortening either, nor in another attribute."""
+    with serving(_saying(answer(401, body.encode(), header or "X: y"))) as server:
+        got = _request(server.url)
+    text = f"{got.error} {vars(got.error or 0)}"
+    assert KEY[:8] not in text
+
+
+def test_a_failed_request_does_not_carry_the_key_along() -> None:
+    """No cause and no context: httpx's exception holds the request with its headers."""
+    got = _request(f"http://127.0.0.1:{_free_port()}")
+    assert got.error is not None
+    assert (got.error.__cause__, got.error.__context__, got.error.__traceback__) == (None, None, None)
+
+
+def test_a_cancelled_request_is_cancelled() -> None:
+    """The driver's cancellation is no time-out."""
+
+    async def main() -> None:
+        with serving(lambda *_: time.sleep(0.3)) as server:
+            api = TypingAPI(Credentials(KEY, server.url), HTTPSettings())
+            task = asyncio.create_task(api.request(Action.START, CHAT))
+            await asyncio.sleep(0.05)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await api.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_crowd_shares_the_small_pools() -> None:
+    """Sixty requests over sixteen connections: all accepted, all pools used, all idle afterwards."""
+
+    def handle(connection: socket.socket, head: bytes) -> None:
+        time.sleep(0.01)
+        connection.sendall(answer(204))
+
+    async def main(server: TinyServer) -> None:
+        api = TypingAPI(Credentials(KEY, server.url), HTTPSettings(max_connections=16))
+        answers = await asyncio.gather(*(api.request(Action.START, CHAT) for _ in range(60)))
+        assert {a.outcome for a in answers} == {Outcome.ACCEPTED}
+        assert [pool.busy for pool in api._pools] == [0, 0]
+        await api.aclose()
+
+    with serving(handle) as server:
+        asyncio.run(main(server))
+        assert 9 <= len(server._connections) <= 16
+
+
+@pytest.mark.parametrize(("connections", "pools"), [(1, 1), (8, 1), (9, 2), (64, 8)])
+def test_pools_are_small(connections: int, pools: int) -> None:
+    """At most eight connections each."""
+    assert len(_api(max_connections=connections)._pools) == pools
+
+
+def test_a_transport_of_the_users_own_is_used_and_closed() -> None:
+    """A proxy, a private CA, a mock."""
+    seen: list[httpx.Request] = []
+
+    class Transport(httpx.AsyncBaseTransport):
+        closed = False
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            seen.append(request)
+            return httpx.Response(204)
+
+        async def aclose(self) -> None:
+            self.closed = True
+
+    transport = Transport()
+    api = TypingAPI(Credentials(KEY, "https://api.example"), HTTPSettings(), transport)
+    assert asyncio.run(_once(api, Action.STOP)).outcome is Outcome.ACCEPTED
+    assert [(r.method, str(r.url)) for r in seen] == [("DELETE", f"https://api.example/v3/chats/{CHAT}/typing")]
+    assert transport.closed
+
+
+@pytest.mark.parametrize(
+    ("raised", "outcome", "kind"),
+    [
+        (httpx.ConnectError("x"), Outcome.NOTHING, APIConnectionError),
+        (httpx.ConnectTimeout("x"), Outcome.NOTHING, APITimeoutError),
+        (httpx.PoolTimeout("x"), Outcome.NOTHING, APITimeoutError),
+        (httpx.ProxyError("x"), Outcome.NOTHING, APIConnectionError),
+        (httpx.UnsupportedProtocol("x"), Outcome.NOTHING, APIConnectionError),
+        (httpx.LocalProtocolError("x"), Outcome.NOTHING, APIConnectionError),
+        (httpx.ReadTimeout("x"), Outcome.LOST, APITimeoutError),
+        (httpx.WriteTimeout("x"), Outcome.LOST, APITimeoutError),
+        (httpx.ReadError("x"), Outcome.LOST, APIConnectionError),
+        (httpx.WriteError("x"), Outcome.LOST, APIConnectionError),
+        (httpx.CloseError("x"), Outcome.LOST, APIConnectionError),
+        (httpx.RemoteProtocolError("x"), Outcome.LOST, APIConnectionError),
+        (OSError("x"), Outcome.LOST, APIConnectionError),
+        (RuntimeError(), Outcome.LOST, APIConnectionError),
+        (asyncio.TimeoutError(), Outcome.LOST, APIConnectionError),
+    ],
+)
+def test_whatever_a_transport_raises_is_mapped(raised: Exception, outcome: Outcome, kind: type[Exception]) -> None:
+    """No exception leaks out, and the message says at least its name."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        raise raised
+
+    api = TypingAPI(Credentials(KEY, "http://x"), HTTPSettings(), httpx.MockTransport(handle))
+    got = asyncio.run(_once(api, Action.START))
+    assert (got.outcome, type(got.error)) == (outcome, kind)
+    assert type(raised).__name__ in str(got.error)

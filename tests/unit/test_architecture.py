@@ -1,0 +1,282 @@
+"""The import graph points one way, and each outside package is known to few. Read from the source, not from memory."""
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import linq_typing
+
+ROOT = Path(linq_typing.__file__).parent
+
+#: The layers of the design. A module imports from its own level or below, and never in a circle.
+LEVELS = {
+    "errors": 0,
+    "_agenda": 1,
+    "_gate": 1,
+    "_indicator": 1,
+    "_loop": 1,
+    "_places": 1,
+    "_settings": 1,
+    "_waiting": 1,
+    "events": 1,
+    "_api": 2,
+    "_sends": 2,
+    "_session": 2,
+    "_driver": 3,
+    "_typing_while": 3,
+    "_manager": 4,
+    "_default": 5,
+}
+FACE = 6  # __init__, testing, pytest_plugin, sandbox, cli: nothing below imports them
+
+#: Who may import what. Everything else in the core is the standard library without these.
+MAY_IMPORT = {
+    "tenacity": {"_api"},
+    "threading": {"_loop"},
+    "httpx": {"_api", "_sends", "_manager"},
+    "trio": {"_waiting"},  # and only inside of a function
+    "atexit": {"_loop"},
+    "contextvars": {"_session"},
+}
+PURE = ("_agenda", "_gate", "_indicator", "_places", "errors")
+CORE = sorted(LEVELS)
+
+
+class Import(NamedTuple):
+    """One imported module, and how."""
+
+    name: str  # "linq_typing._loop" or "httpx"
+    lazy: bool  # inside of a function
+    for_types: bool  # under TYPE_CHECKING
+
+
+def _path(module: str) -> Path:
+    return ROOT / f"{module}.py"
+
+
+def _tree(module: str) -> ast.Module:
+    return ast.parse(_path(module).read_text(encoding="utf-8"))
+
+
+def _imports(node: ast.AST, *, lazy: bool = False, for_types: bool = False) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (Import(alias.name, lazy, for_types) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            package = "linq_typing" if child.level else ""
+            assert child.level <= 1, "the core is flat"
+            if child.module is None or child.module == "linq_typing":  # from . import _loop
+                yield from (Import(f"linq_typing.{alias.name}", lazy, for_types) for alias in child.names)
+            else:
+                yield Import(f"{package}.{child.module}".lstrip("."), lazy, for_types)
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            yield from _imports(child, lazy=lazy, for_types=True)
+        else:
+            inside = lazy or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+            yield from _imports(child, lazy=inside, for_types=for_types)
+
+
+def _own(module: str) -> Iterator[tuple[str, Import]]:
+    """What a module imports of the library itself, by its short name."""
+    for found in _imports(_tree(module)):
+        if found.name.startswith("linq_typing."):
+            yield found.name.split(".")[1], found
+
+
+def _roots(module: str) -> dict[str, Import]:
+    """The outside packages that a module imports."""
+    return {i.name.split(".")[0]: i for i in _imports(_tree(module)) if not i.name.startswith("linq_typing")}
+
+
+# -- The graph
+
+
+def test_every_module_of_the_core_has_a_level() -> None:
+    """A new one has to be placed; the public face is level 6 without being named."""
+    found = {path.stem for path in ROOT.glob("*.py") if path.stem.startswith("_") and not path.stem.startswith("__")}
+    assert found | {"errors", "events"} == set(LEVELS)
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_imports_go_downward(module: str) -> None:
+    """At run time; what is only for the type checker may look up, but see the test of circles."""
+    for name, found in _own(module):
+        assert found.for_types or LEVELS.get(name, FACE) <= LEVELS[module], f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_nothing_of_the_core_knows_the_public_face(module: str) -> None:
+    """Not even inside of a function or for the type checker."""
+    assert {name for name, _ in _own(module)} <= set(LEVELS)
+
+
+def test_there_is_no_circle() -> None:
+    """Counting the imports for the type checker and those inside of functions as well."""
+    graph = {module: {name for name, _ in _own(module)} for module in CORE}
+    try:
+        order = list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(f"circle: {' -> '.join(error.args[1])}")
+    assert set(order) == set(CORE)
+
+
+def test_the_checks_see_all_forms_of_import() -> None:
+    """Whoever checks has to be checked."""
+    source = """
+        import httpx._client as c
+        from . import _loop, _sends
+        from ._api import TypingAPI
+        if TYPE_CHECKING:
+            from ._driver import Driver
+        def f():
+            try:
+                import trio
+            except ImportError:
+                from linq_typing import testing
+    """
+    assert list(_imports(ast.parse(textwrap.dedent(source)))) == [
+        Import("httpx._client", False, False),
+        Import("linq_typing._loop", False, False),
+        Import("linq_typing._sends", False, False),
+        Import("linq_typing._api", False, False),
+        Import("linq_typing._driver", False, True),
+        Import("trio", True, False),
+        Import("linq_typing.testing", True, False),
+    ]
+
+
+# -- What lies outside
+
+
+@pytest.mark.parametrize("package", sorted(MAY_IMPORT))
+def test_a_package_is_imported_only_where_it_is_meant_to_be(package: str) -> None:
+    """And is imported there: a line of this table that has become idle is taken out."""
+    assert {module for module in CORE if package in _roots(module)} == MAY_IMPORT[package]
+
+
+def test_trio_is_imported_only_when_it_runs() -> None:
+    """It is no dependency."""
+    assert _roots("_waiting")["trio"].lazy
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_the_pure_modules_do_nothing_but_compute(module: str) -> None:
+    """No clock, no I/O, no task, no log."""
+    pure = {"__future__", "collections", "dataclasses", "enum", "heapq", "itertools", "math", "typing"}
+    assert set(_roots(module)) <= pure
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_needs_only_httpx_and_tenacity(module: str) -> None:
+    """Everything else at import time is the standard library."""
+    needed = {root for root, found in _roots(module).items() if not found.lazy}
+    assert needed <= sys.stdlib_module_names | {"httpx", "tenacity"}
+
+
+def test_the_package_is_imported_without_any_extra() -> None:
+    """In an interpreter where nothing but the two dependencies and theirs exists; no thread is started by it."""
+    program = """
+        import sys
+        ALLOWED = {"httpx", "tenacity", "linq_typing",
+                   "httpcore", "h11", "anyio", "idna", "certifi", "sniffio", "typing_extensions", "exceptiongroup"}
+        class Bare:
+            def find_spec(self, name, path=None, target=None):
+                root = name.partition(".")[0]
+                if root not in ALLOWED and root not in sys.stdlib_module_names:
+                    raise ModuleNotFoundError(f"No module named {name!r} here", name=name)
+        sys.meta_path.insert(0, Bare())
+        import linq_typing, threading
+        assert threading.active_count() == 1
+        print(*sorted(name.partition(".")[2] for name in sys.modules if name.startswith("linq_typing.")))
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(program)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    assert done.stdout.split() == CORE
+
+
+# -- The public face
+
+
+def test_init_has_no_logic() -> None:
+    """A docstring, imports and ``__all__``: one screen of names."""
+    docstring, *statements = _tree("__init__").body
+    assert isinstance(docstring, ast.Expr)
+    *imports, last = statements
+    assert all(isinstance(each, ast.ImportFrom) for each in imports)
+    assert isinstance(last, ast.Assign)
+    assert ast.unparse(last.targets[0]) == "__all__"
+    assert len(_path("__init__").read_text(encoding="utf-8").splitlines()) <= 50
+
+
+def test_all_is_sorted_and_complete() -> None:
+    """What is imported is exported, nothing twice, and it is what the design says."""
+    imported = [alias.asname or alias.name for node in _tree("__init__").body if isinstance(node, ast.ImportFrom)
+                for alias in node.names]  # fmt: skip
+    assert linq_typing.__all__ == sorted(set(linq_typing.__all__))
+    assert set(linq_typing.__all__) == set(imported)
+    assert set(linq_typing.__all__) == {
+        "APIConnectionError",
+        "APIStatusError",
+        "APITimeoutError",
+        "ConfigurationError",
+        "LinqTypingError",
+        "TypingEvent",
+        "TypingManager",
+        "TypingSession",
+        "aflush",
+        "close",
+        "configure",
+        "current_session",
+        "flush",
+        "mark_sent",
+        "typing_while",
+        "unwatch_all",
+        "watch",
+        "watch_all",
+    }
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_every_all_is_sorted_and_true(module: str) -> None:
+    """Where a module says what it gives, it is sorted and there."""
+    imported = importlib.import_module(f"linq_typing.{module}")
+    names = getattr(imported, "__all__", [])
+    assert list(names) == sorted(set(names))
+    assert all(hasattr(imported, name) for name in names)
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    """Without py.typed no checker looks at the types."""
+    assert (ROOT / "py.typed").exists()
+
+
+@pytest.mark.parametrize("name", linq_typing.__all__)
+def test_every_public_name_has_a_docstring(name: str) -> None:
+    """Its own, and so have the public methods and properties of a class."""
+    thing = getattr(linq_typing, name)
+    assert thing.__doc__, name
+    if inspect.isclass(thing):
+        for member, value in vars(thing).items():
+            if not member.startswith("_") and (inspect.isfunction(value) or isinstance(value, property)):
+                assert value.__doc__, f"{name}.{member}"
+
+
+@pytest.mark.parametrize("module", [*CORE, "__init__"])
+def test_every_module_says_what_it_is_for(module: str) -> None:
+    """In a docstring that starts on the first line."""
+    assert ast.get_docstring(_tree(module))

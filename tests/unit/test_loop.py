@@ -1,0 +1,334 @@
+"""The library's thread and its event loop."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+
+import pytest
+
+from linq_typing import _loop
+from linq_typing._loop import LoopThread
+
+PATIENCE = 5.0
+
+
+@pytest.fixture
+def thread() -> Iterator[LoopThread]:
+    loop_thread = LoopThread()
+    yield loop_thread
+    loop_thread.shut_down(1.0)
+
+
+def _call(thread: LoopThread, call: Callable[[], object]) -> object:
+    """The result of a call made on the thread."""
+    done: Future[object] = Future()
+    thread.post(lambda: done.set_result(call()))
+    return done.result(PATIENCE)
+
+
+def test_the_thread_is_a_daemon_of_a_telling_name(thread: LoopThread) -> None:
+    """py-spy and a debugger show whose it is, and it holds up no exit."""
+    current = _call(thread, threading.current_thread)
+    assert isinstance(current, threading.Thread)
+    assert (current.name, current.daemon) == ("linq-typing", True)
+
+
+def test_a_loop_runs_once_it_is_made(thread: LoopThread) -> None:
+    """The handshake: whoever has it may post."""
+    assert _call(thread, lambda: asyncio.get_running_loop().is_running()) is True
+
+
+def test_calls_are_made_in_the_order_of_posting(thread: LoopThread) -> None:
+    """A leave never overtakes its join."""
+    made: list[int] = []
+    for number in range(1000):
+        thread.post(made.append, number)
+    _call(thread, lambda: None)
+    assert made == list(range(1000))
+
+
+def test_an_idle_loop_is_woken_at_once(thread: LoopThread) -> None:
+    """Posting needs no timer and no polling."""
+    for _ in range(50):
+        time.sleep(0.002)
+        began = time.monotonic()
+        _call(thread, lambda: None)
+        assert time.monotonic() - began < 1.0
+
+
+def test_posting_does_not_wait(thread: LoopThread) -> None:
+    """Not even while the loop is busy."""
+    release, busy = threading.Event(), threading.Event()
+    thread.post(lambda: (busy.set(), release.wait(PATIENCE)))
+    assert busy.wait(PATIENCE)
+    began = time.monotonic()
+    for _ in range(1000):
+        thread.post(lambda: None)
+    assert time.monotonic() - began < 0.5
+    release.set()
+
+
+def test_an_exception_in_a_call_is_logged_and_kills_nothing(
+    thread: LoopThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither the thread nor the calls behind it."""
+    thread.post(lambda: 1 / 0)
+    assert _call(thread, lambda: "alive") == "alive"
+    [record] = caplog.records
+    assert (record.name, record.levelno) == ("linq_typing", logging.ERROR)
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
+
+
+def test_calls_posted_by_calls_are_made(thread: LoopThread) -> None:
+    """From the loop's own thread, too."""
+    done: Future[str] = Future()
+    thread.post(lambda: thread.post(done.set_result, "made"))
+    assert done.result(PATIENCE) == "made"
+
+
+def test_timers_and_tasks_run_beside_the_inbox(thread: LoopThread) -> None:
+    """A call may create tasks; the loop is an ordinary one."""
+    done: Future[str] = Future()
+
+    async def work() -> None:
+        await asyncio.sleep(0.005)
+        done.set_result("worked")
+
+    tasks: list[object] = []
+    thread.post(lambda: tasks.append(asyncio.get_running_loop().create_task(work())))
+    assert done.result(PATIENCE) == "worked"
+
+
+def test_a_flood_of_calls_does_not_starve_timers() -> None:
+    """Requests and their time-outs go on while callers post without pause."""
+    thread = LoopThread()
+    fired, over = threading.Event(), time.monotonic() + 0.3
+
+    def again() -> None:
+        if time.monotonic() < over and not fired.is_set():
+            thread.post(again)
+
+    thread.post(lambda: asyncio.get_running_loop().call_later(0.01, fired.set))
+    thread.post(again)
+    try:
+        assert fired.wait(0.2)
+    finally:
+        _call(thread, lambda: None)
+        thread.shut_down(1.0)
+
+
+def test_a_stress_of_wake_ups_loses_nothing(thread: LoopThread) -> None:
+    """Eight threads post in bursts between which the loop falls asleep; each call is made, each last one soon."""
+    made: list[tuple[int, int]] = []
+    late: list[int] = []
+
+    def caller(who: int) -> None:
+        for burst in range(60):
+            for number in range(10):
+                thread.post(made.append, (who, burst * 10 + number))
+            done = threading.Event()
+            thread.post(done.set)
+            if not done.wait(2.0):
+                late.append(who)
+                return
+            if burst % 3 == 0:
+                time.sleep(0.0005)
+
+    callers = [threading.Thread(target=caller, args=(who,)) for who in range(8)]
+    for each in callers:
+        each.start()
+    for each in callers:
+        each.join(20)
+    assert late == []
+    for who in range(8):
+        assert [number for w, number in made if w == who] == list(range(600))
+
+
+def test_a_single_post_to_a_loop_that_falls_asleep_is_never_lost(thread: LoopThread) -> None:
+    """The very race of the inbox: the loop looks, sees nothing, and a call comes before it sleeps."""
+    for _ in range(3000):
+        done = threading.Event()
+        thread.post(done.set)
+        assert done.wait(2.0), "the loop sleeps on a call"
+
+
+def test_is_current_only_on_the_thread_itself(thread: LoopThread) -> None:
+    """What must not wait for the thread asks this."""
+    assert thread.is_current is False
+    assert _call(thread, lambda: thread.is_current) is True
+
+
+class Guest:
+    """A resident that takes its time, or for ever."""
+
+    def __init__(self, finish: bool = True) -> None:
+        self.asked = 0
+        self.finish = finish
+
+    def begin_close(self) -> Future[bool]:
+        self.asked += 1
+        done: Future[bool] = Future()
+        if self.finish:
+            done.set_result(True)
+        return done
+
+
+def test_residents_finish_before_the_thread_ends() -> None:
+    """Each is asked once; then the loop is closed."""
+    thread, guests = LoopThread(), [Guest(), Guest()]
+    for guest in guests:
+        thread.add_resident(guest)
+    thread.shut_down(PATIENCE)
+    assert [guest.asked for guest in guests] == [1, 1]
+    assert thread.dead
+    assert thread._loop.is_closed()
+    assert not thread._thread.is_alive()
+
+
+def test_a_resident_that_never_finishes_is_not_waited_for_for_ever() -> None:
+    """A finishing process is held up so long at most."""
+    thread, guest = LoopThread(), Guest(finish=False)
+    thread.add_resident(guest)
+    began = time.monotonic()
+    thread.shut_down(0.05)
+    assert time.monotonic() - began < 1.0
+    assert thread.dead
+
+
+def test_a_resident_that_nobody_holds_is_forgotten() -> None:
+    """Managers that are gone cost nothing at exit."""
+    thread = LoopThread()
+    thread.add_resident(Guest(finish=False))
+    began = time.monotonic()
+    thread.shut_down(2.0)
+    assert time.monotonic() - began < 1.0
+
+
+def test_shutting_down_a_blocked_thread_does_not_block() -> None:
+    """A hook that hangs must not hang the exit; the loop is left as it is."""
+    thread, release, busy = LoopThread(), threading.Event(), threading.Event()
+    thread.post(lambda: (busy.set(), release.wait(PATIENCE)))
+    assert busy.wait(PATIENCE)
+    began = time.monotonic()
+    thread.shut_down(0.05)
+    assert time.monotonic() - began < 1.0
+    assert thread.dead
+    release.set()
+    thread._thread.join(PATIENCE)
+    thread._loop.close()
+
+
+def test_posting_after_the_end_is_nothing() -> None:
+    """A session that outlives the machinery ends quietly."""
+    thread = LoopThread()
+    thread.shut_down(1.0)
+    made: list[int] = []
+    thread.post(made.append, 1)
+    assert made == []
+
+
+def test_posting_to_a_loop_that_was_closed_under_us_marks_it_dead(thread: LoopThread) -> None:
+    """As when the interpreter exits between the two: no exception, and the next use starts afresh."""
+    closed = LoopThread()
+    closed.shut_down(1.0)
+    closed.dead = False
+    closed._inbox.asleep = True
+    closed.post(lambda: None)
+    assert closed.dead
+
+
+@pytest.fixture
+def no_thread_yet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The module as in a process that has not needed a thread."""
+    monkeypatch.setattr(_loop, "_current", None)
+    yield
+    if _loop._current is not None:
+        _loop._current.shut_down(1.0)
+
+
+@pytest.mark.usefixtures("no_thread_yet")
+def test_the_thread_starts_once_under_concurrent_first_use() -> None:
+    """Twenty threads at a barrier get the same one."""
+    barrier, got = threading.Barrier(20), []
+
+    def first_use() -> None:
+        barrier.wait(PATIENCE)
+        got.append(_loop.current())
+
+    users = [threading.Thread(target=first_use) for _ in range(20)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join(PATIENCE)
+    assert len(got) == 20
+    assert len(set(map(id, got))) == 1
+
+
+@pytest.mark.usefixtures("no_thread_yet")
+def test_a_dead_thread_is_replaced_at_the_next_use() -> None:
+    """After a shut-down that was not the process's, there is a new one; else the same."""
+    first = _loop.current()
+    assert _loop.current() is first
+    first.shut_down(1.0)
+    assert _loop.current() is not first
+
+
+@pytest.mark.usefixtures("no_thread_yet")
+def test_a_thread_that_does_not_start_is_an_error_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the limit of threads: the caller is told, the loop is closed, a later try works."""
+
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            _loop.current()
+    assert not _loop.current().dead
+
+
+@pytest.mark.usefixtures("no_thread_yet")
+def test_a_forked_child_starts_afresh() -> None:
+    """The inherited thread is marked dead, kept, and never closed: its epoll is the parent's."""
+    inherited = _loop.current()
+    lock = _loop.process_lock()
+    kept = list(_loop._inherited)
+    try:
+        _loop._after_fork_in_child()
+        assert inherited.dead
+        assert not inherited._loop.is_closed()
+        assert _loop._inherited[-1] is inherited
+        assert _loop.process_lock() is not lock
+        assert _loop.current() is not inherited
+    finally:
+        _loop._inherited[:] = kept
+        inherited.dead = False  # this process is no child: the thread is there
+        inherited.shut_down(PATIENCE)
+
+
+@pytest.mark.usefixtures("no_thread_yet")
+def test_a_fork_before_the_first_use_needs_nothing() -> None:
+    """The usual case under a pre-forking server."""
+    _loop._after_fork_in_child()
+    assert _loop._current is None
+
+
+def test_names_are_resolved_when_executors_are_gone(thread: LoopThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At interpreter exit: 'cannot schedule new futures after shutdown'."""
+
+    def no_executor(*args: object) -> None:
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    monkeypatch.setattr(thread._loop, "run_in_executor", no_executor)
+    done: Future[list[object]] = Future()
+
+    async def resolve() -> None:
+        done.set_result(await asyncio.get_running_loop().getaddrinfo("localhost", 80))  # type: ignore[arg-type]
+
+    tasks: list[object] = []
+    thread.post(lambda: tasks.append(asyncio.get_running_loop().create_task(resolve())))
+    assert done.result(PATIENCE)

@@ -1,0 +1,314 @@
+"""The session that a block gives, and the stack of sessions that a context carries."""
+
+import asyncio
+import contextvars
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import trio
+
+from linq_typing._driver import Member
+from linq_typing._session import TypingSession, current_session, sender_in_context
+from linq_typing._settings import SessionOptions
+from linq_typing._typing_while import TypingWhile
+from linq_typing.errors import APITimeoutError
+
+from .kit import CHAT, OTHER_CHAT, FakeDriver, FakeSource, carried
+
+
+@pytest.fixture
+def source() -> FakeSource:
+    return FakeSource()
+
+
+def _typing_while(source: FakeSource, chat_id: str | None = CHAT, **options: Any) -> TypingWhile:
+    return TypingWhile(lambda: source, chat_id, "chat_id", **options)
+
+
+def _session(driver: FakeDriver | None, **options: Any) -> TypingSession:
+    return TypingSession(CHAT, driver, Member(SessionOptions(**options), 0.0))  # type: ignore[arg-type]
+
+
+# -- current_session
+
+
+def test_outside_of_every_block_there_is_none() -> None:
+    """None, no exception."""
+    assert current_session() is None
+
+
+def test_it_is_the_innermost_and_the_outer_one_again(source: FakeSource) -> None:
+    """Whatever chats they are for."""
+    with _typing_while(source) as outer:
+        assert current_session() is outer
+        with _typing_while(source, OTHER_CHAT) as inner:
+            assert current_session() is inner
+        assert current_session() is outer
+    assert current_session() is None
+
+
+def test_a_task_sees_the_block_in_which_it_was_made(source: FakeSource) -> None:
+    """Also after other tasks have opened blocks of their own."""
+
+    async def worker() -> TypingSession | None:
+        await asyncio.sleep(0)
+        return current_session()
+
+    async def handler(chat_id: str) -> bool:
+        async with _typing_while(source, chat_id) as session:
+            await asyncio.sleep(0)
+            return await asyncio.create_task(worker()) is session is current_session()
+
+    async def main() -> None:
+        assert await asyncio.gather(handler(CHAT), handler(OTHER_CHAT), handler(CHAT)) == [True] * 3
+        assert current_session() is None
+
+    asyncio.run(main())
+
+
+def test_a_trio_child_task_sees_the_block(source: FakeSource) -> None:
+    """trio copies the context at start_soon, too."""
+
+    async def main() -> None:
+        seen = []
+
+        async def child() -> None:
+            seen.append(current_session())
+
+        async with _typing_while(source) as session, trio.open_nursery() as nursery:
+            nursery.start_soon(child)
+        assert seen == [session]
+
+    trio.run(main)
+
+
+def test_asyncio_to_thread_carries_it_along(source: FakeSource) -> None:
+    """As does trio's."""
+
+    async def main() -> None:
+        async with _typing_while(source) as session:
+            assert await asyncio.to_thread(current_session) is session
+
+    asyncio.run(main())
+
+    async def in_trio() -> None:
+        async with _typing_while(source) as session:
+            assert await trio.to_thread.run_sync(current_session) is session
+
+    trio.run(in_trio)
+
+
+def test_a_plain_thread_has_none(source: FakeSource) -> None:
+    """It has a context of its own; so has an executor's."""
+    with _typing_while(source), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(current_session).result(5) is None
+
+
+def test_a_task_that_outlives_the_block_has_none(source: FakeSource) -> None:
+    """A session that has ended is no current session, in whatever context it is still carried."""
+
+    async def main() -> None:
+        go = asyncio.Event()
+
+        async def straggler() -> TypingSession | None:
+            await go.wait()
+            return current_session()
+
+        async with _typing_while(source, OTHER_CHAT) as outer:
+            async with _typing_while(source):
+                inner_task = asyncio.create_task(straggler())
+            go.set()
+            assert await inner_task is outer
+
+    asyncio.run(main())
+
+
+def test_after_a_fork_inherited_sessions_are_inert(source: FakeSource) -> None:
+    """The child is inside of no session, though its context says so."""
+    with _typing_while(source) as session:
+        source.driver.alive = False
+        assert not session.is_open
+        assert current_session() is None
+
+
+# -- sender_in_context
+
+
+def test_the_sender_is_the_innermost_session_of_that_chat(source: FakeSource) -> None:
+    """A nested session of another chat does not hide it."""
+    driver: Any = source.driver
+    with _typing_while(source), _typing_while(source) as inner, _typing_while(source, OTHER_CHAT) as other:
+        assert sender_in_context(CHAT, driver) is inner.member
+        assert sender_in_context(OTHER_CHAT, driver) is other.member
+
+
+def test_without_a_session_of_that_chat_the_sender_is_unknown(source: FakeSource) -> None:
+    """Neither another chat's session nor another manager's."""
+    with _typing_while(source):
+        assert sender_in_context(OTHER_CHAT, source.driver) == "unknown"  # type: ignore[arg-type]
+        assert sender_in_context(CHAT, FakeDriver()) == "unknown"  # type: ignore[arg-type]
+
+
+# -- The methods
+
+
+def test_the_methods_post_what_happened_and_when() -> None:
+    """Each with the session's member and the time of the call, taken in the caller's thread."""
+    driver = FakeDriver()
+    session = _session(driver)
+    session.mark_sent()
+    session.pause()
+    session.resume()
+    assert [name for name, _ in driver.posted] == ["mark_sent", "pause", "resume"]
+    [(chat, sent_at, member)] = driver.calls("mark_sent")
+    [(_, paused_by, paused_at)] = driver.calls("pause")
+    [(_, resumed_by, resumed_at)] = driver.calls("resume")
+    assert (chat, member, paused_by, resumed_by) == (CHAT, *[session.member] * 3)
+    assert sent_at <= paused_at <= resumed_at
+
+
+def test_paused_is_pause_and_resume_around_a_block() -> None:
+    """Sync and async, also when the block raises."""
+    driver = FakeDriver()
+    session = _session(driver)
+    with session.paused() as nothing:
+        assert nothing is None
+        assert [name for name, _ in driver.posted] == ["pause"]
+    with pytest.raises(KeyError), session.paused():
+        raise KeyError
+
+    async def main() -> None:
+        async with session.paused():
+            assert driver.posted[-1][0] == "pause"
+
+    asyncio.run(main())
+    assert [name for name, _ in driver.posted] == ["pause", "resume"] * 3
+
+
+def test_a_sending_block_that_ends_well_means_sent() -> None:
+    """The same window begins and ends, and is the session's own."""
+    driver = FakeDriver()
+    session = _session(driver)
+    with session.sending():
+        assert [name for name, _ in driver.posted] == ["send_began"]
+    [(chat, window, member)] = driver.calls("send_began")
+    [(_, ended, at, accepted)] = driver.calls("send_ended")
+    assert (chat, member, ended, accepted) == (CHAT, session.member, window, True)
+    assert window.began_at <= at
+
+
+def test_a_sending_block_that_raises_means_not_sent() -> None:
+    """Cancellation included; the exception passes."""
+    driver = FakeDriver()
+    session = _session(driver)
+    for exc in (ValueError, KeyboardInterrupt, asyncio.CancelledError):
+        with pytest.raises(exc), session.sending():
+            raise exc
+    assert [args[3] for args in driver.calls("send_ended")] == [False] * 3
+
+
+def test_failed_means_not_sent() -> None:
+    """For gateways that answer False; forgotten at the next use of the object."""
+    driver = FakeDriver()
+    sending = _session(driver).sending()
+
+    async def main() -> None:
+        async with sending as send:
+            send.failed()
+
+    asyncio.run(main())
+    with sending:
+        pass
+    assert [args[3] for args in driver.calls("send_ended")] == [False, True]
+
+
+def test_a_session_of_a_disabled_manager_does_nothing_and_raises_nothing() -> None:
+    """No driver: everything works, nothing is sent."""
+    session = _session(None)
+    session.mark_sent()
+    session.pause()
+    session.resume()
+    with session.sending(), session.paused():
+        pass
+    assert session.is_open
+    assert session.end(failed=False) is None
+    assert not session.is_open
+    assert session.error is None
+
+
+def test_the_error_is_the_members() -> None:
+    """The driver notes it there."""
+    session = _session(FakeDriver())
+    assert session.error is None
+    session.member.error = error = APITimeoutError("x")
+    assert session.error is error
+
+
+def test_the_repr_says_chat_and_state() -> None:
+    """And nothing of the machinery."""
+    session = _session(FakeDriver())
+    assert repr(session) == f"<TypingSession chat_id='{CHAT}' open>"
+    session.end(failed=False)
+    assert repr(session) == f"<TypingSession chat_id='{CHAT}' ended>"
+
+
+# -- The end
+
+
+def _ended(failed: bool = False, **options: Any) -> tuple[Any, FakeDriver]:
+    driver = FakeDriver()
+    return _session(driver, **options).end(failed), driver
+
+
+def test_a_normal_end_puts_the_stop_off() -> None:
+    """By stop_delay; nobody waits."""
+    done, driver = _ended(stop_delay=0.7)
+    [(chat, _, _, linger, told)] = driver.calls("leave")
+    assert (chat, linger, told, done) == (CHAT, 0.7, None, None)
+
+
+def test_an_end_by_an_exception_does_not() -> None:
+    """No reply is to be expected."""
+    _, driver = _ended(failed=True, stop_delay=0.7)
+    assert driver.calls("leave")[0][3] == 0.0
+
+
+def test_wait_on_exit_gives_something_to_wait_for_and_no_delay() -> None:
+    """For runtimes that freeze the process."""
+    done, driver = _ended(wait_on_exit=True, stop_delay=0.7)
+    assert driver.calls("leave")[0][3:] == (0.0, done)
+    assert done.result(0) is True
+
+
+@pytest.mark.parametrize("place", ["on the library's thread", "in a forked child"])
+def test_where_waiting_would_dead_lock_nobody_waits(place: str) -> None:
+    """In on_event, and where there is no thread to answer."""
+    driver = FakeDriver()
+    driver.thread.is_current = place == "on the library's thread"
+    driver.alive = place != "in a forked child"
+    assert _session(driver, wait_on_exit=True).end(failed=False) is None
+
+
+def test_what_a_context_carries_is_not_shared() -> None:
+    """A copy made inside keeps what it had; a block entered in it does not show here."""
+    source = FakeSource()
+    with _typing_while(source) as session:
+        context = contextvars.copy_context()
+    assert context.run(carried) == [session]
+    context.run(_typing_while(source, OTHER_CHAT).__enter__)
+    assert context.run(carried)[0].chat_id == OTHER_CHAT
+    assert carried() == []
+
+
+def test_methods_may_be_called_from_many_threads_at_once() -> None:
+    """Nothing is lost."""
+    driver = FakeDriver()
+    session = _session(driver)
+    threads = [threading.Thread(target=lambda: [session.mark_sent() for _ in range(200)]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert len(driver.calls("mark_sent")) == 1600
