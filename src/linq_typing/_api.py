@@ -26,6 +26,7 @@ from .errors import APIConnectionError, APIStatusError, APITimeoutError, LinqTyp
 CONNECTIONS_PER_POOL: Final = 8  # httpcore's cost per request grows with the square of a pool's connections
 KEEPALIVE_EXPIRY: Final = 30.0  # seconds; load balancers drop idle connections after 60
 FIRST_BACKOFF: Final = 0.5  # seconds
+SHORTEST_KEY: Final = 8  # characters: what is shorter is no key, and part of many a word
 LONGEST_MESSAGE: Final = 200  # characters: an error is for a log line
 LONGEST_JITTER: Final = 0.25  # seconds
 CHAT_STILL_BEING_CREATED: Final = 2009
@@ -142,7 +143,7 @@ class TypingAPI:
         return Answer(outcome, kind(text))
 
     def _without_key(self, text: str) -> str:
-        return text.replace(self._key, "***") if self._key else text
+        return text.replace(self._key, "***") if len(self._key) >= SHORTEST_KEY else text
 
 
 def outcome_of(error: APIStatusError) -> Outcome:

@@ -9,6 +9,8 @@ from uuid import UUID
 from . import _sends
 from ._loop import process_lock
 from ._manager import TypingManager, make_typing_while
+from ._session import session_in_context
+from ._settings import parse_chat_id
 from ._typing_while import ChatIdFrom, TypingWhile
 
 C = TypeVar("C")
@@ -103,7 +105,12 @@ def typing_while(chat_id: Any = None, **options: Any) -> Any:
 
 def mark_sent(chat_id: str | UUID) -> None:
     """:meth:`TypingManager.mark_sent` of the process-wide manager."""
-    default_manager().mark_sent(chat_id)
+    chat_id = parse_chat_id(chat_id)
+    session = session_in_context(chat_id)  # its manager may be one that configure() has replaced meanwhile
+    if session is not None:
+        session.mark_sent()
+    else:
+        default_manager().mark_sent(chat_id)
 
 
 def watch(client: C) -> C:

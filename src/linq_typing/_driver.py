@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from math import inf
@@ -25,7 +25,8 @@ from ._indicator import Action, Indicator, Outcome, Window, Wish
 from ._loop import EXIT_TIMEOUT, LoopThread
 from ._places import Places, Rank
 from ._settings import SessionOptions
-from .errors import APIStatusError, LinqTypingError
+from ._waiting import wait_for_async
+from .errors import APIStatusError, APITimeoutError, LinqTypingError
 from .events import EventHook, EventKind, LoggingHook, TypingEvent, is_bad_key
 
 logger = logging.getLogger("linq_typing")
@@ -120,11 +121,14 @@ class Driver:
         self._gate = Gate()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._starts: set[asyncio.Task[None]] = set()
+        self._ended = False
         self._waiters: list[_Waiter] = []
         self._failing: dict[str, None] = {}
         self._requests: Counter[str] = Counter()
         self._retries = 0
         self._retiring = False
+        self._manager: object = None
         self._closing: Future[bool] | None = None
         thread.add_resident(self)
 
@@ -138,6 +142,11 @@ class Driver:
     def alive(self) -> bool:
         """Whether this is still the process in which it was made."""
         return not self.thread.dead
+
+    @property
+    def is_open(self) -> bool:
+        """Whether sessions go on here: not in a forked child, and not once it was closed."""
+        return self.alive and self._closing is None
 
     def begin_close(self) -> Future[bool]:
         """End all sessions, let the stops go out (5 s at most), drop all connections."""
@@ -178,7 +187,7 @@ class Driver:
             chat.indicator.leave(member, at, linger)
             self._go_on(chat)
             if done is not None:
-                self._wait_for({chat} if chat.indicator.pending(monotonic()) else set(), done)
+                self._hurry({chat}, done)
         elif done is not None:
             _resolve(done, True)
         self._close_if_retired()
@@ -228,17 +237,13 @@ class Driver:
 
     def flush(self, done: Future[bool]) -> None:
         """Let the stops that are due or delayed go out now; ``done`` says whether all did."""
-        now = monotonic()
-        pending = {chat for chat in self._chats.values() if chat.indicator.pending(now)}
-        self._wait_for(pending, done)
-        for chat in pending:
-            chat.indicator.hurry()
-            self._review(chat)
-        self._dispatch()
+        self._hurry(self._chats.values(), done)
 
-    def retire(self) -> None:
-        """Close once the open sessions have ended and their stops are out."""
+    def retire(self, manager: object = None) -> None:
+        """Close once the open sessions have ended and their stops are out. Until then ``manager`` is kept: it is
+        what hears of their messages."""
         self._retiring = True
+        self._manager = manager
         self._close_if_retired()
 
     def _close_if_retired(self) -> None:
@@ -253,20 +258,22 @@ class Driver:
         if self._closing is not None:
             self._closing.add_done_callback(lambda closed: _resolve(done, closed.result()))
             return
-        self._closing = done
+        self._closing = Future()  # its own: who waits may cancel what it was given
+        self._closing.add_done_callback(lambda closed: _resolve(done, closed.result()))
         now = monotonic()
         for chat in self._chats.values():
             for wish in list(chat.indicator.wishes):
                 chat.indicator.leave(wish, now, 0)
         flushed: Future[bool] = Future()
         self.flush(flushed)
-        self._create_task(self._finish(flushed, done))
+        self._create_task(self._finish(flushed, self._closing))
 
-    async def _finish(self, flushed: Future[bool], done: Future[bool]) -> None:
-        try:
-            clean = await asyncio.wait_for(asyncio.wrap_future(flushed), EXIT_TIMEOUT)
-        except (asyncio.TimeoutError, asyncio.CancelledError):
-            clean = False
+    async def _finish(self, flushed: Future[bool], closing: Future[bool]) -> None:
+        await wait_for_async(flushed, EXIT_TIMEOUT / 2)
+        for task in self._starts:
+            task.cancel()  # one that hangs would keep the stop after it from going out
+        clean = await wait_for_async(flushed, EXIT_TIMEOUT / 2)
+        self._ended = True
         if self._timer is not None:
             self._timer.cancel()
         others = self._tasks - {asyncio.current_task()}
@@ -275,12 +282,19 @@ class Driver:
         await asyncio.gather(*others, return_exceptions=True)
         self._chats.clear()
         await self._api.aclose()
-        _resolve(done, clean)
+        self._manager = None
+        _resolve(closing, clean)
 
-    def _wait_for(self, chats: set[Chat], done: Future[bool]) -> None:
-        waiter = _Waiter(chats, done)
+    def _hurry(self, chats: Iterable[Chat], done: Future[bool]) -> None:
+        now = monotonic()
+        pending = {chat for chat in chats if chat.indicator.pending(now)}
+        waiter = _Waiter(pending, done)
         if not waiter.tell_if_done():
             self._waiters.append(waiter)
+        for chat in list(pending):
+            chat.indicator.hurry()
+            self._review(chat)
+        self._dispatch()
 
     # -- The machinery
 
@@ -355,24 +369,34 @@ class Driver:
         chat.indicator.sent(action, now)
         self._places.take()
         probe = action is Action.START and self._gate.began()
-        self._create_task(self._request(chat, action, probe))
+        task = self._create_task(self._request(chat, action, probe))
+        if action is Action.START:
+            self._starts.add(task)
+            task.add_done_callback(self._starts.discard)
 
-    def _create_task(self, work: Any) -> None:
+    def _create_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _request(self, chat: Chat, action: Action, probe: bool) -> None:
         began = monotonic()
-        answer = await self._api.request(action, chat.id)
+        try:
+            answer = await self._api.request(action, chat.id)
+        except asyncio.CancelledError:
+            if self._ended:
+                raise
+            answer = Answer(Outcome.LOST, APITimeoutError("given up: the manager closes"))
         self._places.release()
-        self._answered(chat, action, answer, monotonic() - began)
+        recovered = self._answered(chat, action, answer, monotonic() - began)
         if action is Action.START:
-            self._tell_gate(chat, answer, probe)
+            self._tell_gate(chat, answer, probe, recovered)
         self._go_on(chat)
         self._close_if_retired()
 
-    def _answered(self, chat: Chat, action: Action, answer: Answer, elapsed: float) -> None:
+    def _answered(self, chat: Chat, action: Action, answer: Answer, elapsed: float) -> bool:
+        """Returns whether it was the first success after a failure, and said so."""
         indicator = chat.indicator
         attempt, refresh = indicator.attempt, indicator.lit
         self._requests[answer.outcome.value] += 1
@@ -383,10 +407,11 @@ class Driver:
             indicator.answered(answer.outcome, now)
             kind: EventKind = "stopped" if action is Action.STOP else "refreshed" if refresh else "started"
             self._emit(kind, chat, attempt=attempt, elapsed=elapsed)
-            if chat.id in self._failing:
+            recovered = chat.id in self._failing
+            if recovered:
                 del self._failing[chat.id]
                 self._emit("recovered", chat)
-            return
+            return recovered
         for wish in indicator.wishes:
             if isinstance(wish, Member):
                 wish.error = answer.error
@@ -402,6 +427,7 @@ class Driver:
             chat.refusal = answer.error
         kind = "refused" if outcome is Outcome.REFUSED else "failed"
         self._emit(kind, chat, error=answer.error, attempt=attempt, elapsed=elapsed)
+        return False
 
     def _give_up(self, chat: Chat) -> None:
         for waiter in self._waiters:
@@ -413,11 +439,11 @@ class Driver:
         if len(self._failing) > _REMEMBERED_FAILURES:
             del self._failing[next(iter(self._failing))]
 
-    def _tell_gate(self, chat: Chat, answer: Answer, probe: bool) -> None:
+    def _tell_gate(self, chat: Chat, answer: Answer, probe: bool, recovered: bool) -> None:
         change = self._gate.ended(_verdict(answer), monotonic(), probe=probe)
         if change is Change.SUSPENDED:
             self._emit("suspended", chat, error=answer.error)
-        elif change is Change.RECOVERED:
+        elif change is Change.RECOVERED and not recovered:
             self._emit("recovered", chat)
 
     def _emit(
@@ -433,7 +459,7 @@ class Driver:
         for hook in self._hooks:
             try:
                 hook(event)
-            except Exception:
+            except BaseException:  # a SystemExit would end the loop of the whole process
                 logger.exception("linq-typing: on_event raised on %s", event)
 
 

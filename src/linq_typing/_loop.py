@@ -134,7 +134,7 @@ class LoopThread:
             call, args = calls.popleft()
             try:
                 call(*args)
-            except Exception:
+            except BaseException:  # whatever it is, this thread must go on
                 logger.exception("linq-typing: internal error")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import weakref
 from collections.abc import Callable
@@ -19,9 +20,11 @@ from ._driver import Driver, Member, Stats
 from ._indicator import Window
 from ._session import TypingSession, sender_in_context
 from ._settings import (
+    OPTION_NAMES,
     Credentials,
     HTTPSettings,
     SessionOptions,
+    check_flag,
     check_seconds,
     enabled_by_environment,
     from_environment,
@@ -80,7 +83,7 @@ class TypingManager:
         self,
         *,
         api_key: str | None = None,
-        base_url: str | None = None,
+        base_url: str | httpx.URL | None = None,
         client: object = None,
         timeout: float = 5.0,
         max_retries: int = 4,
@@ -102,6 +105,14 @@ class TypingManager:
             raise TypeError(f"transport must be an httpx.AsyncBaseTransport, got {type(transport).__name__}")
         if on_event is not None and not callable(on_event):
             raise TypeError(f"on_event must be callable, got {type(on_event).__name__}")
+        if inspect.iscoroutinefunction(on_event):
+            raise TypeError("on_event must be a plain function: it is called on the library's thread, not awaited")
+        if api_key is not None and not isinstance(api_key, str):
+            raise TypeError(f"api_key must be a str, got {type(api_key).__name__}")  # not its value
+        if enabled is not None:
+            check_flag("enabled", enabled)
+        if isinstance(base_url, httpx.URL):
+            base_url = str(base_url)
         self.options = SessionOptions(
             start_delay, stop_delay, refresh_interval, max_duration, resume_after, wait_on_exit
         )
@@ -110,7 +121,7 @@ class TypingManager:
         self._transport = transport
         self._on_event = on_event
         self._enabled = enabled_by_environment() if enabled is None else enabled
-        given = Credentials(api_key, normalized_base_url(base_url) if base_url else None)
+        given = Credentials(api_key, normalized_base_url(base_url) if base_url is not None else None)
         self._credentials = given.or_else(_sends.lent_by(client)) if client is not None else given
         self._driver: Driver | None = None
         self._closed = False
@@ -237,7 +248,7 @@ class TypingManager:
         """Close once the open sessions have ended and their stops are out. Returns at once."""
         self._closed = True
         if self._driver is not None:
-            self._driver.post(self._driver.retire)
+            self._driver.post(self._driver.retire, self)
 
     def __enter__(self) -> TypingManager:
         return self
@@ -258,7 +269,7 @@ class TypingManager:
     def stats(self) -> Stats:
         """The manager in numbers: sessions, chats, requests by outcome, and whether starts are suspended."""
         driver = self._driver
-        return Stats() if driver is None else driver.stats()
+        return Stats() if driver is None or not driver.alive else driver.stats()
 
     # -- Machinery
 
@@ -339,6 +350,8 @@ def make_typing_while(
     source: Callable[[], TypingManager], chat_id: Any, *, chat_id_from: ChatIdFrom = "chat_id", **options: Any
 ) -> Any:
     """``typing_while`` in all its forms: a function in the place of the chat id is to be decorated."""
+    if unknown := options.keys() - OPTION_NAMES:
+        raise TypeError(f"typing_while has no option {', '.join(sorted(unknown))}; it has {', '.join(OPTION_NAMES)}")
     if callable(chat_id) or isinstance(chat_id, (classmethod, staticmethod)):
         return TypingWhile(source, None, chat_id_from, **options)(cast(Any, chat_id))
     return TypingWhile(source, chat_id, chat_id_from, **options)

@@ -152,17 +152,16 @@ def _quietly() -> Iterator[None]:
 class _Exchange:
     """One request and its answer, which may be a message."""
 
-    def __init__(self, request: httpx.Request, audience: tuple[weakref.ref[Listener], ...]) -> None:
+    def __init__(self, request: httpx.Request | None, audience: tuple[weakref.ref[Listener], ...]) -> None:
         self._began_at = monotonic()
         self._listeners = [listener for ref in audience if (listener := ref()) is not None]
         self._ends: list[Callable[[bool], object]] = []
         self._chat_in_body = False
         with _quietly():
-            self._begin(request)
+            if request is not None and request.method == "POST" and self._listeners:
+                self._begin(request)
 
     def _begin(self, request: httpx.Request) -> None:
-        if request.method != "POST" or not self._listeners:
-            return
         path = request.url.raw_path.partition(b"?")[0]  # url.path is decoded
         if match := _CHAT_IN_PATH.fullmatch(path):
             try:
@@ -262,7 +261,7 @@ def _around(original: Any, is_async: bool, audience: Callable[..., tuple[weakref
     """A ``send`` that watches the original, which is called with the very same arguments."""
 
     def exchange_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Exchange:
-        request = kwargs.get("request") or next(arg for arg in args if isinstance(arg, httpx.Request))
+        request = next((arg for arg in (*args, kwargs.get("request")) if isinstance(arg, httpx.Request)), None)
         return _Exchange(request, audience(*args))
 
     if is_async:

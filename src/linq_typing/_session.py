@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextvars import ContextVar
+from math import inf
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar, Union
 
 from ._indicator import Window
+from ._waiting import LONGEST
 from .errors import LinqTypingError
 
 if TYPE_CHECKING:
@@ -70,10 +72,16 @@ def current_session() -> TypingSession | None:
 
 def sender_in_context(chat_id: str, driver: Driver) -> Member | Unknown | None:
     """The sender of a message that the calling context sends: its innermost session of that chat."""
+    now = monotonic()
     for session in _innermost_first():
-        if session.chat_id == chat_id and session.driver is driver:
+        if session.chat_id == chat_id and session.driver is driver and now < session.lingers_until:
             return session.member
     return "unknown"
+
+
+def session_in_context(chat_id: str) -> TypingSession | None:
+    """The innermost open session of that chat in the calling context."""
+    return next((session for session in _innermost_first() if session.is_open and session.chat_id == chat_id), None)
 
 
 class TypingSession:
@@ -84,13 +92,13 @@ class TypingSession:
     :meth:`mark_sent` and :meth:`sending` still matter: a message wipes what is left of the indicator.
     """
 
-    __slots__ = ("_ended", "chat_id", "driver", "member")
+    __slots__ = ("chat_id", "driver", "lingers_until", "member")
 
     def __init__(self, chat_id: str, driver: Driver | None, member: Member) -> None:
         self.chat_id = chat_id  #: the canonical text of the chat's UUID
         self.driver = driver  # None: nothing is sent (LINQ_TYPING_ENABLED=0, or the interpreter exits)
         self.member = member
-        self._ended = False
+        self.lingers_until = inf  # once it has ended: until the end of its stop_delay
 
     def __repr__(self) -> str:
         return f"<TypingSession chat_id={self.chat_id!r} {'open' if self.is_open else 'ended'}>"
@@ -98,7 +106,7 @@ class TypingSession:
     @property
     def is_open(self) -> bool:
         """Whether the block is still running, in the process in which it was entered."""
-        return not self._ended and (self.driver is None or self.driver.alive)
+        return self.lingers_until == inf and (self.driver is None or self.driver.is_open)
 
     @property
     def error(self) -> LinqTypingError | None:
@@ -138,19 +146,22 @@ class TypingSession:
             self.driver.post(self.driver.resume, self.chat_id, self.member, monotonic())
 
     def paused(self) -> Paused:
-        """A context manager, sync or async: :meth:`pause` before the block, :meth:`resume` after it."""
+        """A context manager, sync or async: :meth:`pause` before the block, :meth:`resume` after it.
+
+        Blocks inside of each other don't add up: leaving the inner one resumes.
+        """
         return Paused(self)
 
     def end(self, failed: bool) -> Future[bool] | None:
         """The block has ended. Returns what to wait for, if it is to wait."""
-        self._ended = True
+        options, now = self.member.options, monotonic()
+        linger = 0.0 if failed or options.wait_on_exit else min(options.stop_delay, LONGEST)
+        self.lingers_until = now + linger
         if self.driver is None:
             return None
-        options = self.member.options
         wait = options.wait_on_exit and not self.driver.thread.is_current
         done: Future[bool] | None = Future() if wait and self.driver.alive else None
-        linger = 0.0 if failed or options.wait_on_exit else options.stop_delay
-        self.driver.post(self.driver.leave, self.chat_id, self.member, monotonic(), linger, done)
+        self.driver.post(self.driver.leave, self.chat_id, self.member, now, linger, done)
         return done
 
 
@@ -188,6 +199,8 @@ class Sending(_BothWays["Sending"]):
 
     def __enter__(self) -> Sending:
         session = self._session
+        if self._window is not None:
+            raise RuntimeError("this sending() is entered already: call sending() for each send")
         self._failed = False
         self._window = Window(monotonic())
         if session.driver is not None:
@@ -198,8 +211,9 @@ class Sending(_BothWays["Sending"]):
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         driver, accepted = self._session.driver, kind is None and not self._failed
+        window, self._window = self._window, None
         if driver is not None:
-            driver.post(driver.send_ended, self._session.chat_id, self._window, monotonic(), accepted)
+            driver.post(driver.send_ended, self._session.chat_id, window, monotonic(), accepted)
 
 
 class Paused(_BothWays[None]):

@@ -51,6 +51,12 @@ def check_seconds(name: str, value: object, *, zero: bool = True, none: bool = F
         raise ValueError(f"{name} must {least} (seconds), got {value!r}")
 
 
+def check_flag(name: str, value: object) -> None:
+    """Refuse what is neither True nor False, naming the argument and the value."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {type(value).__name__}: {value!r}")
+
+
 def check_count(name: str, value: object, least: int) -> None:
     """Refuse what is no whole number of at least ``least``, naming the argument and the value."""
     if isinstance(value, bool) or not isinstance(value, int):
@@ -76,11 +82,15 @@ class SessionOptions:
         check_seconds("refresh_interval", self.refresh_interval, zero=False)
         check_seconds("max_duration", self.max_duration, none=True)
         check_seconds("resume_after", self.resume_after, none=True)
+        check_flag("wait_on_exit", self.wait_on_exit)
 
     def updated(self, **given: Any) -> SessionOptions:
         """These options with the ones that were given; the same object if none was."""
         changed = {name: value for name, value in given.items() if value is not UNSET}
         return replace(self, **changed) if changed else self
+
+
+OPTION_NAMES: Final = tuple(option.name for option in fields(SessionOptions))
 
 
 @dataclass(frozen=True, slots=True)

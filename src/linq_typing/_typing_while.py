@@ -37,7 +37,7 @@ class SessionSource(Protocol):
 class TypingWhile:
     """What ``typing_while(...)`` gives: a context manager, sync and async, and a decorator."""
 
-    __slots__ = ("_block", "_chat_id", "_chat_id_from", "_given", "_source")
+    __slots__ = ("_block", "_chat_id", "_chat_id_from", "_free", "_given", "_source")
 
     def __init__(
         self,
@@ -48,10 +48,11 @@ class TypingWhile:
     ) -> None:
         self._source = source
         self._chat_id = None if chat_id is None else parse_chat_id(chat_id)
-        self._chat_id_from = chat_id_from
+        self._chat_id_from = chat_id_from if callable(chat_id_from) else _checked_paths(chat_id_from)
         self._given = {name: value for name, value in given.items() if value is not UNSET}
         SessionOptions(**self._given)  # bad input is told here, not when the block is entered
         self._block: _Block | None = None
+        self._free = True
 
     def __repr__(self) -> str:
         return f"<typing_while chat_id={self._chat_id!r}{' entered' if self._block else ''}>"
@@ -91,17 +92,29 @@ class TypingWhile:
         return source.open(chat_id, source.options.updated(**self._given))
 
     def _enter(self) -> _Block:
-        if self._block is not None:
-            raise RuntimeError("this typing_while is entered already: make another one, it is cheap")
         if self._chat_id is None:
             raise TypeError("typing_while needs a chat_id when it is used in a with statement")
-        self._block = _Block(self.open(self._chat_id))
+        self._claim()
+        try:
+            self._block = _Block(self.open(self._chat_id))
+        except BaseException:
+            self._free = True
+            raise
         return self._block
+
+    def _claim(self) -> None:
+        try:
+            del self._free  # in one step: of several threads only one can
+        except AttributeError:
+            if self._block is not None and not self._block.session.is_open:
+                return  # it was entered before a fork, in the parent
+            raise RuntimeError("this typing_while is entered already: make another one, it is cheap") from None
 
     def _left(self) -> _Block:
         block, self._block = self._block, None
         if block is None:
             raise RuntimeError("this typing_while was left without having been entered")
+        self._free = True
         return block
 
     def _wrapper(self, function: Callable[..., Any]) -> Any:
@@ -139,25 +152,25 @@ Beginner = Callable[[tuple[Any, ...], dict[str, Any]], TypingSession | None]
 class _Block:
     """One passage through a session: on the context's stack from its beginning to its end."""
 
-    __slots__ = ("_session",)
+    __slots__ = ("session",)
 
     def __init__(self, session: TypingSession) -> None:
-        self._session = session
+        self.session = session
 
     def __enter__(self) -> TypingSession:
-        push(self._session)
-        return self._session
+        push(self.session)
+        return self.session
 
     def __exit__(self, kind: object, exc: object, trace: object) -> None:
-        remove(self._session)
-        _end(self._session, failed=kind is not None)
+        remove(self.session)
+        _end(self.session, failed=kind is not None)
 
     async def __aenter__(self) -> TypingSession:
         return self.__enter__()
 
     async def __aexit__(self, kind: object, exc: object, trace: object) -> None:
-        remove(self._session)
-        await _end_async(self._session, failed=kind is not None)
+        remove(self.session)
+        await _end_async(self.session, failed=kind is not None)
 
 
 def _end(session: TypingSession | None, *, failed: bool) -> None:
@@ -275,14 +288,19 @@ def _around_async_generator(function: Callable[..., Any], begin: Beginner) -> An
 # -- Where a call's chat id comes from
 
 
-def _resolver(chat_id_from: object, function: Callable[..., Any]) -> Resolver:
-    if callable(chat_id_from):
-        return lambda args, kwargs: chat_id_from(*args, **kwargs)
+def _checked_paths(chat_id_from: object) -> tuple[str, ...]:
     paths = (chat_id_from,) if isinstance(chat_id_from, str) else chat_id_from
     if not isinstance(paths, (tuple, list)) or not all(isinstance(path, str) for path in paths):
         raise TypeError(f"chat_id_from must be a path, several paths or a callable, got {chat_id_from!r}")
     if not paths or not all(step for path in paths for step in path.split(".")):
         raise ValueError(f"chat_id_from must be paths such as 'event.chat.id', got {chat_id_from!r}")
+    return tuple(paths)
+
+
+def _resolver(chat_id_from: tuple[str, ...] | Callable[..., object], function: Callable[..., Any]) -> Resolver:
+    if callable(chat_id_from):
+        return lambda args, kwargs: chat_id_from(*args, **kwargs)
+    paths = chat_id_from
     if isinstance(function, functools.partial):  # the chat id may be bound already
         bound, resolve_all = function, _resolver(paths, function.func)
         return lambda args, kwargs: resolve_all((*bound.args, *args), {**bound.keywords, **kwargs})

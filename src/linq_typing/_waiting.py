@@ -7,10 +7,12 @@ import sys
 from concurrent.futures import Future, wait
 from contextlib import suppress
 
+LONGEST = 1e6  #: seconds; locks refuse to wait for ever so long
+
 
 def wait_for(done: Future[bool], timeout: float) -> bool:
     """Block until ``done``, for at most ``timeout`` seconds. Returns its result, False if it took longer."""
-    wait([done], timeout)
+    wait([done], min(timeout, LONGEST))
     return done.done() and done.result()
 
 
@@ -23,8 +25,12 @@ async def wait_for_async(done: Future[bool], timeout: float, *, shield: bool = F
         return done.result()
     if "trio" in sys.modules and _in_trio():
         return await _wait_in_trio(done, timeout, shield)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:  # a coroutine that is closed where no loop runs
+        return False
     with suppress(asyncio.TimeoutError):
-        return await asyncio.wait_for(asyncio.wrap_future(done), timeout)
+        return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(done)), timeout)
     return False
 
 

@@ -65,7 +65,9 @@ class LoggingHook:
 
     def __call__(self, event: TypingEvent) -> None:
         level = self._level(event)
-        if logger.isEnabledFor(level):
+        if event.kind == "suspended":
+            logger.log(level, "typing indicators suspended in all chats%s", _details(event))
+        elif logger.isEnabledFor(level):
             logger.log(level, "typing indicator %s in chat %s%s", event.kind, event.chat_id, _details(event))
 
     def _level(self, event: TypingEvent) -> int:

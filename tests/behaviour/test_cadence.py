@@ -210,3 +210,38 @@ def test_flush_leaves_open_sessions_alone(linq: Sandbox, manager: TypingManager,
         assert asked.soon(chat, "start")
         assert manager.flush()
         assert linq.visible(chat)
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, asyncio.CancelledError, GeneratorExit])
+def test_not_even_a_hook_that_wants_to_exit_stops_the_thread(
+    linq: Sandbox, make_manager: MakeManager, asked: Asked, error: type[BaseException]
+) -> None:
+    def hook(event: object) -> None:
+        raise error
+
+    chat = linq.chat()
+    with make_manager(on_event=hook).typing_while(chat, refresh_interval=0.1):
+        assert asked.at_least(chat, 3)
+
+
+def test_wait_on_exit_does_not_wait_for_another_sessions_stop_delay(
+    linq: Sandbox, manager: TypingManager, asked: Asked
+) -> None:
+    chat = linq.chat()
+    with manager.typing_while(chat, stop_delay=60):
+        assert asked.soon(chat, "start")
+    with manager.typing_while(chat, wait_on_exit=True):
+        pass
+    assert asked(chat) == ["start", "stop"]
+
+
+@pytest.mark.slow
+def test_closing_while_a_start_hangs_still_sends_the_stop(
+    linq: Sandbox, make_manager: MakeManager, asked: Asked
+) -> None:
+    chat, manager = linq.chat(), make_manager()
+    linq.lose("start", hang=True)
+    with manager.typing_while(chat):
+        assert linq.wait_until(lambda: linq.visible(chat))
+        manager.close()
+    assert asked(chat) == ["start", "stop"]

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
+import httpx
 import pytest
 import trio
 from behaviour_kit import Asked
 
 from linq_typing import ConfigurationError, TypingManager, current_session, typing_while
+from linq_typing._typing_while import TypingWhile
 from linq_typing.sandbox import Sandbox
 
 
@@ -211,3 +215,49 @@ def test_configure_replaces_the_manager_and_open_sessions_finish_on_the_old(linq
     assert asked.soon(old_chat, "start", "stop")
     assert asked.soon(new_chat, "start", "stop")
     linq_typing.close()
+
+
+def test_of_several_threads_that_enter_one_object_at_once_only_one_does(linq: Sandbox, manager: TypingManager) -> None:
+    for _ in range(20):
+        typing, together, refused = manager.typing_while(linq.chat()), threading.Barrier(4), list[BaseException]()
+
+        def enter(
+            typing: TypingWhile = typing, together: threading.Barrier = together, refused: list[BaseException] = refused
+        ) -> None:
+            together.wait()
+            try:
+                typing.__enter__()
+            except RuntimeError as error:
+                refused.append(error)
+
+        threads = [threading.Thread(target=enter) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(refused) == 3
+        typing.__exit__(None, None, None)
+    assert manager.stats().sessions == 0 or linq.wait_until(lambda: manager.stats().sessions == 0)
+
+
+def test_open_sessions_notice_messages_on_the_old_manager_after_configure(linq: Sandbox, asked: Asked) -> None:
+    import linq_typing
+
+    settings: dict[str, Any] = {"api_key": linq.api_key, "base_url": linq.base_url, "settle": 0.3}
+    seen, marked = linq.chat(), linq.chat()
+    headers = {"Authorization": f"Bearer {linq.api_key}"}
+    linq_typing.configure(**settings)
+    with httpx.Client(base_url=linq.base_url, headers=headers) as client:
+        linq_typing.watch(client)
+        with typing_while(seen), typing_while(marked):
+            assert asked.soon(seen, "start")
+            assert asked.soon(marked, "start")
+            linq_typing.configure(**settings)
+            gc.collect()
+            client.post(f"/v3/chats/{seen}/messages", json={"message": {"parts": [{"type": "text", "value": "Hi"}]}})
+            linq_typing.mark_sent(marked)
+            linq.reopen(marked)
+    linq_typing.close()
+    time.sleep(1.0)
+    assert asked(seen) == ["start", "send"]
+    assert asked(marked) == ["start"]

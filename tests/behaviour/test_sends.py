@@ -298,6 +298,7 @@ def test_the_session_of_a_generator_does_not_leak_between_its_steps(
 
     async def main() -> None:
         async with manager.typing_while(chat) as outer:
+            assert asked.soon(chat, "start")
             inner = [session async for session in stream() if current_session() is outer]
             assert inner[0] is inner[1] is not outer
             assert inner[0] is not None

@@ -32,6 +32,10 @@ class FakeDriver:
         self.posted: list[tuple[str, tuple[Any, ...]]] = []
         self.answer: bool | None = True
 
+    @property
+    def is_open(self) -> bool:
+        return self.alive
+
     def post(self, call: Callable[..., object], *args: Any) -> None:
         self.posted.append((call.__name__, args))
         call(*args)
