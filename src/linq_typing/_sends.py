@@ -288,7 +288,10 @@ def _patch_instance(client: HTTPXClient) -> None:
         return theirs(*args, **kwargs) if theirs else type(client_of()).send(client_of(), *args, **kwargs)
 
     def client_of() -> Any:
-        return ref()
+        client = ref()
+        if client is None:
+            raise RuntimeError("the client of this send() is gone: keep it in a variable")
+        return client
 
     client_send = _around(original, isinstance(client, httpx.AsyncClient), lambda *args: _watching.get(client_of(), ()))
     vars(client)["send"] = client_send

@@ -19,6 +19,7 @@ KEY_VARIABLES: Final = ("LINQ_API_V3_API_KEY", "LINQ_API_KEY")  # the SDK's, the
 BASE_URL_VARIABLE: Final = "LINQ_API_V3_BASE_URL"
 ENABLED_VARIABLE: Final = "LINQ_TYPING_ENABLED"
 
+_CANONICAL: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCII)
 _UUID: Final = re.compile(
     r"(?:urn:uuid:)?\{?[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}\}?", re.ASCII | re.IGNORECASE
 )
@@ -35,6 +36,8 @@ def parse_chat_id(value: object) -> str:
         return str(value)
     if not isinstance(value, str):
         raise TypeError(f"chat_id must be a str or a uuid.UUID, got {type(value).__name__}: {value!r}")
+    if _CANONICAL.fullmatch(value):
+        return value
     if not _UUID.fullmatch(value):  # UUID() itself takes whatever int(value, 16) takes
         raise ValueError(f"chat_id must be a UUID such as Linq's chat.id, got {value!r}")
     return str(UUID(value))

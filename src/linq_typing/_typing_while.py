@@ -25,6 +25,9 @@ ChatIdFrom = str | tuple[str, ...] | Callable[..., str | UUID]
 Resolver = Callable[[tuple[Any, ...], dict[str, Any]], object]
 
 
+_NOTHING: Final[dict[str, Any]] = {}  # shared: there are as many typing_while objects as chats
+
+
 class SessionSource(Protocol):
     """What opens sessions: a manager."""
 
@@ -37,7 +40,7 @@ class SessionSource(Protocol):
 class TypingWhile:
     """What ``typing_while(...)`` gives: a context manager, sync and async, and a decorator."""
 
-    __slots__ = ("_block", "_chat_id", "_chat_id_from", "_free", "_given", "_source")
+    __slots__ = ("_chat_id", "_chat_id_from", "_free", "_given", "_session", "_source")
 
     def __init__(
         self,
@@ -49,29 +52,36 @@ class TypingWhile:
         self._source = source
         self._chat_id = None if chat_id is None else parse_chat_id(chat_id)
         self._chat_id_from = chat_id_from if callable(chat_id_from) else _checked_paths(chat_id_from)
-        self._given = {name: value for name, value in given.items() if value is not UNSET}
-        SessionOptions(**self._given)  # bad input is told here, not when the block is entered
-        self._block: _Block | None = None
+        self._given = {name: value for name, value in given.items() if value is not UNSET} or _NOTHING
+        if self._given:
+            SessionOptions(**self._given)  # bad input is told here, not when the block is entered
+        self._session: TypingSession | None = None
         self._free = True
 
     def __repr__(self) -> str:
-        return f"<typing_while chat_id={self._chat_id!r}{' entered' if self._block else ''}>"
+        return f"<typing_while chat_id={self._chat_id!r}{' entered' if self._session else ''}>"
 
     def __enter__(self) -> TypingSession:
-        return self._enter().__enter__()
+        session = self._enter()
+        push(session)
+        return session
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._left().__exit__(kind, exc, trace)
+        session = self._left()
+        remove(session)
+        _end(session, failed=kind is not None)
 
     async def __aenter__(self) -> TypingSession:
-        return await self._enter().__aenter__()
+        return self.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._left().__aexit__(kind, exc, trace)
+        session = self._left()
+        remove(session)
+        await _end_async(session, failed=kind is not None)
 
     def __call__(self, function: F) -> F:
         """Decorate a function, coroutine function, generator or async generator function."""
@@ -91,31 +101,31 @@ class TypingWhile:
         source = self._source()
         return source.open(chat_id, source.options.updated(**self._given))
 
-    def _enter(self) -> _Block:
+    def _enter(self) -> TypingSession:
         if self._chat_id is None:
             raise TypeError("typing_while needs a chat_id when it is used in a with statement")
         self._claim()
         try:
-            self._block = _Block(self.open(self._chat_id))
+            session = self._session = self.open(self._chat_id)
         except BaseException:
             self._free = True
             raise
-        return self._block
+        return session
 
     def _claim(self) -> None:
         try:
             del self._free  # in one step: of several threads only one can
         except AttributeError:
-            if self._block is not None and not self._block.session.is_open:
+            if self._session is not None and not self._session.is_open:
                 return  # it was entered before a fork, in the parent
             raise RuntimeError("this typing_while is entered already: make another one, it is cheap") from None
 
-    def _left(self) -> _Block:
-        block, self._block = self._block, None
-        if block is None:
+    def _left(self) -> TypingSession:
+        session, self._session = self._session, None
+        if session is None:
             raise RuntimeError("this typing_while was left without having been entered")
         self._free = True
-        return block
+        return session
 
     def _wrapper(self, function: Callable[..., Any]) -> Any:
         begin = self._beginner(function)
@@ -150,7 +160,7 @@ Beginner = Callable[[tuple[Any, ...], dict[str, Any]], TypingSession | None]
 
 
 class _Block:
-    """One passage through a session: on the context's stack from its beginning to its end."""
+    """One call's passage through a session: on the context's stack from its beginning to its end."""
 
     __slots__ = ("session",)
 
