@@ -50,13 +50,14 @@ class Member(Wish):
 class Chat:
     """A chat with something to do, or to remember."""
 
-    __slots__ = ("due", "id", "indicator", "refusal")
+    __slots__ = ("due", "id", "indicator", "refusal", "shown")
 
     def __init__(self, chat_id: str, indicator: Indicator) -> None:
         self.id = chat_id
         self.indicator = indicator
         self.due = inf  # the agenda's
         self.refusal: LinqTypingError | None = None  # which the sessions that follow want to know of, too
+        self.shown = False  # as it was counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,8 @@ class Driver:
         self._failing: dict[str, None] = {}
         self._requests: Counter[str] = Counter()
         self._retries = 0
+        self._sessions = 0
+        self._shown = 0
         self._retiring = False
         self._manager: object = None
         self._closing: Future[bool] | None = None
@@ -157,13 +160,11 @@ class Driver:
         return done
 
     def stats(self) -> Stats:
-        """A snapshot; the numbers may be a moment apart."""
-        now = monotonic()
-        chats = list(self._chats.values())
+        """A snapshot; the numbers may be a moment apart. All are counted as they change: none costs a walk."""
         return Stats(
-            sessions=sum(wish.is_open for chat in chats for wish in chat.indicator.wishes),
-            chats=len(chats),
-            shown=sum(chat.indicator.maybe_up(now) for chat in chats),
+            sessions=self._sessions,
+            chats=len(self._chats),
+            shown=self._shown,
             in_flight=self._places.taken,
             waiting=self._places.waiting,
             requests=dict(self._requests),
@@ -178,19 +179,24 @@ class Driver:
             return
         chat = self._chat(chat_id)
         chat.indicator.join(member, member.joined_at)
+        self._sessions += 1
         member.error = chat.refusal
         self._go_on(chat)
 
     def leave(self, chat_id: str, member: Member, at: float, linger: float, done: Future[bool] | None) -> None:
         chat = self._chats.get(chat_id)
         if chat is not None:
-            chat.indicator.leave(member, at, linger)
+            self._leave(chat, member, at, linger)
             self._go_on(chat)
             if done is not None:
                 self._hurry({chat}, done)
         elif done is not None:
             _resolve(done, True)
         self._close_if_retired()
+
+    def _leave(self, chat: Chat, wish: Wish, at: float, linger: float) -> None:
+        self._sessions -= wish.is_open and wish in chat.indicator.wishes
+        chat.indicator.leave(wish, at, linger)
 
     def pause(self, chat_id: str, member: Member, at: float) -> None:
         self._tell(chat_id, member, lambda indicator: indicator.pause(member, at))
@@ -263,7 +269,7 @@ class Driver:
         now = monotonic()
         for chat in self._chats.values():
             for wish in list(chat.indicator.wishes):
-                chat.indicator.leave(wish, now, 0)
+                self._leave(chat, wish, now, 0)
         flushed: Future[bool] = Future()
         self.flush(flushed)
         self._create_task(self._finish(flushed, self._closing))
@@ -281,6 +287,7 @@ class Driver:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         self._chats.clear()
+        self._shown = 0
         await self._api.aclose()
         self._manager = None
         _resolve(closing, clean)
@@ -316,6 +323,7 @@ class Driver:
             self._emit("expired", chat)
         action, due = indicator.next(now)
         self._agenda.call_up(chat, due)
+        self._count_shown(chat, indicator.maybe_up(now))
         if action is None:
             self._places.withdraw(chat)
             if indicator.forgettable(now):
@@ -325,6 +333,10 @@ class Driver:
             self._places.wait(chat, _rank(action, indicator))
         if self._waiters:
             self._tell_waiters(chat, now)
+
+    def _count_shown(self, chat: Chat, shown: bool) -> None:
+        self._shown += shown - chat.shown
+        chat.shown = shown
 
     def _tell_waiters(self, chat: Chat, now: float) -> None:
         if not chat.indicator.pending(now):

@@ -245,3 +245,16 @@ def test_closing_while_a_start_hangs_still_sends_the_stop(
         assert linq.wait_until(lambda: linq.visible(chat))
         manager.close()
     assert asked(chat) == ["start", "stop"]
+
+
+def test_stats_count_what_is_and_was(linq: Sandbox, manager: TypingManager, asked: Asked) -> None:
+    first, second = linq.chat(), linq.chat()
+    with manager.typing_while(first), manager.typing_while(first), manager.typing_while(second, start_delay=60):
+        assert asked.soon(first, "start")
+        stats = manager.stats()
+        assert (stats.sessions, stats.chats, stats.shown, stats.in_flight, stats.waiting) == (3, 2, 1, 0, 0)
+        assert (stats.requests, stats.retries, stats.suspended) == ({"accepted": 1}, 0, False)
+    assert manager.flush()
+    assert eventually(lambda: manager.stats().chats == 0)
+    stats = manager.stats()
+    assert (stats.sessions, stats.shown, stats.requests) == (0, 0, {"accepted": 2})
