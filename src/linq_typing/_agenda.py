@@ -32,6 +32,10 @@ class Agenda(Generic[T]):
 
     @property
     def next_at(self) -> float:
+        """When the next item comes up; ``inf`` if there is none."""
+        while self._heap and self._heap[0][0] != self._heap[0][2].due:
+            heappop(self._heap)
+            self._stale -= 1
         return self._heap[0][0] if self._heap else inf
 
     def call_up(self, item: T, when: float) -> None:

@@ -23,7 +23,6 @@ from ._indicator import Action, Outcome
 from ._settings import PUBLIC_BASE_URL, Credentials, HTTPSettings
 from .errors import APIConnectionError, APIStatusError, APITimeoutError, LinqTypingError
 
-CONNECTIONS_PER_POOL: Final = 8  # httpcore's cost per request grows with the square of a pool's connections
 KEEPALIVE_EXPIRY: Final = 30.0  # seconds; load balancers drop idle connections after 60
 FIRST_BACKOFF: Final = 0.5  # seconds
 SHORTEST_KEY: Final = 8  # characters: what is shorter is no key, and part of many a word
@@ -50,16 +49,6 @@ class Answer(NamedTuple):
     error: LinqTypingError | None = None
 
 
-class _Pool:
-    """A small connection pool and how busy it is."""
-
-    __slots__ = ("busy", "client")
-
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self.client = client
-        self.busy = 0
-
-
 class TypingAPI:
     """Starts and stops indicators, one attempt at a time. To be used on one event loop."""
 
@@ -80,7 +69,10 @@ class TypingAPI:
                 "Authorization": f"Bearer {self._key}",
             }
         )
-        self._pools = [_Pool(client) for client in _make_clients(self._base, settings, transport)]
+        self._make_client = _client_maker(self._base, settings, transport)
+        self._clients = [self._make_client()]  # the first request is not to wait for it
+        self._idle = list(self._clients)
+        self._shared = transport is not None
         self._retrying = _retrying(settings)
 
     async def request(self, action: Action, chat_id: str) -> Answer:
@@ -102,7 +94,7 @@ class TypingAPI:
             if not overdue:
                 raise
             return Answer(Outcome.LOST, APITimeoutError(f"no answer within {self._timeout:g} s"))
-        except Exception as exc:
+        except BaseException as exc:  # a transport of the user's may raise anything
             return self._failure(exc)
         finally:
             timer.cancel()
@@ -118,16 +110,23 @@ class TypingAPI:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        for pool in self._pools:
-            await pool.client.aclose()
+        for client in self._clients:
+            await client.aclose()
 
     async def _send(self, method: str, url: str) -> httpx.Response:
-        pool = min(self._pools, key=lambda pool: pool.busy)
-        pool.busy += 1
+        request = httpx.Request(method, url, headers=self._headers)
+        if self._shared:
+            return await self._clients[0].send(request)
+        client = self._idle.pop() if self._idle else self._another_client()
         try:
-            return await pool.client.send(httpx.Request(method, url, headers=self._headers))
+            return await client.send(request)
         finally:
-            pool.busy -= 1
+            self._idle.append(client)  # the most recently used goes first: its connection is alive
+
+    def _another_client(self) -> httpx.AsyncClient:
+        client = self._make_client()
+        self._clients.append(client)
+        return client
 
     def _verdict(self, response: httpx.Response) -> Answer:
         if response.is_success:
@@ -135,7 +134,7 @@ class TypingAPI:
         error = status_error(response, self._without_key)
         return Answer(outcome_of(error), error)
 
-    def _failure(self, exc: Exception) -> Answer:
+    def _failure(self, exc: BaseException) -> Answer:
         # The httpx exception is not chained: its request carries the key.
         text = self._without_key(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__)
         outcome = Outcome.NOTHING if isinstance(exc, _NEVER_SENT) else Outcome.LOST
@@ -218,21 +217,21 @@ def _seconds_until(date: object) -> float | None:
     return max((when - datetime.now(timezone.utc)).total_seconds(), 0.0)
 
 
-def _make_clients(
+def _client_maker(
     base: str, settings: HTTPSettings, transport: httpx.AsyncBaseTransport | None
-) -> list[httpx.AsyncClient]:
-    """Several small pools, or one client over the user's own transport."""
+) -> Callable[[], httpx.AsyncClient]:
+    """Makes clients of one connection each, or one over the user's own transport.
+
+    httpcore looks at every connection of a pool for each request, so a crowd of them shares no pool; how many
+    there are at most is the driver's business.
+    """
     with contextlib.suppress(ImportError):  # else httpcore imports it when the first request is under way
         importlib.import_module("anyio._backends._asyncio")
     timeout = httpx.Timeout(settings.timeout, connect=0.9 * settings.timeout)  # so as to know a connect time-out
     if transport is not None:
-        return [httpx.AsyncClient(transport=transport, timeout=timeout)]
-    count = math.ceil(settings.max_connections / CONNECTIONS_PER_POOL)
-    limits = httpx.Limits(
-        max_connections=math.ceil(settings.max_connections / count), keepalive_expiry=KEEPALIVE_EXPIRY
-    )
-    context = _ssl_context(base)
-    return [httpx.AsyncClient(limits=limits, timeout=timeout, verify=context) for _ in range(count)]
+        return lambda: httpx.AsyncClient(transport=transport, timeout=timeout)
+    limits, context = httpx.Limits(max_connections=1, keepalive_expiry=KEEPALIVE_EXPIRY), _ssl_context(base)
+    return lambda: httpx.AsyncClient(limits=limits, timeout=timeout, verify=context)
 
 
 def _ssl_context(base: str) -> ssl.SSLContext:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 from uuid import UUID
 
 from . import _sends
@@ -21,18 +21,23 @@ _manager: TypingManager | None = None
 
 def default_manager() -> TypingManager:
     """The process-wide manager."""
-    global _manager
     manager = _manager
-    if manager is None:
+    if manager is None or manager.closed:
         with process_lock():
-            manager = _manager = _manager or TypingManager()
+            if _manager is None or _manager.closed:
+                _replace(TypingManager())
+            manager = cast(TypingManager, _manager)
     return manager
 
 
-def _replace(new: TypingManager | None) -> TypingManager | None:
+def _replace(new: TypingManager) -> TypingManager | None:
+    """Put another in its place, which watches what the old one did."""
     global _manager
     with process_lock():
-        old, _manager = _manager, new
+        old = _manager
+        if old is not None:
+            _sends.hand_over(old, new)
+        _manager = new
     return old
 
 
@@ -120,19 +125,18 @@ def watch(client: C) -> C:
 
 def flush(timeout: float = 5.0) -> bool:
     """:meth:`TypingManager.flush` of the process-wide manager."""
-    return default_manager().flush(timeout)
+    return True if _manager is None else _manager.flush(timeout)
 
 
 async def aflush(timeout: float = 5.0) -> bool:
     """:meth:`TypingManager.aflush` of the process-wide manager."""
-    return await default_manager().aflush(timeout)
+    return True if _manager is None else await _manager.aflush(timeout)
 
 
 def close() -> None:
     """:meth:`TypingManager.close` of the process-wide manager. The next use makes a new one."""
-    manager = _replace(None)
-    if manager is not None:
-        manager.close()
+    if _manager is not None:
+        _manager.close()
 
 
 def configure(**settings: Any) -> None:
@@ -141,8 +145,6 @@ def configure(**settings: Any) -> None:
     Sessions that are open finish on the old one, which then closes itself. Clients given to :func:`watch` stay
     watched. Raises what :class:`TypingManager` raises, and changes nothing then.
     """
-    new = TypingManager(**settings)
-    old = _replace(new)
+    old = _replace(TypingManager(**settings))
     if old is not None:
-        _sends.hand_over(old, new)
-        old.retire()
+        old._retire()

@@ -22,7 +22,7 @@ from ._agenda import Agenda
 from ._api import Answer, TypingAPI
 from ._gate import Change, Gate, Verdict
 from ._indicator import Action, Indicator, Outcome, Window, Wish
-from ._loop import EXIT_TIMEOUT, LoopThread
+from ._loop import EXIT_TIMEOUT, LoopThread, log_exception
 from ._places import Places, Rank
 from ._settings import SessionOptions
 from ._waiting import wait_for_async
@@ -31,6 +31,7 @@ from .events import EventHook, EventKind, LoggingHook, TypingEvent, is_bad_key
 
 logger = logging.getLogger("linq_typing")
 
+CLOSE_TIMEOUT: Final = 1.0  #: seconds for dropping the connections
 _REMEMBERED_FAILURES: Final = 10_000
 
 #: Stands for a sender that has to be guessed: the message was sent outside of every session's context.
@@ -124,6 +125,7 @@ class Driver:
         self._tasks: set[asyncio.Task[None]] = set()
         self._starts: set[asyncio.Task[None]] = set()
         self._ended = False
+        self._dispatch_due = False
         self._waiters: list[_Waiter] = []
         self._failing: dict[str, None] = {}
         self._requests: Counter[str] = Counter()
@@ -282,13 +284,18 @@ class Driver:
         self._ended = True
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         others = self._tasks - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         self._chats.clear()
-        self._shown = 0
-        await self._api.aclose()
+        self._shown, self._agenda, self._places = 0, Agenda(), Places(1)
+        for waiter in self._waiters:
+            _resolve(waiter.done, False)
+        self._waiters.clear()
+        with contextlib.suppress(Exception):  # a transport of the user's may do anything, even take for ever
+            await asyncio.wait_for(self._api.aclose(), CLOSE_TIMEOUT)
         self._manager = None
         _resolve(closing, clean)
 
@@ -312,8 +319,11 @@ class Driver:
         return chat
 
     def _go_on(self, chat: Chat) -> None:
+        """Act on an input, but only once those that have come with it were heard, too."""
         self._review(chat)
-        self._dispatch()
+        if not self._dispatch_due:
+            self._dispatch_due = True
+            asyncio.get_running_loop().call_soon(self._dispatch)
 
     def _review(self, chat: Chat) -> None:
         """Ask the indicator what now, and queue, wait or forget accordingly."""
@@ -346,8 +356,9 @@ class Driver:
 
     def _dispatch(self) -> None:
         """Give the free places to those whose turn it is."""
-        now = monotonic()
-        while True:
+        self._dispatch_due = False
+        while not self._ended:
+            now = monotonic()
             chat = self._places.next(starts=self._gate.may_start(now))
             if chat is None:
                 break
@@ -360,7 +371,9 @@ class Driver:
         self._set_timer()
 
     def _set_timer(self) -> None:
-        when = min(self._agenda.next_at, self._gate.opens_at if self._places.starts_waiting else inf)
+        # Where no place is free, the next one that is released asks anyway.
+        gate_matters = self._places.starts_waiting and self._places.free
+        when = min(self._agenda.next_at, self._gate.opens_at if gate_matters else inf)
         if self._timer is not None:
             if self._timer.when() == when and not self._timer.cancelled():
                 return
@@ -472,7 +485,7 @@ class Driver:
             try:
                 hook(event)
             except BaseException:  # a SystemExit would end the loop of the whole process
-                logger.exception("linq-typing: on_event raised on %s", event)
+                log_exception("linq-typing: on_event raised on %s", event)
 
 
 def _resolve(done: Future[bool], result: bool) -> None:

@@ -52,6 +52,7 @@ from ._settings import SessionOptions
 LOST_FOR: Final = 5.0  #: a start whose answer was lost may take effect for so many seconds yet
 SHOWN_AT_LEAST: Final = 85.0  #: one start shows the indicator for 85 to 90 s
 SHOWN_FOR: Final = 90.0
+LONGEST_BAR: Final = 3600.0  #: a Retry-After beyond that is asked about again
 REFUSED_FOR: Final = 600.0  #: a permanent refusal is remembered at least so long
 
 
@@ -300,7 +301,7 @@ class Indicator:
             self._end_round()
             return
         if retry_after is not None:
-            self._barred_until = max(self._barred_until, now + retry_after)
+            self._barred_until = max(self._barred_until, now + min(retry_after, LONGEST_BAR))
         if not self.wanted(now):
             self._end_round()
             return

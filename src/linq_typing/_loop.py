@@ -37,6 +37,12 @@ logger = logging.getLogger("linq_typing")
 EXIT_TIMEOUT: Final = 5.0  #: seconds that a finishing process is held up at most
 
 
+def log_exception(text: str, *args: object) -> None:
+    """Log the exception that is being handled; not even a log handler that raises may stop the thread."""
+    with contextlib.suppress(BaseException):
+        logger.exception(text, *args)
+
+
 class Resident(Protocol):
     """What lives on the loop and wants to finish when the process does."""
 
@@ -82,7 +88,7 @@ class LoopThread:
         self._loop.set_debug(False)  # python -X dev would report every slow moment of a busy machine
         self._inbox.on_calls = lambda: self._loop.call_soon(self._work_off)
         self._residents: weakref.WeakSet[Resident] = weakref.WeakSet()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="linq-typing", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="linq-typing", daemon=True)
         self.dead = False
         started = threading.Event()
         self._loop.call_soon(started.set)
@@ -99,8 +105,7 @@ class LoopThread:
             return
         inbox = self._inbox
         inbox.calls.append((call, args))
-        if inbox.asleep:
-            inbox.asleep = False  # one caller's wake-up is enough
+        if inbox.asleep:  # only the loop itself clears that: a signal may strike a caller before it has woken it
             self._wake()
 
     def add_resident(self, resident: Resident) -> None:
@@ -122,6 +127,12 @@ class LoopThread:
         if not self._thread.is_alive():
             self._loop.close()
 
+    def _run(self) -> None:
+        try:
+            self._loop.run_forever()
+        finally:
+            self.dead = True  # whatever ended it, the next use starts another
+
     def _wake(self) -> None:
         try:
             self._loop.call_soon_threadsafe(lambda: None)
@@ -135,7 +146,7 @@ class LoopThread:
             try:
                 call(*args)
             except BaseException:  # whatever it is, this thread must go on
-                logger.exception("linq-typing: internal error")
+                log_exception("linq-typing: internal error")
 
 
 _process_lock = threading.RLock()

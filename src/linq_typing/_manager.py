@@ -42,7 +42,7 @@ logger = logging.getLogger("linq_typing")
 C = TypeVar("C")
 F = TypeVar("F", bound=Callable[..., Any])
 
-_MARGIN = 1.0  # seconds: the library's thread keeps the time-outs itself, this is for when it can't
+_MARGIN = 1.5  # seconds: the library's thread keeps the time-outs itself, this is for when it can't
 
 
 class TypingManager:
@@ -113,7 +113,7 @@ class TypingManager:
             check_flag("enabled", enabled)
         if isinstance(base_url, httpx.URL):
             base_url = str(base_url)
-        self.options = SessionOptions(
+        self._options = SessionOptions(
             start_delay, stop_delay, refresh_interval, max_duration, resume_after, wait_on_exit
         )
         self._http = HTTPSettings(timeout, max_retries, backoff_max, max_connections)
@@ -156,8 +156,7 @@ class TypingManager:
         """As :func:`linq_typing.typing_while`, on this manager and with its defaults."""
         return make_typing_while(lambda: self, chat_id, **options)
 
-    def open(self, chat_id: str, options: SessionOptions) -> TypingSession:
-        """Open a session; ``typing_while`` is the way to do that."""
+    def _open(self, chat_id: str, options: SessionOptions) -> TypingSession:
         if self._closed:
             raise RuntimeError("this TypingManager is closed: make another one")
         driver = self._live_driver() if self._enabled else None
@@ -196,15 +195,15 @@ class TypingManager:
         """
         return _sends.watch(client, self)
 
-    def sending(self, chat_id: str) -> Callable[[bool], object]:
+    def _message_began(self, chat_id: str) -> Callable[[bool], object]:
         """A watched client sends a message; call what is returned with whether it was accepted."""
         driver, window = self._listening_driver(), Window(monotonic())
         if driver is None:
-            return bool
+            return lambda accepted: None
         driver.post(driver.send_began, chat_id, window, sender_in_context(chat_id, driver))
         return lambda accepted: driver.post(driver.send_ended, chat_id, window, monotonic(), accepted)
 
-    def sent(self, chat_id: str, began_at: float) -> None:
+    def _message_sent(self, chat_id: str, began_at: float) -> None:
         """A watched client has sent a message whose chat only the answer told."""
         driver, window = self._listening_driver(), Window(began_at)
         if driver is not None:
@@ -244,9 +243,9 @@ class TypingManager:
         """:meth:`close` without blocking the event loop (asyncio's or trio's)."""
         await wait_for_async(self._begin_close(), _loop.EXIT_TIMEOUT + _MARGIN)
 
-    def retire(self) -> None:
+    def _retire(self) -> None:
         """Close once the open sessions have ended and their stops are out. Returns at once."""
-        self._closed = True
+        self._refuse_new_sessions()
         if self._driver is not None:
             self._driver.post(self._driver.retire, self)
 
@@ -271,6 +270,11 @@ class TypingManager:
         driver = self._driver
         return Stats() if driver is None or not driver.alive else driver.stats()
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, and opens no more sessions."""
+        return self._closed
+
     # -- Machinery
 
     def _begin_flush(self, timeout: float) -> Future[bool]:
@@ -283,13 +287,18 @@ class TypingManager:
         return done
 
     def _begin_close(self) -> Future[bool]:
+        self._driver_to_wait_for()  # which may refuse
+        self._refuse_new_sessions()
         driver = self._driver_to_wait_for()
-        self._closed = True
         if driver is not None:
             return driver.begin_close()
         done = Future[bool]()
         done.set_result(True)
         return done
+
+    def _refuse_new_sessions(self) -> None:
+        with _loop.process_lock():  # so that no session makes a driver after we have looked for one
+            self._closed = True
 
     def _driver_to_wait_for(self) -> Driver | None:
         """The driver, if it was ever needed in this process. RuntimeError where waiting for it would dead-lock."""
@@ -302,7 +311,7 @@ class TypingManager:
 
     def _listening_driver(self) -> Driver | None:
         """The driver to tell of a message. None where that helps nobody: closed, disabled or without a key."""
-        if self._driver is not None:
+        if self._driver is not None and self._driver.alive:
             return self._driver
         if self._closed or not self._enabled or not self._known_credentials().api_key:
             return None
@@ -314,19 +323,25 @@ class TypingManager:
         if driver is not None and driver.alive:
             return driver
         with _loop.process_lock():
+            if self._closed:
+                raise RuntimeError("this TypingManager is closed: make another one")
             if self._driver is None or not self._driver.alive:
-                self._driver = self._make_driver()
+                self._driver = self._make_driver(forked=self._driver is not None)
             return self._driver
 
-    def _make_driver(self) -> Driver | None:
-        # Connections must not be shared with the parent process, so the API is made anew after a fork.
-        api = self._api if self._api is not None and self._driver is None else self._make_api()
-        self._api = api
+    def _make_driver(self, forked: bool) -> Driver | None:
+        if forked and self._transport is not None:
+            logger.warning("no typing indicators in this process: a transport can't be shared with the parent; "
+                           "make a TypingManager with a transport of its own after the fork")  # fmt: skip
+            self._enabled = False
+            return None
         try:
             thread = _loop.current()
-        except RuntimeError:
-            logger.debug("no typing indicators any more: the interpreter exits")
+        except RuntimeError as error:
+            logger.debug("no typing indicators any more: %s", error)
             return None
+        # Connections must not be shared with the parent process either.
+        api = self._api = self._make_api() if self._api is None or forked else self._api
         driver = Driver(
             thread,
             api,
@@ -350,7 +365,7 @@ def make_typing_while(
     source: Callable[[], TypingManager], chat_id: Any, *, chat_id_from: ChatIdFrom = "chat_id", **options: Any
 ) -> Any:
     """``typing_while`` in all its forms: a function in the place of the chat id is to be decorated."""
-    if unknown := options.keys() - OPTION_NAMES:
+    if options and (unknown := options.keys() - OPTION_NAMES):
         raise TypeError(f"typing_while has no option {', '.join(sorted(unknown))}; it has {', '.join(OPTION_NAMES)}")
     if callable(chat_id) or isinstance(chat_id, (classmethod, staticmethod)):
         return TypingWhile(source, None, chat_id_from, **options)(cast(Any, chat_id))

@@ -1,7 +1,8 @@
 """Who makes the next request: a queue of our own before httpx's pools. Pure.
 
 Stops go first: a ghost is worse than a late start. Then first starts: somebody looks at an empty screen.
-Refreshes can wait: an indicator stays up 25 s beyond its refresh.
+Refreshes can wait: an indicator stays up 25 s beyond its refresh. Now and then a start goes before the stops all
+the same, so that a crowd that leaves does not hold up who comes.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import enum
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
+
+TURN_OF_STARTS: Final = 8  #: every so-manieth place goes to a first start, if one waits
 
 
 class Rank(enum.IntEnum):
@@ -28,6 +31,7 @@ class Places(Generic[K]):
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._taken = 0
+        self._given = 0
         self._queues: tuple[OrderedDict[K, None], ...] = tuple(OrderedDict() for _ in Rank)
 
     @property
@@ -37,6 +41,10 @@ class Places(Generic[K]):
     @property
     def waiting(self) -> int:
         return sum(map(len, self._queues))
+
+    @property
+    def free(self) -> bool:
+        return self._taken < self._capacity
 
     @property
     def starts_waiting(self) -> bool:
@@ -54,14 +62,20 @@ class Places(Generic[K]):
 
     def next(self, *, starts: bool) -> K | None:
         """Who may go now, no longer waiting; None if nobody. Without ``starts`` only those with a stop."""
-        if self._taken < self._capacity:
-            for queue in self._queues if starts else self._queues[:1]:
-                if queue:
-                    return queue.popitem(last=False)[0]
+        if not self.free:
+            return None
+        stops, first_starts, refreshes = self._queues
+        queues = (stops, first_starts, refreshes) if starts else (stops,)
+        if starts and self._given % TURN_OF_STARTS == TURN_OF_STARTS - 1:
+            queues = (first_starts, stops, refreshes)
+        for queue in queues:
+            if queue:
+                return queue.popitem(last=False)[0]
         return None
 
     def take(self) -> None:
         self._taken += 1
+        self._given += 1
 
     def release(self) -> None:
         self._taken -= 1

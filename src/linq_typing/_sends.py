@@ -39,11 +39,11 @@ _NOT_LENT: Final = frozenset(
 class Listener(Protocol):
     """Who wants to know of messages: a manager. Called in the sender's thread and context."""
 
-    def sending(self, chat_id: str) -> Callable[[bool], object]:
+    def _message_began(self, chat_id: str) -> Callable[[bool], object]:
         """A message is on its way. What is returned is called with whether it was accepted."""
         ...
 
-    def sent(self, chat_id: str, began_at: float) -> None:
+    def _message_sent(self, chat_id: str, began_at: float) -> None:
         """A message was accepted whose chat only the answer tells."""
         ...
 
@@ -168,7 +168,9 @@ class _Exchange:
                 chat_id = parse_chat_id(match[1].decode("ascii"))
             except ValueError:
                 return  # the API will refuse it
-            self._ends = [listener.sending(chat_id) for listener in self._listeners]
+            for listener in self._listeners:
+                with _quietly():  # one that fails must not leave the windows of others open
+                    self._ends.append(listener._message_began(chat_id))
         else:
             self._chat_in_body = _CHAT_IN_BODY.fullmatch(path) is not None
 
@@ -190,7 +192,8 @@ class _Exchange:
             with _quietly():
                 chat_id = _chat_in(cast(httpx.Response, response))
                 for listener in self._listeners if chat_id else ():
-                    listener.sent(chat_id, self._began_at)
+                    with _quietly():
+                        listener._message_sent(chat_id, self._began_at)
 
 
 def _chat_in(response: httpx.Response) -> str:

@@ -109,6 +109,11 @@ class TypingSession:
         return self.lingers_until == inf and (self.driver is None or self.driver.is_open)
 
     @property
+    def is_inherited(self) -> bool:
+        """Whether the block was entered before a fork, in the parent process."""
+        return self.driver is not None and not self.driver.alive
+
+    @property
     def error(self) -> LinqTypingError | None:
         """The last error of a typing request in this chat while the session was open, or None."""
         return self.member.error

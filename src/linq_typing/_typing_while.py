@@ -25,6 +25,7 @@ ChatIdFrom = str | tuple[str, ...] | Callable[..., str | UUID]
 Resolver = Callable[[tuple[Any, ...], dict[str, Any]], object]
 
 
+_DEFAULT_PATHS: Final = ("chat_id",)
 _NOTHING: Final[dict[str, Any]] = {}  # shared: there are as many typing_while objects as chats
 
 
@@ -32,9 +33,9 @@ class SessionSource(Protocol):
     """What opens sessions: a manager."""
 
     @property
-    def options(self) -> SessionOptions: ...
+    def _options(self) -> SessionOptions: ...
 
-    def open(self, chat_id: str, options: SessionOptions) -> TypingSession: ...
+    def _open(self, chat_id: str, options: SessionOptions) -> TypingSession: ...
 
 
 class TypingWhile:
@@ -51,7 +52,7 @@ class TypingWhile:
     ) -> None:
         self._source = source
         self._chat_id = None if chat_id is None else parse_chat_id(chat_id)
-        self._chat_id_from = chat_id_from if callable(chat_id_from) else _checked_paths(chat_id_from)
+        self._chat_id_from = _DEFAULT_PATHS if chat_id_from == "chat_id" else _checked(chat_id_from)
         self._given = {name: value for name, value in given.items() if value is not UNSET} or _NOTHING
         if self._given:
             SessionOptions(**self._given)  # bad input is told here, not when the block is entered
@@ -96,17 +97,23 @@ class TypingWhile:
         wrapper.__qualname__ = getattr(plain, "__qualname__", wrapper.__qualname__)
         return wrapper  # type: ignore[no-any-return]  # the same signature, which no checker can see
 
-    def open(self, chat_id: str) -> TypingSession:
+    def _open(self, chat_id: str) -> TypingSession:
         """A fresh session, not yet in the context."""
-        source = self._source()
-        return source.open(chat_id, source.options.updated(**self._given))
+        while True:
+            source = self._source()
+            try:
+                return source._open(chat_id, source._options.updated(**self._given))
+            except RuntimeError:
+                if self._source() is source:
+                    raise
+                # configure() came between
 
     def _enter(self) -> TypingSession:
         if self._chat_id is None:
             raise TypeError("typing_while needs a chat_id when it is used in a with statement")
         self._claim()
         try:
-            session = self._session = self.open(self._chat_id)
+            session = self._session = self._open(self._chat_id)
         except BaseException:
             self._free = True
             raise
@@ -116,7 +123,7 @@ class TypingWhile:
         try:
             del self._free  # in one step: of several threads only one can
         except AttributeError:
-            if self._session is not None and not self._session.is_open:
+            if self._session is not None and self._session.is_inherited:
                 return  # it was entered before a fork, in the parent
             raise RuntimeError("this typing_while is entered already: make another one, it is cheap") from None
 
@@ -141,7 +148,7 @@ class TypingWhile:
         """What opens the session of one call; None if the call has no good chat id."""
         if self._chat_id is not None:
             chat_id = self._chat_id
-            return lambda args, kwargs: self.open(chat_id)
+            return lambda args, kwargs: self._open(chat_id)
         resolve = _resolver(self._chat_id_from, function)
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> TypingSession | None:
@@ -151,7 +158,7 @@ class TypingWhile:
                 name = getattr(function, "__qualname__", function)
                 logger.warning("no typing indicator for this call of %s: %s", name, exc)
                 return None
-            return self.open(chat_id)
+            return self._open(chat_id)
 
         return begin
 
@@ -298,7 +305,9 @@ def _around_async_generator(function: Callable[..., Any], begin: Beginner) -> An
 # -- Where a call's chat id comes from
 
 
-def _checked_paths(chat_id_from: object) -> tuple[str, ...]:
+def _checked(chat_id_from: object) -> tuple[str, ...] | Callable[..., object]:
+    if callable(chat_id_from):
+        return chat_id_from
     paths = (chat_id_from,) if isinstance(chat_id_from, str) else chat_id_from
     if not isinstance(paths, (tuple, list)) or not all(isinstance(path, str) for path in paths):
         raise TypeError(f"chat_id_from must be a path, several paths or a callable, got {chat_id_from!r}")

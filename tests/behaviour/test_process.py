@@ -46,8 +46,6 @@ def test_a_new_connection_by_name_at_exit_works_without_executors(linq: Sandbox,
         import atexit, time
         from linq_typing import TypingManager
         manager = TypingManager()
-        for pool in manager._api._pools:
-            pool.client.headers["Connection"] = "close"
         manager._api._headers["Connection"] = "close"
         with manager.typing_while("{chat}", stop_delay=60):
             time.sleep(0.5)

@@ -458,7 +458,7 @@ def test_a_failure_of_the_watching_never_reaches_the_caller(
         raise RuntimeError("broken on purpose")
 
     manager.watch(http)
-    monkeypatch.setattr(manager, "sending", broken)
+    monkeypatch.setattr(manager, "_message_began", broken)
     assert http.post(f"/v3/chats/{linq.chat()}/messages", json={"message": TEXT}).status_code == 202
     assert "broken on purpose" in caplog.text
 

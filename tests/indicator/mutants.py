@@ -67,7 +67,7 @@ MUTANTS: Final = (
     Mutant("a failed stop is tried again at once", "self._not_before = now + retry_in\n", "pass\n"),
     Mutant("a refused chat is asked again", "if any(wish.refused and wish.is_open", "if any(False"),
     Mutant("a refusal is forgotten at once", "now + REFUSED_FOR", "now"),
-    Mutant("Retry-After is forgotten with its round", "max(self._barred_until, now + retry_after)", "-inf"),
+    Mutant("Retry-After is forgotten with its round", "now + min(retry_after, LONGEST_BAR)", "-inf"),
     Mutant("the largest interval counts", "return min((wish.options.r", "return max((wish.options.r"),
     Mutant("a refresh is retried too late", "(min(retry_in, quarter) if self.lit else retry_in)", "retry_in"),
     Mutant("a refresh given up disables the later ones", "max(now, self._round_began + quarter)", "inf"),

@@ -63,12 +63,12 @@ class FakeSource:
     """Opens sessions like a manager would, and remembers them."""
 
     def __init__(self, **options: Any) -> None:
-        self.options = SessionOptions(**options)
+        self._options = SessionOptions(**options)
         self.driver = FakeDriver()
         self.sessions: list[TypingSession] = []
         self.fails_with: Exception | None = None
 
-    def open(self, chat_id: str, options: SessionOptions) -> TypingSession:
+    def _open(self, chat_id: str, options: SessionOptions) -> TypingSession:
         if self.fails_with is not None:
             raise self.fails_with
         session = TypingSession(chat_id, self.driver, Member(options, 0.0))  # type: ignore[arg-type]

@@ -512,29 +512,24 @@ def test_a_cancelled_request_is_cancelled() -> None:
     asyncio.run(main())
 
 
-def test_a_crowd_shares_the_small_pools() -> None:
-    """Sixty requests over sixteen connections: all accepted, all pools used, all idle afterwards."""
+def test_a_crowd_shares_no_pool_and_uses_its_connections_again() -> None:
+    """Each request under way has a client of one connection; the next ones take those that are idle."""
 
     def handle(connection: socket.socket, head: bytes) -> None:
         time.sleep(0.01)
         connection.sendall(answer(204))
 
     async def main(server: TinyServer) -> None:
-        api = TypingAPI(Credentials(KEY, server.url), HTTPSettings(max_connections=16))
-        answers = await asyncio.gather(*(api.request(Action.START, CHAT) for _ in range(60)))
-        assert {a.outcome for a in answers} == {Outcome.ACCEPTED}
-        assert [pool.busy for pool in api._pools] == [0, 0]
+        api = TypingAPI(Credentials(KEY, server.url), HTTPSettings())
+        for _ in range(3):
+            answers = await asyncio.gather(*(api.request(Action.START, CHAT) for _ in range(16)))
+            assert {a.outcome for a in answers} == {Outcome.ACCEPTED}
+        assert len(api._clients) == len(api._idle) == 16
         await api.aclose()
 
     with serving(handle) as server:
         asyncio.run(main(server))
-        assert 9 <= len(server._connections) <= 16
-
-
-@pytest.mark.parametrize(("connections", "pools"), [(1, 1), (8, 1), (9, 2), (64, 8)])
-def test_pools_are_small(connections: int, pools: int) -> None:
-    """At most eight connections each."""
-    assert len(_api(max_connections=connections)._pools) == pools
+        assert len(server._connections) == 16
 
 
 def test_a_transport_of_the_users_own_is_used_and_closed() -> None:

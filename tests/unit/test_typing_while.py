@@ -247,7 +247,7 @@ def test_sessions_that_were_left_elsewhere_do_not_pile_up(source: FakeSource) ->
 
 def test_options_that_were_not_given_are_the_managers(source: FakeSource) -> None:
     """Read when the block is entered; given ones win, None included."""
-    source.options = source.options.updated(start_delay=3.0, max_duration=9.0)
+    source._options = source._options.updated(start_delay=3.0, max_duration=9.0)
     with _make(source, max_duration=None, stop_delay=UNSET) as session:
         options = session.member.options
     assert (options.start_delay, options.max_duration, options.stop_delay) == (3.0, None, 0.5)
