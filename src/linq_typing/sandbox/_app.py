@@ -13,7 +13,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from linq_typing.sandbox._endpoints import Call, Route, find_chat, find_route
 from linq_typing.sandbox._errors import ApiError
@@ -37,14 +37,20 @@ class _ClientGoneError(Exception):
     """The client closed the connection in the middle of its request."""
 
 
-def create_app(model: Model, *, faults: Faults | None = None, api_key: str = DEFAULT_API_KEY) -> Starlette:
+def create_app(
+    model: Model, *, faults: Faults | None = None, api_key: str = DEFAULT_API_KEY, page: ASGIApp | None = None
+) -> Starlette:
     """An ASGI application that serves `model` under `/api/partner`.
 
     Parameters:
         faults: what goes wrong on purpose; default: nothing.
         api_key: the bearer token that is let in.
+        page: what is served everywhere else; default: nothing.
     """
-    return Starlette(routes=[Mount(BASE_PATH, app=PartnerApi(model, faults or Faults(), api_key))])
+    routes = [Mount(BASE_PATH, app=PartnerApi(model, faults or Faults(), api_key))]
+    if page is not None:
+        routes.append(Mount("/", app=page))
+    return Starlette(routes=routes)
 
 
 class PartnerApi:

@@ -30,7 +30,7 @@ def sent_message(model: Model, chat: Chat, message: Message, asked: Mapping[str,
         "is_read": False,
         "parts": [_part(part) for part in asked.get("parts") or ()],
         "effect": asked.get("effect"),
-        "from_handle": _handle(model, chat, chat.line),
+        "from_handle": handle(model, chat, chat.line),
         "preferred_service": asked.get("preferred_service"),
         "reply_to": asked.get("reply_to"),
         "service": chat.service,
@@ -102,7 +102,7 @@ def voice_memo(model: Model, chat: Chat, message: Message, asked: Mapping[str, A
 def poll(model: Model, chat: Chat, message: Message, options: list[str]) -> Json:
     """`PollEnvelope`."""
     at = model.wall_time(message.accepted_at)
-    creator = _handle(model, chat, chat.line)
+    creator = handle(model, chat, chat.line)
     return {
         "chat_id": chat.id,
         "message_id": message.id,
@@ -123,28 +123,34 @@ def _chat(model: Model, chat: Chat) -> Json:
         "id": chat.id,
         "display_name": ", ".join(chat.people),
         "handles": _handles(model, chat),
-        "health_status": {
-            "doc_url": "https://docs.linqapp.com/channel/imessage/guides/chats/chat-health",
-            "status": "HEALTHY",
-            "updated_at": model.wall_time(chat.created_at),
-        },
+        "health_status": health_status(model, chat),
         "is_group": chat.is_group,
         "service": chat.service,
     }
 
 
-def _handles(model: Model, chat: Chat) -> list[Json]:
-    return [_handle(model, chat, handle) for handle in (chat.line, *chat.people)]
-
-
-def _handle(model: Model, chat: Chat, handle: str) -> Json:
+def health_status(model: Model, chat: Chat) -> Json:
+    """`HealthStatus`."""
     return {
-        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"tel:{handle}")),
-        "handle": handle,
+        "doc_url": "https://docs.linqapp.com/channel/imessage/guides/chats/chat-health",
+        "status": "HEALTHY",
+        "updated_at": model.wall_time(chat.created_at),
+    }
+
+
+def _handles(model: Model, chat: Chat) -> list[Json]:
+    return [handle(model, chat, address) for address in (chat.line, *chat.people)]
+
+
+def handle(model: Model, chat: Chat, address: str) -> Json:
+    """`ChatHandle`."""
+    return {
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"tel:{address}")),
+        "handle": address,
         "joined_at": model.wall_time(chat.created_at),
         "left_at": None,
         "service": chat.service,
-        "is_me": handle == chat.line,
+        "is_me": address == chat.line,
         "status": "active",
     }
 

@@ -131,7 +131,7 @@ def _react(call: Call) -> Reply:
 
 
 def _read(call: Call) -> Reply:
-    call.model.chat(call.target)
+    call.model.read(call.chat)
     return Reply(204)
 
 

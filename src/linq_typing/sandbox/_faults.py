@@ -6,10 +6,11 @@ seconds, whatever the time scale.
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from linq_typing.sandbox._timeline import TYPING, Endpoint
 
@@ -76,13 +77,27 @@ class Plan:
     after: float
 
 
+class Standing(NamedTuple):
+    """A fault that is set, as it is read."""
+
+    id: int
+    fault: Answer | Loss | Slowness
+    endpoint: str
+    chat: str | None
+    rate: float
+    left: int | None
+    """How many more requests will meet it; None: no limit."""
+
+
 @dataclass(slots=True)
 class _Rule:
     fault: Answer | Loss | Slowness
+    endpoint: str
     endpoints: frozenset[Endpoint]
     chat: str | None
     rate: float
     left: int | None
+    id: int
 
     def covers(self, endpoint: Endpoint, chat_id: str | None) -> bool:
         return endpoint in self.endpoints and self.chat in (None, chat_id)
@@ -95,6 +110,7 @@ class Faults:
         self._random = random.Random(seed)
         self._lock = threading.Lock()
         self._rules: list[_Rule] = []
+        self._ids = itertools.count(1)
 
     def add(
         self,
@@ -120,12 +136,22 @@ class Faults:
         if times is not None and times < 1:
             raise ValueError(f"times must be at least 1, or None for no limit, got {times!r}")
         with self._lock:
-            self._rules.append(_Rule(fault, _COVERS[endpoint], chat, rate, times))
+            self._rules.append(_Rule(fault, endpoint, _COVERS[endpoint], chat, rate, times, next(self._ids)))
 
     def clear(self) -> None:
         """Take all faults away."""
         with self._lock:
             self._rules.clear()
+
+    def remove(self, fault_id: int) -> None:
+        """Take one away. Nothing when it is used up already."""
+        with self._lock:
+            self._rules = [rule for rule in self._rules if rule.id != fault_id]
+
+    def standing(self) -> tuple[Standing, ...]:
+        """The faults that are set, the first one first."""
+        with self._lock:
+            return tuple(Standing(r.id, r.fault, r.endpoint, r.chat, r.rate, r.left) for r in self._rules)
 
     def pick(self, endpoint: Endpoint, chat_id: str | None) -> Plan | None:
         """What goes wrong with this request: at most one slowness, and one wrong answer or loss.

@@ -8,13 +8,13 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from linq_typing.sandbox._clock import Clock
 from linq_typing.sandbox._errors import ApiError
 from linq_typing.sandbox._requests import Effect, RequestLog
 from linq_typing.sandbox._screen import Screen
-from linq_typing.sandbox._timeline import Message, Service, Timeline
+from linq_typing.sandbox._timeline import Message, Service, Showing, Timeline
 
 LINE = "+12025550100"
 DEFAULT_SETTLE = 1.0
@@ -40,6 +40,28 @@ class Chat:
     reopened: list[float] = field(default_factory=list)
     sent: dict[str, Message] = field(default_factory=dict)
     """What went out under each idempotency key."""
+    forgotten: int = 0
+    """How many messages came before the first of `messages`."""
+    read_by_bot: float | None = None
+    """When the bot last marked the chat as read."""
+    read_by_person: float | None = None
+    """When the person last had the chat open."""
+
+    def read(self, now: float) -> Message | None:
+        """The person has the chat open: returns the bot's latest message, if it was not read before."""
+        before, self.read_by_person = self.read_by_person, now
+        landed = [message for message in self.messages if not message.from_person and message.lands_at <= now]
+        latest = max(landed, key=lambda message: message.lands_at, default=None)
+        return latest if latest and (before is None or latest.lands_at > before) else None
+
+
+class Glimpse(NamedTuple):
+    """What is new in a chat since somebody last looked."""
+
+    now: float
+    messages: tuple[Message, ...]
+    showings: tuple[tuple[int, Showing], ...]
+    reopened: tuple[float, ...]
 
 
 class Model:
@@ -53,6 +75,7 @@ class Model:
         settle: how long after its acceptance a message is really sent, and clears the indicator, in modelled
             seconds; or an iterable of those, one for each message (1.0 once it is used up); or a function
             that returns one.
+        keep: how many requests, and for each chat how many messages and showings, to remember; None: all.
     """
 
     def __init__(
@@ -62,11 +85,13 @@ class Model:
         shown_for: float = 85.0,
         active_for: float = 300.0,
         settle: Settle = DEFAULT_SETTLE,
+        keep: int | None = None,
     ) -> None:
         self.clock = clock or Clock()
-        self.log = RequestLog(self.clock)
-        self._shown_for = shown_for
-        self._active_for = active_for
+        self.log = RequestLog(self.clock, keep)
+        self._keep = keep
+        self.shown_for = _seconds("shown_for", shown_for)
+        self._active_for = _seconds("active_for", active_for)
         self._settle = _settles(settle)
         self._epoch = datetime.now(timezone.utc)
         self._lock = threading.RLock()
@@ -99,7 +124,7 @@ class Model:
         with self._lock:
             count = 2 if group else 1
             people = tuple(people) or tuple(self._new_person() for _ in range(count))
-            screen = Screen(shown_for=self._shown_for, active_for=self._active_for)
+            screen = Screen(shown_for=self.shown_for, active_for=self._active_for, keep=self._keep)
             is_group = group or len(people) > 1
             chat = Chat(str(uuid.uuid4()), line, people, is_group, self.clock(), screen, service, typing_allowed)
             self._chats[chat.id] = chat
@@ -179,9 +204,14 @@ class Model:
             chat.screen.accepted(now, message.lands_at)
             if key is not None:
                 chat.sent[key] = message
+                self._trim(chat.sent)
             return message, Effect(chat.id, now, "message")
 
     # What the person does
+
+    def read(self, chat: Chat) -> None:
+        """The bot marks the chat as read."""
+        chat.read_by_bot = self.clock()
 
     def write(self, chat: Chat, text: str = "") -> Message:
         """The person writes: the chat is active again; the indicator stays as it is."""
@@ -190,15 +220,36 @@ class Model:
             chat.screen.received(now)
             return self._add(chat, text, "message", now, lands_at=now, from_person=True)
 
-    def reopen(self, chat: Chat) -> None:
-        """The person brings the chat to the front: a showing indicator drops.
+    def reopen(self, chat: Chat) -> Message | None:
+        """The person brings the chat to the front: a showing indicator drops, and the messages are read.
 
-        Then a start alone does not bring it back, before a stop or a message has come.
+        Then a start alone does not bring it back, before a stop or a message has come. Returns the bot's latest
+        message, if it is read only now.
         """
         with self._lock:
             now = self.clock()
             chat.screen.reopen(now)
             chat.reopened.append(now)
+            del chat.reopened[: -self._keep if self._keep else 0]
+            return chat.read(now)
+
+    def change(
+        self,
+        chat: Chat,
+        *,
+        service: Service | None = None,
+        group: bool | None = None,
+        typing_allowed: bool | None = None,
+    ) -> None:
+        """It becomes another kind of chat. What is None stays."""
+        with self._lock:
+            chat.service = service or chat.service
+            chat.is_group = chat.is_group if group is None else group
+            chat.typing_allowed = chat.typing_allowed if typing_allowed is None else typing_allowed
+            if chat.is_group and len(chat.people) == 1:
+                self._join(chat, self._new_person())
+            if chat.service != "iMessage":
+                chat.screen.stop(self.clock())
 
     # What can be seen
 
@@ -235,6 +286,13 @@ class Model:
                 max_typing_in_flight=max_typing,
             )
 
+    def glimpse(self, chat: Chat, first_message: int, first_showing: int) -> Glimpse:
+        """What happened in this chat from its message, and its showing, of those numbers on (from 0)."""
+        with self._lock:
+            now = self.clock()
+            messages = tuple(chat.messages[max(first_message - chat.forgotten, 0) :])
+            return Glimpse(now, messages, chat.screen.showings_from(first_showing, now), tuple(chat.reopened))
+
     def wall_time(self, moment: float) -> str:
         """A modelled time as the API writes it, ISO 8601."""
         return (self._epoch + timedelta(seconds=moment)).isoformat().replace("+00:00", "Z")
@@ -252,7 +310,19 @@ class Model:
         message = Message(str(uuid.uuid4()), chat.id, kind, text, from_person, now, lands_at)
         chat.messages.append(message)
         self._messages[message.id] = message
+        if self._keep is not None and len(chat.messages) > self._keep:
+            del self._messages[chat.messages.pop(0).id]
+            chat.forgotten += 1
         return message
+
+    def _trim(self, kept: dict[str, Message]) -> None:
+        if self._keep is not None and len(kept) > self._keep:
+            del kept[next(iter(kept))]
+
+    def _join(self, chat: Chat, person: str) -> None:
+        self._chats_of[frozenset(chat.people)].remove(chat)
+        chat.people = (*chat.people, person)
+        self._chats_of.setdefault(frozenset(chat.people), []).append(chat)
 
     def _new_person(self) -> str:
         self._people += 1
@@ -271,6 +341,11 @@ def _settles(settle: Settle) -> Callable[[], float]:
         delays = iter(settle)
         return lambda: next(delays, DEFAULT_SETTLE)
     fixed = settle
-    if not fixed >= 0:
-        raise ValueError(f"settle must be seconds, 0 or more, got {settle!r}")
+    _seconds("settle", fixed)
     return lambda: fixed
+
+
+def _seconds(name: str, value: float) -> float:
+    if not value >= 0:
+        raise ValueError(f"{name} must be seconds, 0 or more, got {value!r}")
+    return value

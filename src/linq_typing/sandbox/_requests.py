@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
+import time
+from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import takewhile
 
 from linq_typing.sandbox._timeline import TYPING, Change, Endpoint, Outcome, Request
 
@@ -36,6 +38,11 @@ class Exchange:
     outcome: Outcome = "pending"
     status: int | None = None
     code: int | None = None
+    revision: int = 0
+    """Grows over all requests, with every change."""
+    arrived: float = field(default_factory=time.monotonic)
+    latency: float | None = None
+    """How long it was in flight, in real seconds."""
 
     @property
     def trace_id(self) -> str:
@@ -63,34 +70,47 @@ class Exchange:
 
 class _ChatLog:
     def __init__(self) -> None:
-        self.exchanges: list[Exchange] = []
+        self.exchanges: dict[int, Exchange] = {}
         self.in_flight: list[Exchange] = []
         self.max_typing = 0
+        self.tally: Counter[Endpoint] = Counter()
 
     def add(self, exchange: Exchange) -> None:
         exchange.overlapped = tuple(other.id for other in self.in_flight)
-        self.exchanges.append(exchange)
+        self.note(exchange)
         self.in_flight.append(exchange)
         typing = sum(other.endpoint in TYPING for other in self.in_flight)
         self.max_typing = max(self.max_typing, typing)
 
+    def note(self, exchange: Exchange) -> None:
+        self.exchanges[exchange.id] = exchange
+        self.tally[exchange.endpoint] += 1
+
 
 class RequestLog:
-    """All requests, in the order of their arrival. Every method may be called from any thread."""
+    """All requests, in the order of their arrival. Every method may be called from any thread.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    Parameters:
+        keep: how many to remember, the latest ones; None: all.
+    """
+
+    def __init__(self, clock: Callable[[], float], keep: int | None = None) -> None:
         self._clock = clock
+        self._keep = keep
         self._lock = threading.Lock()
-        self._exchanges: list[Exchange] = []
+        self._exchanges: dict[int, Exchange] = {}  # the one that changed last comes last
+        self._count = 0
+        self._revision = 0
         self._chats: defaultdict[str, _ChatLog] = defaultdict(_ChatLog)
 
     def arrive(self, method: str, path: str, endpoint: Endpoint, chat_id: str | None) -> Exchange:
         """A request has come in, and is in flight from now on."""
         with self._lock:
-            exchange = Exchange(len(self._exchanges) + 1, method, path, endpoint, self._clock())
-            self._exchanges.append(exchange)
+            self._count += 1
+            exchange = Exchange(self._count, method, path, endpoint, self._clock())
             if chat_id is not None:
                 self._join(exchange, chat_id)
+            self._touch(exchange)
             return exchange
 
     def join(self, exchange: Exchange, chat_id: str) -> None:
@@ -98,11 +118,15 @@ class RequestLog:
         with self._lock:
             if exchange.chat_id is None:
                 self._join(exchange, chat_id)
+                self._touch(exchange)
 
     def affect(self, exchange: Exchange, effect: Effect) -> None:
         """It has taken effect; that may be the moment its chat comes to be."""
-        exchange.effect = effect
-        self.join(exchange, effect.chat_id)
+        with self._lock:
+            exchange.effect = effect
+            if exchange.chat_id is None:
+                self._join(exchange, effect.chat_id)
+            self._touch(exchange)
 
     def end(self, exchange: Exchange, outcome: Outcome, status: int | None = None, code: int | None = None) -> None:
         """It is no longer in flight. Only the first end counts."""
@@ -111,24 +135,53 @@ class RequestLog:
                 return
             exchange.outcome, exchange.status, exchange.code = outcome, status, code
             exchange.ended_at = self._clock()
+            exchange.latency = time.monotonic() - exchange.arrived
             if exchange.chat_id is not None:
                 self._chats[exchange.chat_id].in_flight.remove(exchange)
+            self._touch(exchange)
 
     def all(self) -> tuple[Request, ...]:
-        """Every request there was."""
+        """Every request there was, as far as they are kept."""
         with self._lock:
-            return tuple(exchange.freeze() for exchange in self._exchanges)
+            return _frozen(self._exchanges)
+
+    def changed(self, since: int) -> tuple[Exchange, ...]:
+        """The requests with a revision above `since`, in the order of their revisions."""
+        with self._lock:
+            latest_first = reversed(self._exchanges.values())
+            return tuple(takewhile(lambda exchange: exchange.revision > since, latest_first))[::-1]
+
+    def tally(self, chat_id: str) -> Counter[Endpoint]:
+        """How many requests one chat has had, those that are no longer kept included."""
+        with self._lock:
+            return self._chats[chat_id].tally.copy()
 
     def of_chat(self, chat_id: str) -> tuple[tuple[Request, ...], int]:
         """One chat's requests, and the most of its typing requests that were in flight at one moment."""
         with self._lock:
             chat = self._chats[chat_id]
-            requests = sorted((exchange.freeze() for exchange in chat.exchanges), key=lambda r: r.id)
-            return tuple(requests), chat.max_typing
+            return _frozen(chat.exchanges), chat.max_typing
 
     def _join(self, exchange: Exchange, chat_id: str) -> None:
         exchange.chat_id = chat_id
         if exchange.outcome == "pending":
             self._chats[chat_id].add(exchange)
         else:
-            self._chats[chat_id].exchanges.append(exchange)
+            self._chats[chat_id].note(exchange)
+
+    def _touch(self, exchange: Exchange) -> None:
+        self._revision += 1
+        exchange.revision = self._revision
+        self._exchanges.pop(exchange.id, None)
+        self._exchanges[exchange.id] = exchange
+        if self._keep is not None and len(self._exchanges) > self._keep:
+            self._forget(next(iter(self._exchanges.values())))
+
+    def _forget(self, exchange: Exchange) -> None:
+        del self._exchanges[exchange.id]
+        if exchange.chat_id is not None:
+            self._chats[exchange.chat_id].exchanges.pop(exchange.id, None)
+
+
+def _frozen(exchanges: dict[int, Exchange]) -> tuple[Request, ...]:
+    return tuple(exchanges[number].freeze() for number in sorted(exchanges))

@@ -9,10 +9,16 @@ from types import TracebackType
 from linq_typing.sandbox._app import BASE_PATH, DEFAULT_API_KEY, create_app
 from linq_typing.sandbox._clock import Clock
 from linq_typing.sandbox._errors import ApiError
-from linq_typing.sandbox._faults import Answer, Delay, Faults, Loss, Slowness
+from linq_typing.sandbox._faults import Answer, Delay, Faults, Loss, Slowness, Standing
+from linq_typing.sandbox._feed import Feed
 from linq_typing.sandbox._model import Chat, Model, Settle
+from linq_typing.sandbox._page import Page
 from linq_typing.sandbox._server import Server
 from linq_typing.sandbox._timeline import Message, Request, Service, Timeline
+from linq_typing.sandbox._webhooks import DEFAULT_SECRET, DEFAULT_VERSION, Courier, WebhookVersion
+
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+"""Where what listens everywhere is reached from here."""
 
 
 class Sandbox:
@@ -23,6 +29,8 @@ class Sandbox:
             client = LinqAPIV3(api_key=linq.api_key, base_url=linq.base_url)
             client.chats.typing.start(chat)
             assert linq.visible(chat)
+
+    At `url` it serves a page that shows all of it, live, as a phone.
 
     It serves on a daemon thread between entering and leaving, or `start()` and `stop()`. Every method and
     property may be called from any thread, and what happened can still be read after `stop()`.
@@ -39,6 +47,12 @@ class Sandbox:
             seconds; or an iterable of those, one for each message (1.0 once it is used up); or a function
             that returns one.
         seed: of the randomness in faults.
+        webhook: where to post what the person does (`message.received`, `message.read`), as Linq does; default:
+            nowhere.
+        webhook_secret: signs it (`whsec_...`); the bot has to know the same.
+        webhook_version: of the payload: 2025-01-01 or 2026-02-03.
+        keep: how many requests, and for each chat how many messages and showings, to remember, the latest ones;
+            None: all.
     """
 
     def __init__(
@@ -52,13 +66,21 @@ class Sandbox:
         active_for: float = 300.0,
         settle: Settle = 1.0,
         seed: int = 0,
+        webhook: str | None = None,
+        webhook_secret: str = DEFAULT_SECRET,
+        webhook_version: WebhookVersion = DEFAULT_VERSION,
+        keep: int | None = None,
     ) -> None:
+        if keep is not None and keep < 1:
+            raise ValueError(f"keep must be at least 1, or None for all, got {keep!r}")
         self._clock = Clock(time_scale)
-        self._model = Model(clock=self._clock, shown_for=shown_for, active_for=active_for, settle=settle)
+        self._model = Model(clock=self._clock, shown_for=shown_for, active_for=active_for, settle=settle, keep=keep)
+        self._courier = Courier(self._model, webhook, webhook_secret, webhook_version)
         self._faults = Faults(seed)
         self._api_key = api_key
         self._host = host
-        app = create_app(self._model, faults=self._faults, api_key=api_key)
+        page = Page(self, Feed(self, self._model, self._courier))
+        app = create_app(self._model, faults=self._faults, api_key=api_key, page=page)
         self._server = Server(app, host=host, port=port)
 
     def __repr__(self) -> str:
@@ -90,10 +112,16 @@ class Sandbox:
     @property
     def base_url(self) -> str:
         """What to give a client as its base URL; `RuntimeError` while there is no port, before `start()`."""
+        return f"{self.url.removesuffix('/')}{BASE_PATH}"
+
+    @property
+    def url(self) -> str:
+        """The page's address; `RuntimeError` while there is no port, before `start()`."""
         if self._server.port == 0:
             raise RuntimeError("the sandbox has no port yet: enter it, or call start(), first")
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._server.port}{BASE_PATH}"
+        host = _LOOPBACK.get(self._host, self._host)
+        host = f"[{host}]" if ":" in host else host
+        return f"http://{host}:{self._server.port}/"
 
     @property
     def api_key(self) -> str:
@@ -103,6 +131,16 @@ class Sandbox:
     def env(self) -> dict[str, str]:
         """The environment variables that point the official SDK, and `linq_typing`, at this sandbox."""
         return {"LINQ_API_V3_API_KEY": self.api_key, "LINQ_API_V3_BASE_URL": self.base_url}
+
+    @property
+    def webhook(self) -> str | None:
+        """Where webhooks go; None: nowhere."""
+        return self._courier.url
+
+    @property
+    def webhook_secret(self) -> str:
+        """What signs them."""
+        return self._courier.secret
 
     # Time
 
@@ -154,14 +192,40 @@ class Sandbox:
 
     def write(self, chat: str, text: str = "Hello?") -> Message:
         """The person writes: the chat is active again; the indicator stays as it is."""
-        return self._model.write(self._chat(chat), text)
+        found = self._chat(chat)
+        message = self._model.write(found, text)
+        self._courier.received(found, message)
+        return message
 
     def reopen(self, chat: str) -> None:
-        """The person brings the chat to the front: a showing indicator drops.
+        """The person brings the chat to the front: a showing indicator drops, and the bot's messages are read.
 
         Then a start alone does not bring it back, before a stop or a message has come.
         """
-        self._model.reopen(self._chat(chat))
+        found = self._chat(chat)
+        message = self._model.reopen(found)
+        if message is not None:
+            self._courier.read(found, message)
+
+    def change(
+        self,
+        chat: str,
+        *,
+        service: Service | None = None,
+        group: bool | None = None,
+        typing_allowed: bool | None = None,
+    ) -> None:
+        """It becomes another kind of chat. What is None stays.
+
+        Parameters:
+            group: True: a group; a second person joins if there is only one.
+            typing_allowed: False: typing requests are refused, as older deployments do for groups.
+        """
+        self._model.change(self._chat(chat), service=service, group=group, typing_allowed=typing_allowed)
+
+    def set_webhook(self, url: str | None, *, secret: str | None = None, version: str | None = None) -> None:
+        """Where webhooks go from now on (None: nowhere); a secret or version that is None stays."""
+        self._courier.address(url, secret, version)
 
     # What can be seen
 
@@ -274,9 +338,20 @@ class Sandbox:
         """
         self._set(Loss(hang, effect, effect_after), endpoint, times, rate, chat)
 
-    def clear_faults(self) -> None:
-        """Nothing goes wrong any more. Requests that are under way keep their fate."""
-        self._faults.clear()
+    def faults(self) -> tuple[Standing, ...]:
+        """What is set to go wrong, the first one first."""
+        return self._faults.standing()
+
+    def clear_faults(self, fault: int | None = None) -> None:
+        """Nothing goes wrong any more. Requests that are under way keep their fate.
+
+        Parameters:
+            fault: the id of the one to take away; default: all.
+        """
+        if fault is None:
+            self._faults.clear()
+        else:
+            self._faults.remove(fault)
 
     def _set(
         self,

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
+from collections import deque
 
 from linq_typing.sandbox._timeline import Change, EndedBy, Showing
 
@@ -28,12 +29,17 @@ STUCK = "the recipient's device has dropped it: stop first"
 
 
 class Screen:
-    """One recipient's view of one chat."""
+    """One recipient's view of one chat.
 
-    def __init__(self, *, shown_for: float, active_for: float) -> None:
+    Parameters:
+        keep: how many past showings to remember, the latest ones; None: all.
+    """
+
+    def __init__(self, *, shown_for: float, active_for: float, keep: int | None = None) -> None:
         self._shown_for = shown_for
         self._active_for = active_for
-        self._past: list[Showing] = []
+        self._past: deque[Showing] = deque(maxlen=keep)
+        self._ended = 0
         self._since: float | None = None
         self._expires = math.inf
         self._clears: list[float] = []
@@ -102,6 +108,22 @@ class Screen:
             return tuple(self._past)
         return (*self._past, Showing(self._since, None, None, self._expires))
 
+    def showings_from(self, number: int, now: float) -> tuple[tuple[int, Showing], ...]:
+        """The showings, numbered from 0 in their order, from that number on."""
+        showings = self.showings(now)
+        first = self._ended - len(self._past)
+        return tuple(enumerate(showings[max(number - first, 0) :], max(number, first)))
+
+    @property
+    def active_until(self) -> float:
+        """Until when a start shows the indicator, if no message comes."""
+        return self._last_message + self._active_for
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the device has dropped it by itself, so that a start alone does not bring it back."""
+        return self._stuck
+
     @property
     def _next_clear(self) -> float:
         return self._clears[0] if self._clears else math.inf
@@ -113,6 +135,7 @@ class Screen:
 
     def _hide(self, now: float, ended_by: EndedBy) -> None:
         assert self._since is not None
+        self._ended += 1
         self._past.append(Showing(self._since, now, ended_by, self._expires))
         self._since = None
         self._expires = math.inf

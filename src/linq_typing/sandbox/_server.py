@@ -74,8 +74,12 @@ class Server:
             sock = self._bind()
             ready: Future[Callable[[], None]] = Future()
             thread = threading.Thread(target=self._run, args=(sock, ready), name="linq-sandbox", daemon=True)
-            thread.start()
-            self._stop = ready.result()
+            try:
+                thread.start()
+                self._stop = ready.result()
+            except BaseException:  # Ctrl-C, too
+                _give_up(sock, ready)
+                raise
             self._thread = thread
 
     def stop(self) -> None:
@@ -103,6 +107,8 @@ class Server:
         asyncio.run(self._serve(sock, ready), debug=False)
 
     async def _serve(self, sock: socket.socket, ready: Future[Callable[[], None]]) -> None:
+        if not ready.set_running_or_notify_cancel():
+            return
         loop = asyncio.get_running_loop()
         stopping = asyncio.Event()
         state = ServerState()
@@ -119,6 +125,14 @@ class Server:
         await stopping.wait()
         server.close()
         await _cut(state)
+
+
+def _give_up(sock: socket.socket, ready: Future[Callable[[], None]]) -> None:
+    """Nobody waits for the server any more, which may be about to serve."""
+    if ready.cancel():
+        sock.close()
+    else:
+        ready.add_done_callback(lambda done: None if done.exception() else done.result()())
 
 
 def _config(app: ASGIApp) -> uvicorn.Config:

@@ -1,0 +1,76 @@
+"""`linq-typing sandbox`: the sandbox in a terminal, with its page."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from linq_typing.sandbox import Sandbox
+
+_KEEP = 5000  # requests: days of a bot's work, and no more than some megabytes
+
+
+@click.command("sandbox")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0: a free one.")
+@click.option("--webhook", metavar="URL", help="Your bot: what the person does is posted there, as Linq does it.")
+@click.option("--webhook-secret", metavar="SECRET", envvar="LINQ_WEBHOOK_SECRET", help="Signs webhooks (whsec_...).")
+@click.option("--webhook-version", type=click.Choice(["2025-01-01", "2026-02-03"]), default="2026-02-03",
+              show_default=True, help="The payload's version.")  # fmt: skip
+@click.option("--time-scale", type=float, default=1.0, show_default=True, help="Modelled seconds per real second.")
+@click.option("--settle", type=float, default=1.0, show_default=True,
+              help="Seconds from a message's acceptance to its landing.")  # fmt: skip
+@click.option("--shown-for", type=float, default=85.0, show_default=True, help="Seconds that one start shows.")
+@click.option("--active-for", type=float, default=300.0, show_default=True,
+              help="Seconds after a message in which a start shows.")  # fmt: skip
+@click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
+def command(open_page: bool, **options: Any) -> int:
+    """Serve a local Linq API, and a page that shows what its recipients see.
+
+    Needs no key and no network. Ctrl-C ends it. Exit status 1: the address is taken.
+    """
+    from linq_typing.cli import INTERRUPTED
+
+    sandbox = _made(options)
+    try:
+        sandbox.start()
+    except OSError as error:
+        address = f"{options['host']}:{options['port']}"
+        raise click.ClickException(f"cannot listen on {address}: {error.strerror or error}: try --port 0") from None
+    with sandbox, suppress(KeyboardInterrupt):
+        _introduce(sandbox)
+        if open_page:
+            click.launch(sandbox.url)
+        while True:
+            time.sleep(3600)  # unlike an event's wait, Ctrl-C ends it everywhere
+    return INTERRUPTED
+
+
+def _made(options: dict[str, Any]) -> Sandbox:
+    from linq_typing.sandbox import Sandbox
+
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        return Sandbox(keep=_KEEP, **given)
+    except (ValueError, ImportError) as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _introduce(sandbox: Sandbox) -> None:
+    chat = sandbox.chat()
+    sandbox.group()
+    sandbox.sms()
+    variables = sandbox.env()
+    if sandbox.webhook is not None:
+        variables["LINQ_WEBHOOK_SECRET"] = sandbox.webhook_secret
+    click.echo(f"Open {sandbox.url} to see what the recipient sees. Ctrl-C ends it.\n")
+    for name, value in variables.items():
+        click.echo(f"export {name}={value}")
+    powershell = "; ".join(f'$env:{name}="{value}"' for name, value in variables.items())
+    click.echo(f"\nPowerShell: {powershell}\n")
+    click.echo(f"A chat to type in: {chat}\n")
+    click.echo(f'curl -X POST -H "Authorization: Bearer {sandbox.api_key}" {sandbox.base_url}/v3/chats/{chat}/typing')

@@ -1,0 +1,374 @@
+"""The page's own API: the file, the stream of events, the controls."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from linq_typing.sandbox import Sandbox
+from linq_typing.sandbox._page import PAGE
+from linq_typing.sandbox._shelf import Revisions, Shelf
+
+
+@pytest.fixture
+def page(linq: Sandbox) -> Iterator[httpx.Client]:
+    """A browser's requests: no key."""
+    with httpx.Client(base_url=linq.url, timeout=10, verify=False) as client:
+        yield client
+
+
+class Events:
+    """A page that listens."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self.cursor = ""
+
+    def next(self) -> dict[str, Any]:
+        for line in self._lines:
+            if line.startswith("id: "):
+                self.cursor = line.removeprefix("id: ")
+            if line.startswith("data: "):
+                data: dict[str, Any] = json.loads(line.removeprefix("data: "))
+                return data
+        raise AssertionError("the stream has ended")
+
+    def until(self, kind: str, **fields: object) -> dict[str, Any]:
+        """The first record of that kind with these fields."""
+        for _ in range(500):
+            for record in self.next().get(kind, ()):
+                if all(record[name] == value for name, value in fields.items()):
+                    return record  # type: ignore[no-any-return]
+        raise AssertionError(f"no {kind} with {fields}")
+
+
+@contextmanager
+def listening(page: httpx.Client, cursor: str | None = None) -> Iterator[Events]:
+    headers = {} if cursor is None else {"Last-Event-ID": cursor}
+    with page.stream("GET", "/sandbox/events", headers=headers) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield Events(answer.iter_lines())
+
+
+def act(page: httpx.Client, action: str, **fields: object) -> dict[str, Any]:
+    answer = page.post(f"/sandbox/{action}", json=fields)
+    assert answer.status_code == 200, answer.text
+    result: dict[str, Any] = answer.json()
+    return result
+
+
+def state(page: httpx.Client) -> dict[str, Any]:
+    result: dict[str, Any] = page.get("/sandbox/state").json()
+    return result
+
+
+# -- The file
+
+
+def test_serves_one_page_that_may_load_nothing_from_elsewhere(page: httpx.Client) -> None:
+    answer = page.get("/")
+    assert answer.text == PAGE.read_text(encoding="utf-8")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+
+
+def test_names_no_external_host() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    allowed = ("http://127.0.0.1:8000/webhook", "http://www.w3.org/2000/svg")
+    for harmless in allowed:
+        text = text.replace(harmless, "")
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "src=" not in text.replace("src='", "")
+
+
+def test_the_api_stays_where_it_was(linq: Sandbox, http: httpx.Client, page: httpx.Client) -> None:
+    chat = linq.chat()
+    assert http.post(f"/v3/chats/{chat}/typing").status_code == 204
+    assert page.get("/nothing").status_code == 404
+    assert linq.base_url in page.get("/nothing").json()["error"]
+
+
+# -- The stream
+
+
+def test_starts_with_all_there_is_then_sends_what_changes(
+    linq: Sandbox, http: httpx.Client, page: httpx.Client
+) -> None:
+    chat, other = linq.chat(), linq.group()
+    linq.write(chat, "Hello")
+    with listening(page) as events:
+        first = events.next()
+        assert first["fresh"] is True
+        assert [c["id"] for c in first["chats"]] == [chat, other]
+        assert [m["text"] for m in first["messages"]] == ["Hello"]
+        http.post(f"/v3/chats/{chat}/typing")
+        shown = events.until("chats", id=chat, starts=1)
+        assert shown["showing"]["expires_at"] == pytest.approx(linq.now + 85, abs=5)
+        http.delete(f"/v3/chats/{chat}/typing")
+        assert events.until("chats", id=chat, stops=1)["showing"] is None
+
+
+def test_a_request_is_told_with_status_latency_and_effect(
+    linq: Sandbox, http: httpx.Client, page: httpx.Client
+) -> None:
+    chat = linq.chat()
+    with listening(page) as events:
+        events.next()
+        http.post(f"/v3/chats/{chat}/typing")
+        request = events.until("requests", outcome="answered")
+    assert (request["status"], request["change"], request["chat"]) == (204, "shown", chat)
+    assert 0 < request["latency"] < 5
+
+
+def test_a_message_is_told_when_it_lands_together_with_the_indicator_going(
+    http: httpx.Client, page: httpx.Client, linq: Sandbox
+) -> None:
+    chat = linq.chat()
+    http.post(f"/v3/chats/{chat}/typing")
+    with listening(page) as events:
+        events.next()
+        http.post(f"/v3/chats/{chat}/messages", json={"message": {"parts": [{"type": "text", "value": "Hi"}]}})
+        events.until("messages", landed=False)
+        while not (update := events.next()).get("messages"):
+            pass
+    assert update["messages"][0]["landed"] is True
+    assert update["chats"][0]["showing"] is None
+    assert update["chats"][0]["cleared"] == 1
+    assert update["chats"][0]["replies"] == 1
+
+
+def test_resumes_after_the_last_event_that_was_seen(linq: Sandbox, page: httpx.Client) -> None:
+    chat = linq.chat()
+    linq.write(chat, "before")
+    with listening(page) as events:
+        events.next()
+        cursor = events.cursor
+    linq.write(chat, "between")
+    with listening(page, cursor) as events:
+        update = events.next()
+    assert update["fresh"] is False
+    assert [m["text"] for m in update["messages"]] == ["between"]
+
+
+@pytest.mark.parametrize("cursor", ["another-7", "", "nonsense", "x-y-z"])
+def test_a_cursor_of_another_sandbox_starts_afresh(linq: Sandbox, page: httpx.Client, cursor: str) -> None:
+    chat = linq.chat()
+    with listening(page, cursor) as events:
+        update = events.next()
+    assert update["fresh"] is True
+    assert [c["id"] for c in update["chats"]] == [chat]
+
+
+def test_several_pages_see_the_same(linq: Sandbox, page: httpx.Client) -> None:
+    chat = linq.chat()
+    with listening(page) as one, httpx.Client(base_url=linq.url, verify=False) as client, listening(client) as two:
+        one.next(), two.next()
+        linq.write(chat, "Hello")
+        assert one.until("messages", text="Hello") == two.until("messages", text="Hello")
+
+
+def test_the_server_stops_under_an_open_page(linq: Sandbox, page: httpx.Client) -> None:
+    with listening(page) as events:
+        events.next()
+        linq.stop()
+        with pytest.raises((httpx.HTTPError, AssertionError)):
+            while True:
+                events.next()
+
+
+def test_an_indicator_that_runs_out_is_a_ghost(page: httpx.Client) -> None:
+    with Sandbox(shown_for=0.2) as linq, httpx.Client(base_url=linq.url, verify=False) as client:
+        chat = linq.chat()
+        httpx.post(
+            f"{linq.base_url}/v3/chats/{chat}/typing",
+            headers={"Authorization": f"Bearer {linq.api_key}"},
+            verify=False,
+        )
+        with listening(client) as events:
+            assert events.until("chats", ghosts=1)["showing"] is None
+
+
+def test_a_shelf_gives_what_changed_and_forgets_the_oldest() -> None:
+    shelf = Shelf(Revisions(), room=2)
+    shelf.put("a", {"n": 1})
+    shelf.put("b", {"n": 2})
+    shelf.put("a", {"n": 1})
+    assert shelf.since(0) == [{"n": 1}, {"n": 2}], "the same record is no change"
+    shelf.put("a", {"n": 3})
+    assert shelf.since(2) == [{"n": 3}]
+    shelf.put("c", {"n": 4})
+    assert shelf.since(0) == [{"n": 3}, {"n": 4}]
+
+
+# -- The controls
+
+
+def test_the_person_writes_and_reopens(linq: Sandbox, http: httpx.Client, page: httpx.Client) -> None:
+    chat = linq.chat()
+    act(page, "write", chat=chat, text="Hello")
+    assert [(m.text, m.from_person) for m in linq.messages(chat)] == [("Hello", True)]
+    http.post(f"/v3/chats/{chat}/typing")
+    assert linq.visible(chat)
+    act(page, "reopen", chat=chat)
+    assert not linq.visible(chat)
+    assert linq.timeline(chat).showings[-1].ended_by == "reopened"
+
+
+@pytest.mark.parametrize(
+    ("kind", "service", "group"),
+    [("iMessage", "iMessage", False), ("SMS", "SMS", False), ("RCS", "RCS", False), ("group", "iMessage", True)],
+)
+def test_new_chats(linq: Sandbox, page: httpx.Client, kind: str, service: str, group: bool) -> None:
+    timeline = linq.timeline(act(page, "new-chat", kind=kind)["chat"])
+    assert (timeline.service, timeline.is_group) == (service, group)
+
+
+def test_a_chat_becomes_sms_and_drops_the_indicator(linq: Sandbox, http: httpx.Client, page: httpx.Client) -> None:
+    chat = linq.chat()
+    http.post(f"/v3/chats/{chat}/typing")
+    act(page, "change-chat", chat=chat, service="SMS")
+    assert not linq.visible(chat)
+    assert http.post(f"/v3/chats/{chat}/typing").status_code == 204
+    assert not linq.visible(chat)
+
+
+def test_a_chat_becomes_a_group_that_refuses(linq: Sandbox, http: httpx.Client, page: httpx.Client) -> None:
+    chat = linq.chat("+12025550177")
+    act(page, "change-chat", chat=chat, group=True, typing_allowed=False)
+    [record] = state(page)["chats"]
+    assert record["group"] is True
+    assert len(record["people"]) == 2
+    assert http.post(f"/v3/chats/{chat}/typing").status_code == 403
+    act(page, "change-chat", chat=chat, group=False, typing_allowed=True)
+    assert http.post(f"/v3/chats/{chat}/typing").status_code == 204
+
+
+def test_faults_are_set_seen_used_up_and_taken_away(linq: Sandbox, http: httpx.Client, page: httpx.Client) -> None:
+    chat = linq.chat()
+    act(page, "fail", endpoint="start", status=429, times=1, retry_after=2)
+    act(page, "slow", endpoint="stop", after=0.1)
+    act(page, "lose", endpoint="send")
+    faults = state(page)["settings"][0]["faults"]
+    assert [(f["kind"], f["endpoint"], f["left"]) for f in faults] == [
+        ("answer", "start", 1),
+        ("slowness", "stop", None),
+        ("loss", "send", None),
+    ]
+    answer = http.post(f"/v3/chats/{chat}/typing")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "2")
+    assert http.post(f"/v3/chats/{chat}/typing").status_code == 204
+    with pytest.raises(httpx.RemoteProtocolError):
+        http.post(f"/v3/chats/{chat}/messages", json={"message": {"parts": [{"type": "text", "value": "Hi"}]}})
+    act(page, "mend", fault=faults[2]["id"])
+    assert [f["kind"] for f in state(page)["settings"][0]["faults"]] == ["slowness"]
+    act(page, "mend")
+    assert state(page)["settings"][0]["faults"] == []
+
+
+def test_the_time_scale_is_set_and_told(linq: Sandbox, page: httpx.Client) -> None:
+    linq.chat()
+    with listening(page) as events:
+        assert events.next()["scale"] == 1
+        act(page, "set", time_scale=20)
+        assert events.next()["scale"] == 20
+    assert linq.time_scale == 20
+
+
+def test_the_bot_reads_the_chat(linq: Sandbox, http: httpx.Client, page: httpx.Client) -> None:
+    chat = linq.chat()
+    linq.write(chat)
+    assert state(page)["chats"][0]["read_by_bot"] is None
+    http.post(f"/v3/chats/{chat}/read")
+    assert state(page)["chats"][0]["read_by_bot"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "status", "says"),
+    [
+        ("write", {"chat": "c", "text": " "}, 400, "text"),
+        ("write", {"text": "x"}, 400, "chat"),
+        ("write", {"chat": "00000000-0000-4000-8000-000000000000", "text": "x"}, 404, "no chat"),
+        ("fail", {"endpoint": "nothing"}, 400, "endpoint"),
+        ("fail", {"endpoint": "start", "status": 99}, 400, "status"),
+        ("fail", {"endpoint": "start", "times": "3"}, 400, "times"),
+        ("slow", {"endpoint": "start", "after": "x"}, 400, "after"),
+        ("lose", {"endpoint": "start", "hang": 1}, 400, "hang"),
+        ("set", {"time_scale": 0}, 400, "time_scale"),
+        ("new-chat", {"kind": "fax"}, 400, "kind"),
+        ("webhook", {"url": "ftp://here"}, 400, "webhook"),
+        ("webhook", {"url": "http://here", "version": "1999"}, 400, "webhook_version"),
+        ("nothing", {}, 404, "nothing"),
+    ],
+)
+def test_a_bad_action_names_the_field(
+    page: httpx.Client, action: str, fields: dict[str, object], status: int, says: str
+) -> None:
+    answer = page.post(f"/sandbox/{action}", json=fields)
+    assert answer.status_code == status
+    assert says in answer.json()["error"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{"])
+def test_a_body_that_is_no_object_is_refused(page: httpx.Client, body: bytes) -> None:
+    answer = page.post("/sandbox/write", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+
+
+def test_another_site_cannot_act(linq: Sandbox, page: httpx.Client) -> None:
+    """What a page elsewhere may send without asking: a form, or plain text."""
+    chat = linq.chat()
+    body = json.dumps({"chat": chat, "text": "x"})
+    assert page.post("/sandbox/write", content=body, headers={"content-type": "text/plain"}).status_code == 415
+    assert page.options("/sandbox/write").status_code == 404
+    assert linq.messages(chat) == ()
+
+
+# -- Memory
+
+
+def test_keeps_the_latest_requests_messages_and_showings(page: httpx.Client) -> None:
+    with Sandbox(keep=3, settle=0) as linq:
+        chat = linq.chat()
+        headers = {"Authorization": f"Bearer {linq.api_key}"}
+        with httpx.Client(base_url=linq.base_url, headers=headers, verify=False) as http:
+            for number in range(6):
+                http.post(f"/v3/chats/{chat}/typing")
+                body = {"message": {"parts": [{"type": "text", "value": str(number)}], "idempotency_key": str(number)}}
+                http.post(f"/v3/chats/{chat}/messages", json=body)
+                linq.reopen(chat)
+        timeline = linq.timeline(chat)
+        assert [request.id for request in linq.requests] == [10, 11, 12]
+        assert [request.id for request in timeline.requests] == [10, 11, 12]
+        assert [message.text for message in timeline.messages] == ["3", "4", "5"]
+        assert len(timeline.showings) == len(timeline.reopened) == 3
+        record = httpx.get(f"{linq.url}sandbox/state", verify=False).json()["chats"][0]
+        assert (record["starts"], record["sends"]) == (6, 6), "counters count what is forgotten, too"
+
+
+def test_a_request_that_hangs_is_forgotten_without_harm() -> None:
+    with Sandbox(keep=1) as linq, socket.create_connection(("127.0.0.1", int(linq.url.split(":")[2][:-1]))) as hung:
+        chat = linq.chat()
+        linq.lose("start", hang=True, times=1)
+        hung.sendall(
+            f"POST /api/partner/v3/chats/{chat}/typing HTTP/1.1\r\nHost: x\r\n"
+            f"Authorization: Bearer {linq.api_key}\r\nContent-Length: 0\r\n\r\n".encode()
+        )
+        assert linq.wait_until(lambda: linq.requests)
+        headers = {"Authorization": f"Bearer {linq.api_key}"}
+        for _ in range(3):
+            httpx.post(f"{linq.base_url}/v3/chats/{chat}/typing", headers=headers, verify=False)
+        assert [request.id for request in linq.requests] == [4]
+        hung.close()
+        assert linq.wait_until(lambda: linq.requests[-1].outcome in ("abandoned", "answered"))
+
+
+def test_keep_is_checked() -> None:
+    with pytest.raises(ValueError, match="keep must be at least 1, or None for all, got 0"):
+        Sandbox(keep=0)
