@@ -94,7 +94,7 @@ class TypingAPI:
             if not overdue:
                 raise
             return Answer(Outcome.LOST, APITimeoutError(f"no answer within {self._timeout:g} s"))
-        except BaseException as exc:  # a transport of the user's may raise anything
+        except Exception as exc:
             return self._failure(exc)
         finally:
             timer.cancel()
@@ -134,7 +134,7 @@ class TypingAPI:
         error = status_error(response, self._without_key)
         return Answer(outcome_of(error), error)
 
-    def _failure(self, exc: BaseException) -> Answer:
+    def _failure(self, exc: Exception) -> Answer:
         # The httpx exception is not chained: its request carries the key.
         text = self._without_key(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__)
         outcome = Outcome.NOTHING if isinstance(exc, _NEVER_SENT) else Outcome.LOST

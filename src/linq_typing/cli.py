@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import click
 
-COMMANDS: Final = ("linq_typing.demo.command",)
+COMMANDS: Final = (
+    "linq_typing.commands.run_while",
+    "linq_typing.commands.start",
+    "linq_typing.commands.stop",
+    "linq_typing.commands.doctor",
+    "linq_typing.demo.command",
+    "linq_typing.commands.sandbox",
+)
 """The modules of the commands: each has a click command called `command`, and imports at its top level no other
 package than click."""
 

@@ -260,4 +260,5 @@ def test_examples_are_short_and_each_is_run_here() -> None:
     here = Path(__file__).read_text()
     for path in EXAMPLES.glob("*.py"):
         assert len(path.read_text().splitlines()) <= 60, path.name
-        assert path.name == "fake_llm.py" or f'"{path.name}"' in here, f"{path.name} is not run by a test"
+        run_elsewhere = {"fake_llm.py", "metrics.py"}  # the one by the others, the other by test_metrics
+        assert path.name in run_elsewhere or f'"{path.name}"' in here, f"{path.name} is not run by a test"

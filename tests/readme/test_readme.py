@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import os
 import re
 import signal
 import sys
@@ -24,6 +25,7 @@ import httpx
 import pytest
 
 import linq_typing
+import linq_typing.testing
 from linq_typing.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
@@ -127,6 +129,15 @@ def counted(names: Names) -> None:
     assert (names["counts"]["started"], names["counts"]["stopped"]) == (1, 1)
 
 
+def run_the_test(names: Names) -> None:
+    """README's test of a bot; and it fails for a bot that does not answer."""
+    with linq_typing.testing.sandbox() as linq:
+        names["test_it_answers"](linq)
+        names["reply"] = lambda chat_id, text: None
+        with pytest.raises(AssertionError):
+            names["test_it_answers"](linq)
+
+
 Expected = tuple[str, str, Callable[[Names], None]]
 """A block's heading, what it asks of the API in `chat_id`, and what to do after it."""
 
@@ -147,6 +158,7 @@ BLOCKS: list[Expected] = [
     ("Where it runs", "start stop", run_task),
     ("Where it runs", "start stop", run_child),
     ("Logs, events, numbers", "start stop", counted),
+    ("Test your bot", "", run_the_test),
     ("Test your bot", "", nothing),
 ]
 
@@ -167,6 +179,7 @@ def names(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
     """The stand-ins; afterwards the process is as it was."""
     linq_typing.close()
     handlers = fake_celery(monkeypatch)
+    monkeypatch.setitem(sys.modules, "my_bot", SimpleNamespace(reply=my_reply))
     on_sigterm = signal.getsignal(signal.SIGTERM)
     yield {"__name__": "readme", "sandbox": sandbox, "celery_handlers": handlers, **stand_ins(sandbox)}
     signal.signal(signal.SIGTERM, on_sigterm)
@@ -211,6 +224,15 @@ def stand_ins(sandbox: Sandbox) -> Names:
         "base_url": sandbox.base_url,
         "api_key": sandbox.api_key,
     }
+
+
+@linq_typing.typing_while
+def my_reply(chat_id: str, text: str) -> None:
+    """As much of a bot as README's test needs."""
+    message = {"parts": [{"type": "text", "value": "It is on its way."}]}
+    url = f"{os.environ['LINQ_API_V3_BASE_URL']}/v3/chats/{chat_id}/messages"
+    headers = {"Authorization": f"Bearer {os.environ['LINQ_API_V3_API_KEY']}"}
+    httpx.post(url, json={"message": message}, headers=headers, verify=False).raise_for_status()
 
 
 def fake_celery(monkeypatch: pytest.MonkeyPatch) -> list[Callable[..., None]]:

@@ -36,7 +36,7 @@ LEVELS = {
     "_manager": 4,
     "_default": 5,
 }
-FACE = 6  # __init__, testing, pytest_plugin, sandbox, cli: nothing below imports them
+FACE = 6  # __init__, testing, sandbox, cli: nothing below imports them
 
 #: Who may import what. Everything else in the core is the standard library without these.
 MAY_IMPORT = {

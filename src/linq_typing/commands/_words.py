@@ -1,0 +1,121 @@
+"""The API's answers in words: what is wrong, and what to do. Pure."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import Final, NamedTuple
+
+from linq_typing._settings import BASE_URL_VARIABLE, PUBLIC_BASE_URL
+from linq_typing.commands._probe import Probe, causes
+from linq_typing.errors import APIStatusError, APITimeoutError
+
+UNSEEN: Final = (
+    "Accepted is not shown: the API accepts also where nothing shows. That is so in SMS and RCS chats, in chats "
+    "without a message in the last 5 minutes, and after the person has re-opened the chat, until a stop."
+)
+
+
+class Problem(NamedTuple):
+    """What is wrong, and how to mend it."""
+
+    what: str
+    cure: str
+
+
+_WRONG_BASE: Final = f"Check {BASE_URL_VARIABLE}; without it the base is {PUBLIC_BASE_URL}."
+
+_BY_CODE: Final = {
+    2001: Problem(
+        "Linq knows no such chat for this key: the line has left it, or it belongs to another account.",
+        "Take chat.id from a webhook or an answer that came with this key.",
+    ),
+    2005: Problem(
+        "Linq allows no typing indicator in this chat: it is a group chat on an older deployment, or not this key's.",
+        "Nothing to mend in a group chat: the library asks once and leaves it. Else check the key and the chat id.",
+    ),
+    2006: Problem(
+        "The line of this chat is not eligible: this key may not use it.",
+        "Have the line's permissions checked by Linq's support, or take the key of the line's account.",
+    ),
+    2009: Problem("The chat is still being created.", "Try again in a few seconds; the library does."),
+    2013: Problem(
+        "This chat is unavailable: the line has left it, or the person can't be reached.",
+        "Use another chat with this person.",
+    ),
+    4005: Problem(
+        "The recipient can't be shown an indicator: the chat does not go over iMessage.",
+        "Nothing to mend; messages arrive all the same.",
+    ),
+}
+
+_BY_STATUS: Final = {
+    401: Problem(
+        "Linq does not know this key.",
+        "Copy it anew from Linq's dashboard, whole; a key is good for one deployment (base) only.",
+    ),
+    403: Problem(
+        "Linq forbids typing indicators in this chat for this key.",
+        "Check that the chat is of the key's account, its line is eligible, and it is no group chat.",
+    ),
+    404: Problem("There is no Linq API at this address.", _WRONG_BASE),
+    408: Problem("Linq took too long.", "Try again; the library does by itself."),
+    409: Problem("Linq refuses this in the chat's present state.", "See the message above; try again later."),
+    429: Problem("Too many requests with this key.", "Wait, then try again; the library waits as long as it is told."),
+}
+
+
+def problem_of(probe: Probe) -> Problem | None:
+    """What is wrong; None when the request was accepted."""
+    if probe.is_page:
+        return Problem("A web page answered, not the Linq API: the base URL is wrong, or something is in between.",
+                       _WRONG_BASE)  # fmt: skip
+    if isinstance(probe.error, APIStatusError):
+        return _of_status(probe.error)
+    if probe.error is not None:
+        return _of_connection(probe)
+    return None
+
+
+def answer_of(probe: Probe) -> str:
+    """The answer as it came, in one line."""
+    took = f"{1000 * probe.seconds:.0f} ms"
+    if probe.is_page:
+        return f"a web page (HTTP {probe.status}, {took})"
+    return f"accepted ({probe.status}, {took})" if probe.error is None else f"{probe.error} ({took})"
+
+
+def is_let_in(probe: Probe) -> bool:
+    """Whether an answer to a request for a chat that does not exist shows that the key is good."""
+    if probe.error is None or probe.is_page:
+        return not probe.is_page
+    return isinstance(probe.error, APIStatusError) and probe.error.status_code == 404 and probe.error.code is not None
+
+
+def _of_status(error: APIStatusError) -> Problem:
+    status = error.status_code
+    if status != 401 and error.code in _BY_CODE:
+        return _BY_CODE[error.code]
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status < 400:
+        return Problem("The address redirects elsewhere: it is not the API's.", _WRONG_BASE)
+    if status >= 500:
+        return Problem("Linq has trouble.", "Try again in a minute; the library does by itself.")
+    return Problem("Linq refuses the request.", "See the message above.")
+
+
+def _of_connection(probe: Probe) -> Problem:
+    chain = list(causes(probe.cause))
+    if any(isinstance(cause, socket.gaierror) for cause in chain):
+        return Problem("The base URL's host has no address: its name is wrong, or there is no network.", _WRONG_BASE)
+    if any(isinstance(cause, ssl.SSLError) for cause in chain):
+        return Problem(
+            "No secure connection: the host speaks no TLS here, or its certificate is not trusted.",
+            f"Check http or https in {BASE_URL_VARIABLE}; for a private CA set SSL_CERT_FILE.",
+        )
+    if any(isinstance(cause, ConnectionRefusedError) for cause in chain):
+        return Problem("Nothing listens at that address.", f"{_WRONG_BASE} If it is a sandbox: does it still run?")
+    if isinstance(probe.error, APITimeoutError):
+        return Problem("No answer came in time.", "Check the network, a firewall or proxy, and the base URL.")
+    return Problem("The API can't be reached.", "Check the network, a firewall or proxy, and the base URL.")

@@ -1,0 +1,110 @@
+"""A timeline as plain text. Pure, and ASCII: it goes into logs and terminals of every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from linq_typing.sandbox import Message, Request, Showing, Timeline
+
+DELAYED: Final = 0.5
+"""Modelled seconds from a request's arrival to its effect that are worth a word."""
+
+_EFFECTS: Final = {
+    "shown": "the indicator shows",
+    "extended": "the indicator shows for longer",
+    "hidden": "the indicator is gone",
+    "message": "a message is on its way",
+    "nothing": "changes nothing",
+}
+_SEEN, _UNSEEN = "[...]", "[   ]"
+
+
+class Row(NamedTuple):
+    """A line of the picture."""
+
+    time: float
+    order: int
+    text: str
+
+
+def describe(timeline: Timeline) -> str:
+    """What happened in a chat, a line each: when, whether the person then sees the indicator, what it was.
+
+    `[...]` is a showing indicator, `[   ]` none. Times are the sandbox's seconds.
+    """
+    rows = sorted(_rows(timeline))
+    width = max(len(f"{row.time:.1f}") for row in rows)
+    lines = (f"  {row.time:{width}.1f} s  {_screen(timeline, row.time)}  {row.text}" for row in rows)
+    return "\n".join((_title(timeline), *lines))
+
+
+def ghostly(timeline: Timeline) -> Showing | None:
+    """The showing that nobody has ended: it still lasts, or Linq's own time-out ended it and nobody came back."""
+    last = timeline.showings[-1] if timeline.showings else None
+    if last is None or last.until is None:
+        return last
+    typing = timeline.of("start", "stop")
+    return last if last.ended_by == "expired" and typing[-1].endpoint == "start" and typing[-1].accepted else None
+
+
+def _title(timeline: Timeline) -> str:
+    kind = f"{timeline.service} group" if timeline.is_group else timeline.service
+    return f"Chat {timeline.chat_id} ({kind}):"
+
+
+def _rows(timeline: Timeline) -> Iterator[Row]:
+    for request in timeline.requests:
+        yield Row(_time_of(request), request.id, _request(request))
+    for message in timeline.messages:
+        yield from _message(message, timeline.now)
+    for time in timeline.reopened:
+        yield Row(time, 0, "the person re-opens the chat")
+    for showing in timeline.showings:
+        if showing.until is not None and showing.ended_by == "expired":
+            yield Row(showing.until, 0, f"Linq takes the indicator down: {_ghost_mark(showing, timeline)}")
+    yield Row(timeline.now, len(timeline.requests) + 1, _end(timeline))
+
+
+def _time_of(request: Request) -> float:
+    return request.received_at if request.effect_at is None else request.effect_at
+
+
+def _request(request: Request) -> str:
+    waited = _time_of(request) - request.received_at
+    late = f"asked {waited:.1f} s before" if waited >= DELAYED else ""
+    effect = _EFFECTS[request.change] if request.change else "no effect"
+    words = ", ".join(filter(None, (effect, request.note, late)))
+    return f"#{request.id:<3} {request.endpoint:<5}  {_answer(request):<9}  {words}"
+
+
+def _answer(request: Request) -> str:
+    if request.outcome == "answered":
+        return str(request.status)
+    return {"pending": "in flight", "dropped": "no answer", "abandoned": "given up"}[request.outcome]
+
+
+def _message(message: Message, now: float) -> Iterator[Row]:
+    if message.from_person:
+        yield Row(message.accepted_at, 0, f"the person writes: {_short(message.text)}")
+    elif message.lands_at <= now:
+        yield Row(message.lands_at, 0, f"the message is there: {_short(message.text)}")
+
+
+def _short(text: str) -> str:
+    return ascii(text if len(text) <= 40 else f"{text[:37]}...")
+
+
+def _ghost_mark(showing: Showing, timeline: Timeline) -> str:
+    return "a GHOST till then" if showing is ghostly(timeline) else "no refresh came in time"
+
+
+def _end(timeline: Timeline) -> str:
+    if not timeline.visible:
+        return "now: nothing shows"
+    left = timeline.showings[-1].expires_at - timeline.now
+    return f"now: still showing, for {left:.0f} s more: a GHOST if nobody is at work"
+
+
+def _screen(timeline: Timeline, time: float) -> str:
+    return _SEEN if timeline.visible_at(time) or (timeline.visible and time >= timeline.now) else _UNSEEN

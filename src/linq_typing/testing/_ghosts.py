@@ -1,0 +1,107 @@
+"""Indicators that were left showing: which, why, and how to mend it."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import linq_typing
+from linq_typing._default import default_manager
+from linq_typing.sandbox import Request, Sandbox, Timeline
+from linq_typing.testing._describe import describe, ghostly
+
+PATIENCE: Final = 1.0
+"""Real seconds for what is on its way: a block that is being left, a stop of a manager of the bot's own."""
+
+LONGEST_LANDING: Final = 5.0
+"""Real seconds after which a message on its way is waited for no more."""
+
+
+class GhostError(AssertionError):
+    """The typing indicator was left showing, with nobody at work."""
+
+
+class Diagnosis(NamedTuple):
+    """Why an indicator was left, and how to mend it."""
+
+    why: str
+    cure: str
+
+
+def assert_no_ghost(linq: Sandbox) -> None:
+    """Flush, and raise `GhostError` if an indicator of the sandbox is left showing, with its timeline in the text.
+
+    Waits a second before it says so. Also what the fixture and `sandbox()` do at their ends.
+    """
+    linq_typing.flush()
+    linq.wait_until(lambda: not linq.ghosts(), PATIENCE + _until_landed(linq))
+    haunted = [timeline for timeline in _timelines(linq) if ghostly(timeline)]
+    if haunted:
+        raise GhostError(report(haunted, default_manager().stats().sessions))
+
+
+def report(haunted: list[Timeline], open_sessions: int) -> str:
+    """The text for people. Pure."""
+    where = "a chat" if len(haunted) == 1 else f"{len(haunted)} chats"
+    parts = [f"The typing indicator was left showing in {where}, with nobody at work: a ghost."]
+    for timeline in haunted:
+        found = diagnosis(timeline, open_sessions)
+        parts += ["", describe(timeline), "", f"Why: {found.why}", f"Mend it: {found.cure}"]
+    return "\n".join(parts)
+
+
+def diagnosis(timeline: Timeline, open_sessions: int) -> Diagnosis:
+    """Why this chat's indicator was left showing. Pure."""
+    start = next(request for request in reversed(timeline.starts) if request.change in ("shown", "extended"))
+    later = [stop for stop in timeline.stops if stop.received_at >= start.received_at]
+    if open_sessions:
+        return _still_open(open_sessions)
+    if later and later[-1].effect_at is None:
+        return _stop_failed(later[-1])
+    raced = [stop for stop in timeline.stops if stop.id in start.overlapped or start.id in stop.overlapped]
+    if raced:
+        return _raced(start, raced[-1])
+    return _nobody_stopped(start)
+
+
+def _still_open(count: int) -> Diagnosis:
+    blocks = "a typing_while block is" if count == 1 else f"{count} typing_while blocks are"
+    return Diagnosis(
+        f"{blocks} still open: the test ended while the bot was at work.",
+        "await the task, join the thread or close the generator that replies before the test ends; or wait for its "
+        "message: linq_sandbox.wait_until(lambda: linq_sandbox.messages(chat)).",
+    )
+
+
+def _stop_failed(stop: Request) -> Diagnosis:
+    how = f"was answered {stop.status}" if stop.status else "got no answer"
+    return Diagnosis(
+        f"stop #{stop.id} {how}, and took no effect.",
+        "if the test makes stops fail on purpose, let it end: fail(..., times=1), or clear_faults() at its end.",
+    )
+
+
+def _raced(start: Request, stop: Request) -> Diagnosis:
+    return Diagnosis(
+        f"stop #{stop.id} and start #{start.id} were in flight together, and the start took effect last.",
+        "let only typing_while make typing requests: it never has two of a chat in flight. One TypingManager for a "
+        "chat, and no typing.start() or typing.stop() beside it.",
+    )
+
+
+def _nobody_stopped(start: Request) -> Diagnosis:
+    return Diagnosis(
+        f"no stop came after start #{start.id}, nor a message that cleared the indicator.",
+        "leave typing.start() to typing_while, which stops too. A TypingManager of the bot's own has to be closed "
+        "before the test ends: with TypingManager() as manager: ...",
+    )
+
+
+def _timelines(linq: Sandbox) -> list[Timeline]:
+    chats = dict.fromkeys(request.chat_id for request in linq.requests if request.chat_id)
+    return [linq.timeline(chat) for chat in chats]
+
+
+def _until_landed(linq: Sandbox) -> float:
+    """Real seconds until the last message that is on its way has landed."""
+    landings = [message.lands_at for chat in linq.ghosts() for message in linq.messages(chat)]
+    return min(max(0.0, max(landings, default=0.0) - linq.now) / linq.time_scale, LONGEST_LANDING)

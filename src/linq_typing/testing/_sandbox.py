@@ -1,0 +1,113 @@
+"""`sandbox()`: a sandbox that the library and the official SDK are pointed at for a while."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import linq_typing
+from linq_typing._default import default_manager
+from linq_typing._settings import ENABLED_VARIABLE, HTTPSettings, SessionOptions
+from linq_typing.sandbox import Sandbox
+from linq_typing.testing._ghosts import assert_no_ghost
+
+TIME_SCALE: Final = 10.0
+SETTLE: Final = 3.0  # the manager's default
+
+_NO_PROXY: Final = ("NO_PROXY", "no_proxy")
+_port = 0  # that of the first: a client that was made at import finds the next sandbox where the last one was
+
+
+@contextmanager
+def sandbox(*, time_scale: float = TIME_SCALE, **options: Any) -> Iterator[Sandbox]:
+    """A sandbox that `typing_while`, and every client that is made inside, talk to.
+
+        with sandbox() as linq:
+            chat = linq.chat()
+            my_bot.reply(chat, "hello")
+            assert linq.messages(chat)
+
+    It sets the environment variables of the key, of the base URL and of what must not go through a proxy, and puts
+    them back. The process-wide manager is replaced by one with the defaults, in the sandbox's time; afterwards by
+    one from the environment. Left without an exception, it flushes, and raises `GhostError` if an indicator is left
+    showing.
+
+    Parameters:
+        time_scale: modelled seconds per real second, for the sandbox and for the process-wide manager: `stop_delay`,
+            `refresh_interval`, `max_duration`, `settle` and `backoff_max` are their defaults divided by it.
+        options: of `Sandbox`.
+    """
+    with pointed_at_sandbox(time_scale=time_scale, **options) as linq:
+        yield linq
+        assert_no_ghost(linq)
+
+
+@contextmanager
+def pointed_at_sandbox(*, time_scale: float = TIME_SCALE, **options: Any) -> Iterator[Sandbox]:
+    """`sandbox()` that looks for no ghosts."""
+    with ExitStack() as undo:
+        linq = _started(time_scale, options)
+        undo.callback(linq.stop)
+        undo.callback(_reset_manager)
+        undo.enter_context(_environment(_variables(linq)))
+        linq_typing.configure(**_scaled(time_scale))
+        yield linq
+
+
+def _started(time_scale: float, options: Mapping[str, Any]) -> Sandbox:
+    """Serving, at the port of the one before if that is free."""
+    global _port
+    try:
+        linq = Sandbox(**{"time_scale": time_scale, "port": _port, **options}).start()
+    except OSError:
+        if "port" in options:
+            raise
+        return Sandbox(**{"time_scale": time_scale, **options}).start()
+    _port = urlsplit(linq.base_url).port or 0
+    return linq
+
+
+def _variables(linq: Sandbox) -> dict[str, str]:
+    host = urlsplit(linq.base_url).hostname or ""
+    direct = {name: ",".join(filter(None, (os.environ.get(name), host))) for name in _NO_PROXY}
+    return {**linq.env(), **direct, ENABLED_VARIABLE: "1"}
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _scaled(time_scale: float) -> dict[str, Any]:
+    """The library's defaults in the sandbox's time."""
+    usual, http = SessionOptions(), HTTPSettings()
+    assert usual.max_duration is not None
+    return {
+        "enabled": True,
+        "stop_delay": usual.stop_delay / time_scale,
+        "refresh_interval": usual.refresh_interval / time_scale,
+        "max_duration": usual.max_duration / time_scale,
+        "settle": SETTLE / time_scale,
+        "backoff_max": http.backoff_max / time_scale,
+    }
+
+
+def _reset_manager() -> None:
+    """A new one from the environment, as it is again. By `configure`: so what is watched stays watched."""
+    last = default_manager()
+    try:
+        linq_typing.configure()
+    finally:
+        last.close()  # while there is somebody to take its stops

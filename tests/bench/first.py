@@ -1,0 +1,230 @@
+"""From entering to the first request at the server: idle, beside a thread that computes, in a blocked event loop.
+
+The peers' senders, and the floor, make a bare httpx POST. ``None`` of theirs arrives while their loop is blocked,
+unless entering itself waits for the request, as discord.py's does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from contextvars import copy_context
+from statistics import median
+from time import monotonic
+from typing import Any, NamedTuple
+
+from ._peers import PEERS, chat_ids, manager
+from ._report import Row, figure
+from ._runner import Case, Samples, column, compare, measure, middle
+from ._server import Server
+
+BLOCKED = 0.5  # seconds for which an event loop is blocked
+GAP = 0.03  # seconds between two sessions
+
+
+class Plan(NamedTuple):
+    rounds: int
+    count: int
+    fresh_rounds: int
+
+
+PLANS = {"full": Plan(3, 40, 7), "quick": Plan(2, 15, 3), "smoke": Plan(1, 3, 1)}
+
+
+def run(size: str) -> list[Row]:
+    plan = PLANS[size]
+    cases = {name: Case("peer", {"name": name, "count": plan.count}) for name in PEERS}
+    cases["linq-typing"] = Case("ours", {"count": plan.count})
+    warm = measure("first", cases, plan.rounds)
+    fresh_cases = {"httpx, fresh": Case("fresh_httpx", {})}
+    for how in ("manager", "module"):
+        for computing in (False, True):
+            fresh_cases[_fresh(how, computing)] = Case("fresh", {"how": how, "computing": computing})
+    fresh = measure("first", fresh_cases, plan.fresh_rounds)
+    return [
+        _warm_row(warm, "enter to first request, idle", "idle", "at most 1.5 ms"),
+        _warm_row(warm, "the same, idle, slowest", "idle_max", "-"),
+        _warm_row(warm, "enter to first request, beside a computing thread", "computing", "at most 30 ms"),
+        _blocked_row(warm),
+        *(_fresh_row(fresh, how, computing) for how in ("manager", "module") for computing in (False, True)),
+    ]
+
+
+def _fresh(how: str, computing: bool) -> str:
+    return f"linq-typing, {how}{', computing' if computing else ''}"
+
+
+def _warm_row(samples: Samples, what: str, key: str, reach: str) -> Row:
+    common = {"ours": "linq-typing", "others": list(PEERS), "unit": "ms", "against": "naive task"}
+    return compare(what, samples, key, **common, reach=reach)
+
+
+def _blocked_row(samples: Samples) -> Row:
+    """How many of the requests that were due while the loop was blocked arrived before it went on."""
+    told = [f"{name} {middle(samples, name, 'blocked_share'):.0%}" for name in PEERS]
+    ours = f"{middle(samples, 'linq-typing', 'blocked'):.3g} ms ({middle(samples, 'linq-typing', 'blocked_share'):.0%})"
+    return Row("first request during a blocked event loop", ", ".join(told), ours, "-", "at most 30 ms")
+
+
+def _fresh_row(samples: Samples, how: str, computing: bool) -> Row:
+    name = _fresh(how, computing)
+    what = f"first session of a process ({'the ' if how == 'module' else 'a '}{how}'s)"
+    reach = "at most 30 ms" if computing else "at most 1.5 ms"
+    if not computing:
+        return compare(what, samples, "ms", ours=name, others=["httpx, fresh"], unit="ms", reach=reach)
+    values = sorted(column(samples, name, "ms"))
+    told = f"{figure(values[0])} to {figure(values[-1])} ms"
+    return Row(f"{what}, the caller computing", "-", f"{figure(median(values))} ms", told, reach)
+
+
+# -- In the worker
+
+
+def peer(name: str, count: int) -> dict[str, float]:
+    with Server() as server:
+        return asyncio.run(_peer(name, server, count))
+
+
+async def _peer(name: str, server: Server, count: int) -> dict[str, float]:
+    import httpx
+
+    async with httpx.AsyncClient() as client:
+        ids = iter(chat_ids(3 * count + 1))
+
+        async def begin() -> float:
+            url = server.url(next(ids))
+            block = PEERS[name](lambda: client.post(url))(1)
+            began = monotonic()
+            await block.__aenter__()
+            kept.append(block)
+            return began
+
+        kept: list[Any] = []
+        await begin()
+        await asyncio.sleep(0.2)
+        idle = [await _then_sleep(begin) for _ in range(count)]
+        blocked = []
+        for _ in range(max(count // 10, 1)):
+            blocked.append(await begin())
+            time.sleep(BLOCKED)
+            await asyncio.sleep(GAP)
+        stop = _compute_in_thread()
+        computing = [await _then_sleep(begin) for _ in range(count // 3 + 1)]
+        stop.set()
+        await asyncio.sleep(0.1)
+        return _figures(server, idle, computing, blocked)
+
+
+async def _then_sleep(begin: Callable[[], Any]) -> float:
+    began: float = await begin()
+    await asyncio.sleep(GAP)
+    return began
+
+
+def ours(count: int) -> dict[str, float]:
+    with Server() as server:
+        made = manager(server.base_url)
+        ids = iter(chat_ids(3 * count + 1))
+
+        def begin() -> float:
+            block = made.typing_while(next(ids))
+            began = monotonic()
+            copy_context().run(block.__enter__)
+            return began
+
+        begin()
+        time.sleep(0.2)
+        idle = [_begin_and_wait(begin, time.sleep) for _ in range(count)]
+        blocked = asyncio.run(_blocked(begin, count))
+        computing = [_begin_and_wait(begin, _compute) for _ in range(count // 3 + 1)]
+        time.sleep(0.1)
+        return _figures(server, idle, computing, blocked)
+
+
+def _begin_and_wait(begin: Callable[[], float], wait: Callable[[float], object]) -> float:
+    began = begin()
+    wait(3 * GAP if wait is _compute else GAP)
+    return began
+
+
+async def _blocked(begin: Callable[[], float], count: int) -> list[float]:
+    began = []
+    for _ in range(max(count // 10, 1)):
+        began.append(begin())
+        time.sleep(BLOCKED)  # the loop is blocked, but not the interpreter
+        await asyncio.sleep(GAP)
+    return began
+
+
+def _compute(seconds: float) -> None:
+    until = monotonic() + seconds
+    number = 0
+    while monotonic() < until:
+        number += sum(range(100))
+
+
+def _compute_in_thread() -> threading.Event:
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            sum(range(1000))
+
+    threading.Thread(target=work, daemon=True).start()
+    return stop
+
+
+def _figures(server: Server, idle: list[float], computing: list[float], blocked: list[float]) -> dict[str, float]:
+    """The n-th session's request is that of the n-th chat. The order of the three is that of the sessions."""
+    arrived = {arrival.chat_id: arrival.at for arrival in reversed(server.arrivals()) if arrival.method == "POST"}
+    order = sorted(idle + computing + blocked)
+    ids = chat_ids(len(order) + 1)[1:]
+    waits = {began: arrived[chat_id] - began for began, chat_id in zip(order, ids, strict=True)}
+    return {
+        "idle": 1000 * median(waits[began] for began in idle),
+        "idle_max": 1000 * max(waits[began] for began in idle),
+        "computing": 1000 * median(waits[began] for began in computing),
+        "computing_max": 1000 * max(waits[began] for began in computing),
+        "blocked": 1000 * median(waits[began] for began in blocked),
+        "blocked_share": sum(waits[began] < BLOCKED for began in blocked) / len(blocked),
+    }
+
+
+def fresh(how: str, computing: bool) -> dict[str, float]:
+    """The very first session; ``how``: of a manager that is there, or of the module, which makes one on entering."""
+    with Server() as server:
+        import linq_typing
+
+        if how == "manager":
+            make = manager(server.base_url).typing_while
+        else:
+            _set_environment(server)
+            make = linq_typing.typing_while
+        began = monotonic()
+        make(chat_ids(1)[0]).__enter__()
+        (_compute if computing else time.sleep)(1.0)
+        return {"ms": 1000 * (server.arrivals()[0].at - began)}
+
+
+def _set_environment(server: Server) -> None:
+    import os
+
+    os.environ.update(LINQ_API_V3_API_KEY="bench-key", LINQ_API_V3_BASE_URL=server.base_url)
+
+
+def fresh_httpx() -> dict[str, float]:
+    with Server() as server:
+        return asyncio.run(_fresh_httpx(server))
+
+
+async def _fresh_httpx(server: Server) -> dict[str, float]:
+    import httpx
+
+    async with httpx.AsyncClient() as client:
+        began = monotonic()
+        task = asyncio.create_task(client.post(server.url(chat_ids(1)[0])))
+        await asyncio.sleep(1.0)
+        await task
+        return {"ms": 1000 * (server.arrivals()[0].at - began)}

@@ -1,0 +1,125 @@
+"""Leaving very many sessions at once: how long until the last stop is out, and how long other chats wait meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from contextvars import copy_context
+from time import monotonic
+from typing import NamedTuple
+
+from ._peers import chat_ids, manager
+from ._report import Row, figure, listed
+from ._runner import Case, compare, measure, middle
+from ._server import Server
+
+OTHERS_EVERY = 0.1  # seconds between two starts of other chats
+AHEAD = 64  # posts that may wait for an answer, for the floor: as many as linq-typing has connections
+POOLS = 8
+
+
+class Plan(NamedTuple):
+    rounds: int
+    count: int
+
+
+PLANS = {"full": Plan(2, 10_000), "quick": Plan(1, 2_000), "smoke": Plan(1, 100)}
+FLOOR, OURS = "httpx 8x8", "linq-typing"
+
+
+def run(size: str) -> list[Row]:
+    plan = PLANS[size]
+    cases = {FLOOR: Case("bare", {"count": plan.count}), OURS: Case("ours", {"count": plan.count})}
+    samples = measure("leaving", cases, plan.rounds)
+    what = f"leaving {plan.count:,} sessions at once: until the last stop"
+    delay = middle(samples, OURS, "other_start_ms_max")
+    return [
+        compare(what, samples, "seconds", ours=OURS, others=[FLOOR], unit="s", reach="sessions / (requests/s)"),
+        Row(
+            "the same: slowest start of another chat",
+            listed({"idle": middle(samples, OURS, "start_ms_before")}, "ms"),
+            f"{figure(delay)} ms",
+            f"{middle(samples, OURS, 'errors'):.0f} errors, {middle(samples, OURS, 'missing'):.0f} stops missing",
+            "at most 1,000 ms, no error, none missing",
+        ),
+    ]
+
+
+# -- In the worker
+
+
+def bare(count: int) -> dict[str, float]:
+    with Server() as server:
+        return asyncio.run(_bare(server, count))
+
+
+async def _bare(server: Server, count: int) -> dict[str, float]:
+    import httpx
+
+    context = httpx.create_ssl_context()
+    limits = httpx.Limits(max_connections=AHEAD // POOLS)
+    clients = [httpx.AsyncClient(limits=limits, verify=context) for _ in range(POOLS)]
+    urls = iter([server.url(chat_id) for chat_id in chat_ids(count)])
+
+    async def delete(client: httpx.AsyncClient) -> None:
+        for url in urls:
+            await client.delete(url)
+
+    began = monotonic()
+    await asyncio.gather(*(delete(clients[number % POOLS]) for number in range(AHEAD)))
+    return {"seconds": monotonic() - began}
+
+
+def ours(count: int) -> dict[str, float]:
+    kinds: Counter[str] = Counter()
+    with Server() as server:
+        made = manager(server.base_url, on_event=lambda event: kinds.update((event.kind,)), max_duration=None)
+        blocks = [made.typing_while(chat_id, stop_delay=0.0) for chat_id in chat_ids(count)]
+        contexts = [copy_context() for _ in blocks]
+        for block, context in zip(blocks, contexts, strict=True):
+            context.run(block.__enter__)
+        while kinds["started"] < count:
+            time.sleep(0.02)
+        lone = {chat_ids(1, kind=2)[0]: _enter(made, chat_ids(1, kind=2)[0])}
+        time.sleep(0.2)
+        began = monotonic()
+        for block, context in zip(blocks, contexts, strict=True):
+            context.run(block.__exit__, None, None, None)
+        left = monotonic() - began
+        others = _start_others(made, kinds, count)
+        arrivals = server.arrivals()
+        starts = {arrival.chat_id: arrival.at for arrival in arrivals if arrival.method == "POST"}
+        stops = {arrival.chat_id: arrival.at for arrival in arrivals if arrival.method == "DELETE"}
+        return {
+            "seconds": max(stops.values()) - began,
+            "leaving_seconds": left,
+            "missing": count - len(stops),
+            "errors": kinds["failed"] + kinds["refused"],
+            "start_ms_before": _slowest(starts, lone),
+            "other_start_ms_max": _slowest(starts, others),
+        }
+
+
+def _enter(made: object, chat_id: str) -> float:
+    began = monotonic()
+    copy_context().run(made.typing_while(chat_id).__enter__)  # type: ignore[attr-defined]
+    return began
+
+
+def _start_others(made: object, kinds: Counter[str], count: int) -> dict[str, float]:
+    """Chats that begin while the stops go out, and when each did."""
+    others: dict[str, float] = {}
+    ids = iter(chat_ids(100_000, kind=3))
+    before = kinds["started"]
+    while kinds["stopped"] < count:
+        chat_id = next(ids)
+        others[chat_id] = _enter(made, chat_id)
+        time.sleep(OTHERS_EVERY)
+    while kinds["started"] < before + len(others):
+        time.sleep(0.02)
+    return others
+
+
+def _slowest(starts: dict[str, float], entered: dict[str, float]) -> float:
+    return max(1000 * (starts[chat_id] - began) for chat_id, began in entered.items())

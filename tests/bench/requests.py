@@ -1,0 +1,105 @@
+"""Requests per second from one process; the server has a process and a core of its own, and answers at once or late.
+
+The floor is httpx alone: loops of bare POSTs over some pools of some connections, of which the best one counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextvars import copy_context
+from typing import NamedTuple
+
+from ._peers import chat_ids, manager
+from ._report import Row
+from ._runner import Case, compare, measure
+from ._server import Server
+
+SHAPES = ((1, 1), (1, 5), (1, 10), (8, 8))
+SHAPES_LATE = ((1, 10), (1, 50), (8, 8), (20, 5))
+LATE = 0.05  # seconds until the answer
+WARM_UP = 0.5  # seconds
+
+
+class Plan(NamedTuple):
+    rounds: int
+    seconds: float
+    crowds: tuple[int, ...]
+
+
+PLANS = {
+    "full": Plan(3, 2.0, (100, 1_000, 10_000)),
+    "quick": Plan(2, 1.0, (100, 3_000)),
+    "smoke": Plan(1, 0.3, (100,)),
+}
+
+
+def run(size: str) -> list[Row]:
+    plan = PLANS[size]
+    return [*_rows(plan, 0.0, SHAPES, "at once"), *_rows(plan, LATE, SHAPES_LATE, f"after {LATE * 1000:.0f} ms")]
+
+
+def _rows(plan: Plan, delay: float, shapes: tuple[tuple[int, int], ...], when: str) -> list[Row]:
+    common = {"delay": delay, "seconds": plan.seconds}
+    floors = {
+        f"httpx {pools}x{connections}": Case("bare", {"pools": pools, "connections": connections, **common})
+        for pools, connections in shapes
+    }
+    ours = {f"linq-typing, {chats:,} chats": Case("ours", {"chats": chats, **common}) for chats in plan.crowds}
+    samples = measure("requests", {**floors, **ours}, plan.rounds)
+    return [
+        compare(
+            f"requests/s, {name.split(', ', 1)[1]}, answered {when}", samples, "rate", ours=name, others=list(floors),
+            unit="/s", best=max, reach="at least 0.9",
+        )
+        for name in ours
+    ]  # fmt: skip
+
+
+# -- In the worker
+
+
+def bare(pools: int, connections: int, delay: float, seconds: float) -> dict[str, float]:
+    with Server(delay) as server:
+        return asyncio.run(_bare(server, pools, connections, seconds))
+
+
+async def _bare(server: Server, pools: int, connections: int, seconds: float) -> dict[str, float]:
+    import httpx
+
+    context = httpx.create_ssl_context()
+    limits = httpx.Limits(max_connections=connections)
+    headers = {"Authorization": "Bearer bench-key"}
+    clients = [httpx.AsyncClient(limits=limits, headers=headers, verify=context) for _ in range(pools)]
+    urls = [server.url(chat_id) for chat_id in chat_ids(100)]
+
+    async def post_for_ever(client: httpx.AsyncClient) -> None:
+        while True:
+            for url in urls:
+                await client.post(url)
+
+    tasks = [asyncio.create_task(post_for_ever(client)) for client in clients for _ in range(connections)]
+    await asyncio.sleep(WARM_UP)
+    result = await asyncio.to_thread(_rate, server, seconds)
+    for task in tasks:
+        task.cancel()
+    return result
+
+
+def ours(chats: int, delay: float, seconds: float) -> dict[str, float]:
+    with Server(delay) as server:
+        made = manager(server.base_url)
+        interval = chats / 20_000  # seconds: asks for more than any client can do
+        for chat_id in chat_ids(chats):
+            copy_context().run(made.typing_while(chat_id, refresh_interval=interval).__enter__)
+        time.sleep(WARM_UP)
+        return _rate(server, seconds)
+
+
+def _rate(server: Server, seconds: float) -> dict[str, float]:
+    """Counted by the server; meanwhile this thread sleeps."""
+    processor, began, before = time.process_time(), time.monotonic(), server.count()
+    time.sleep(seconds)
+    after, elapsed = server.count(), time.monotonic() - began
+    made = max(after - before, 1)
+    return {"rate": made / elapsed, "cpu_us": (time.process_time() - processor) / made * 1e6}

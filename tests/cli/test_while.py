@@ -1,0 +1,222 @@
+"""`linq-typing while`: a command under the indicator, as if it ran alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from commands_kit import Terminal
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+
+#: Says when it is ready, then waits.
+WAITS = "import sys, time; print('ready', flush=True); time.sleep(20)"
+
+#: Counts signals for a while after the first, then ends with a status of its own.
+COUNTS = """
+import signal, sys, time
+got = []
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, frame: got.append(number))
+print('ready', flush=True)
+deadline = time.monotonic() + 20
+while not got and time.monotonic() < deadline:
+    time.sleep(0.01)
+time.sleep(0.3)
+print('got', *map(int, got), flush=True)
+sys.exit(7)
+"""
+
+
+def python(program: str) -> tuple[str, ...]:
+    return ("--", sys.executable, "-c", program)
+
+
+@pytest.mark.parametrize("status", [0, 3, 255])
+def test_the_exit_status_is_passed_on_and_the_indicator_gone(terminal: Terminal, status: int) -> None:
+    chat = terminal.linq.chat()
+    assert (
+        terminal.run("while", chat, *python(f"import time; time.sleep(0.5); raise SystemExit({status})")).returncode
+        == status
+    )
+    assert terminal.asked(chat) == ["start", "stop"]
+    assert not terminal.linq.visible(chat)
+
+
+def test_the_indicator_shows_while_the_command_runs(terminal: Terminal) -> None:
+    chat = terminal.linq.chat()
+    with terminal.spawn("while", chat, *python("input()"), stdin=subprocess.PIPE) as process:
+        assert terminal.linq.wait_until(lambda: terminal.linq.visible(chat), 10)
+        process.communicate("\n", timeout=10)
+    assert process.returncode == 0
+    assert not terminal.linq.visible(chat)
+
+
+def test_input_and_output_are_the_command_s(terminal: Terminal) -> None:
+    shout = "import sys; print(input().upper()); print('oops', file=sys.stderr)"
+    done = terminal.run("while", terminal.linq.chat(), *python(shout), input="hello\n")
+    assert (done.stdout, done.stderr) == ("HELLO\n", "oops\n")
+
+
+def test_the_command_s_options_are_its_own(terminal: Terminal) -> None:
+    done = terminal.run("while", terminal.linq.chat(), *python("import sys; print(sys.argv[1:])"), "--help", "-x")
+    assert (done.returncode, done.stdout) == (0, "['--help', '-x']\n")
+
+
+def test_options_are_the_session_s(terminal: Terminal) -> None:
+    """After its CHAT_ID as well as before it."""
+    chat = terminal.linq.chat()
+    assert terminal.run("while", chat, "--start-delay", "20", *python("pass")).returncode == 0
+    assert terminal.asked(chat) == []
+    done = terminal.run("while", "--max-duration", "0.1", chat, *python("import time; time.sleep(1)"))
+    assert terminal.asked(chat) == ["start", "stop"]
+    assert "expired" in done.stderr
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_the_command_and_takes_the_indicator_down(terminal: Terminal, number: signal.Signals) -> None:
+    chat = terminal.linq.chat()
+    program = f"import signal; signal.signal({int(number)}, signal.SIG_DFL); {WAITS}"
+    with terminal.spawn("while", chat, *python(program), start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        assert terminal.linq.wait_until(lambda: terminal.linq.visible(chat))
+        process.send_signal(number)
+        assert process.wait(10) == 128 + number
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert terminal.asked(chat) == ["start", "stop"]
+    assert not terminal.linq.visible(chat)
+
+
+@posix
+def test_a_command_that_handles_a_signal_has_the_last_word(terminal: Terminal) -> None:
+    with terminal.spawn("while", terminal.linq.chat(), *python(COUNTS), start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.terminate()
+        assert process.wait(10) == 7
+        assert process.stdout.read() == f"got {int(signal.SIGTERM)}\n"
+
+
+@posix
+def test_ctrl_c_at_a_terminal_reaches_the_command_once(terminal: Terminal) -> None:
+    """The terminal tells both of them: passing it on would be the second time."""
+    import pty
+
+    chat = terminal.linq.chat()
+    pid, screen = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, terminal.command("while", chat, *python(COUNTS)), terminal.env())
+    said = b""
+    while b"ready" not in said:
+        said += os.read(screen, 1000)
+    terminal.linq.wait_until(lambda: terminal.linq.visible(chat))
+    os.write(screen, b"\x03")
+    _, status = os.waitpid(pid, 0)
+    said += os.read(screen, 1000)
+    os.close(screen)
+    assert os.waitstatus_to_exitcode(status) == 7
+    assert f"got {int(signal.SIGINT)}\r\n".encode() in said
+    assert terminal.asked(chat) == ["start", "stop"]
+
+
+@posix
+def test_a_signal_that_is_ignored_stays_so(terminal: Terminal) -> None:
+    """As under nohup."""
+    chat = terminal.linq.chat()
+    program = "import time; print('ready', flush=True); time.sleep(1)"
+    process = terminal.spawn(
+        "while",
+        chat,
+        *python(program),
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    with process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(10) == 0
+
+
+@posix
+def test_a_command_that_is_killed_is_told_as_a_shell_does(terminal: Terminal) -> None:
+    done = terminal.run("while", terminal.linq.chat(), "--", "sh", "-c", "kill -9 $$")
+    assert done.returncode == 128 + signal.SIGKILL
+
+
+def test_an_unknown_command_is_127_and_shows_nothing(terminal: Terminal) -> None:
+    chat = terminal.linq.chat()
+    done = terminal.main("while", chat, "--", "no-such-command")
+    assert (done.returncode, done.stderr) == (127, "linq-typing: no-such-command: command not found\n")
+    assert terminal.asked(chat) == []
+
+
+@posix
+def test_what_is_not_executable_is_126(terminal: Terminal, tmp_path: Path) -> None:
+    chat, file = terminal.linq.chat(), tmp_path / "notes.txt"
+    file.write_text("buy milk")
+    done = terminal.run("while", chat, "--", str(file))
+    assert (done.returncode, done.stderr) == (126, f"linq-typing: {file}: Permission denied\n")
+    assert terminal.asked(chat) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("nope", "--", "true"), "chat_id must be a UUID such as Linq's chat.id, got 'nope'"),
+        ((), "Missing argument 'CHAT_ID'"),
+        ((str(uuid4()),), "Missing argument '-- COMMAND...'"),
+        ((str(uuid4()), "ls", "-l"), "-l"),
+        ((str(uuid4()), "--max-duration", "-1", "true"), "--max-duration must not be negative (seconds), got -1.0"),
+        ((str(uuid4()), "--max-duration", "nan", "true"), "--max-duration must not be negative (seconds), got nan"),
+    ],
+)
+def test_bad_arguments_get_one_line_and_status_2(
+    terminal: Terminal, arguments: tuple[str, ...], complaint: str
+) -> None:
+    done = terminal.main("while", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("linq-typing: ")
+    assert complaint in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_a_key_the_command_is_not_run(terminal: Terminal, tmp_path: Path) -> None:
+    touched = tmp_path / "touched"
+    program = f"open({str(touched)!r}, 'w')"
+    done = terminal.run("while", terminal.linq.chat(), *python(program), env={"LINQ_API_V3_API_KEY": None})
+    assert done.returncode == 125
+    assert done.stderr.startswith("linq-typing: No Linq API key: ")
+    assert not touched.exists()
+
+
+def test_switched_off_it_just_runs_the_command(terminal: Terminal) -> None:
+    chat = terminal.linq.chat()
+    env = {"LINQ_TYPING_ENABLED": "0", "LINQ_API_V3_API_KEY": None}
+    assert terminal.run("while", chat, *python("raise SystemExit(4)"), env=env).returncode == 4
+    assert terminal.asked(chat) == []
+
+
+def test_an_api_that_is_down_does_not_keep_the_command(terminal: Terminal) -> None:
+    chat = terminal.linq.chat()
+    began = time.monotonic()
+    env = {"LINQ_API_V3_BASE_URL": "http://127.0.0.1:1"}
+    done = terminal.run("while", chat, *python("print('done')"), env=env)
+    assert (done.returncode, done.stdout) == (0, "done\n")
+    assert time.monotonic() - began < 10
+
+
+def test_a_refused_indicator_is_told_beside_the_output(terminal: Terminal) -> None:
+    group = terminal.linq.group(typing_allowed=False)
+    done = terminal.run("while", group, *python("import time; time.sleep(1); print('done')"))
+    assert (done.returncode, done.stdout) == (0, "done\n")
+    assert "HTTP 403" in done.stderr

@@ -1,0 +1,293 @@
+"""The fixture `linq_sandbox`, in runs of pytest of their own."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import re
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from plugin_kit import BOT, PLUGIN
+
+import linq_typing
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture
+def bot(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A project with a bot, whose environment points elsewhere."""
+    monkeypatch.setenv("LINQ_API_V3_API_KEY", "the-real-key-of-the-bot")
+    monkeypatch.setenv("LINQ_TYPING_ENABLED", "0")
+    monkeypatch.delenv("LINQ_API_V3_BASE_URL", raising=False)
+    pytester.makepyfile(bot=BOT)
+    return pytester
+
+
+def run(pytester: pytest.Pytester, *arguments: str, plugins: Sequence[str] = ()) -> pytest.RunResult:
+    loaded = [part for name in (PLUGIN, *plugins) for part in ("-p", name)]
+    with mock.patch.dict(os.environ, {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}):
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error", *loaded, *arguments, timeout=60)
+
+
+def test_a_test_of_a_bot(bot: pytest.Pytester) -> None:
+    bot.makepyfile("""
+        def test_reply(linq_sandbox):
+            from bot import reply
+            chat = linq_sandbox.chat()
+            reply(chat, "hello")
+            assert [message.text for message in linq_sandbox.messages(chat)] == ["HELLO"]
+    """)
+    run(bot).assert_outcomes(passed=1)
+
+
+def test_a_ghost_fails_the_test_and_the_text_says_why(bot: pytest.Pytester) -> None:
+    bot.makepyfile("""
+        def test_reply(linq_sandbox):
+            from bot import send, start
+            chat = linq_sandbox.chat()
+            send(chat, "hi")
+            assert linq_sandbox.wait_until(lambda: linq_sandbox.messages(chat)[0].lands_at < linq_sandbox.now)
+            start(chat)
+    """)
+    result = run(bot)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.re_match_lines(
+        [
+            r"_* ERROR at teardown of test_reply _*",
+            r"The typing indicator was left showing in a chat, with nobody at work: a ghost\.",
+            r"",
+            r"Chat [0-9a-f-]{36} \(iMessage\):",
+            r" +\d+\.\d s  \[   \]  #1   send   202        a message is on its way",
+            r" +\d+\.\d s  \[   \]  the message is there: 'hi'",
+            r" +\d+\.\d s  \[\.\.\.\]  #2   start  204        the indicator shows",
+            r" +\d+\.\d s  \[\.\.\.\]  now: still showing, for \d+ s more: a GHOST if nobody is at work",
+            r"",
+            r"Why: no stop came after start #2, nor a message that cleared the indicator\.",
+            r"Mend it: leave typing\.start\(\) to typing_while",
+        ],
+        consecutive=True,
+    )
+    assert "_linq_typing_pytest.py" not in result.stdout.str()
+
+
+def test_a_block_that_is_still_open_is_a_ghost_of_its_own_kind(bot: pytest.Pytester) -> None:
+    bot.makepyfile("""
+        from linq_typing import typing_while
+
+        def test_reply(linq_sandbox):
+            chat = linq_sandbox.chat()
+            block = typing_while(chat)
+            block.__enter__()
+            assert linq_sandbox.wait_until(lambda: linq_sandbox.visible(chat))
+
+        def test_after_it(linq_sandbox):
+            assert linq_sandbox.requests == ()
+    """)
+    result = run(bot)
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["Why: a typing_while block is still open: the test ended while the bot was at work."])
+
+
+@pytest.mark.parametrize("ending", ["assert False", "import pytest; pytest.skip('enough')", "raise SystemError('own')"])
+def test_quiet_when_the_test_failed_by_itself(bot: pytest.Pytester, ending: str) -> None:
+    bot.makepyfile(f"""
+        def test_reply(linq_sandbox):
+            from bot import start
+            start(linq_sandbox.chat())
+            {ending}
+    """)
+    result = run(bot)
+    assert "ghost" not in result.stdout.str()
+    assert result.parseoutcomes().keys() <= {"failed", "skipped"}
+
+
+def test_a_late_stop_of_a_manager_of_the_bot_s_own_is_waited_for(bot: pytest.Pytester) -> None:
+    bot.makepyfile("""
+        from linq_typing import TypingManager
+
+        def test_reply(linq_sandbox):
+            chat, manager = linq_sandbox.chat(), TypingManager()
+            with manager.typing_while(chat):
+                assert linq_sandbox.wait_until(lambda: linq_sandbox.visible(chat))
+            assert linq_sandbox.visible(chat)
+    """)
+    run(bot).assert_outcomes(passed=1)
+
+
+def test_all_is_put_back(bot: pytest.Pytester) -> None:
+    bot.makepyfile("""
+        import os
+        from linq_typing import _default
+
+        before = dict(os.environ)
+
+        def test_inside(linq_sandbox):
+            from linq import LinqAPIV3
+            client = LinqAPIV3()
+            assert (client.api_key, str(client.base_url).rstrip("/")) == (linq_sandbox.api_key, linq_sandbox.base_url)
+            assert os.environ["LINQ_TYPING_ENABLED"] == "1"
+            assert "127.0.0.1" in os.environ["NO_PROXY"].split(",")
+            assert linq_sandbox.base_url in repr(_default.default_manager())
+
+        def test_outside():
+            now = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+            assert now == {name: value for name, value in before.items() if name != "PYTEST_CURRENT_TEST"}
+            assert "disabled" in repr(_default.default_manager())
+    """)
+    run(bot).assert_outcomes(passed=2)
+
+
+def test_a_client_that_was_made_at_import_stays_good_and_watched(bot: pytest.Pytester) -> None:
+    """The next sandbox is where the last one was, and its manager watches what the last one's watched."""
+    bot.makepyfile("""
+        import time
+        import pytest
+
+        @pytest.mark.parametrize("number", range(3))
+        def test_reply(linq_sandbox, number):
+            import bot, linq_typing
+            chat = linq_sandbox.chat()
+            with linq_typing.typing_while(chat):
+                assert linq_sandbox.wait_until(lambda: linq_sandbox.visible(chat))
+                time.sleep(0.2)  # a start that is still in flight would cost a stop
+                bot.send(chat, "hi")
+            assert linq_typing.flush()
+            assert [request.endpoint for request in linq_sandbox.timeline(chat).requests] == ["start", "send"]
+    """)
+    run(bot).assert_outcomes(passed=3)
+
+
+def test_options_through_the_marker(bot: pytest.Pytester) -> None:
+    bot.makepyfile("""
+        import pytest
+
+        @pytest.mark.linq_sandbox(time_scale=50, settle=40)
+        def test_reply(linq_sandbox):
+            from bot import send
+            chat = linq_sandbox.chat()
+            send(chat, "hi")
+            message, = linq_sandbox.messages(chat)
+            assert message.lands_at - message.accepted_at == pytest.approx(40)
+            assert linq_sandbox.time_scale == 50
+    """)
+    run(bot, "--strict-markers").assert_outcomes(passed=1)
+
+
+def test_with_xdist(bot: pytest.Pytester) -> None:
+    bot.makepyfile("""
+        import pytest
+
+        @pytest.mark.parametrize("number", range(8))
+        def test_reply(linq_sandbox, number):
+            from bot import reply, start
+            chat = linq_sandbox.chat()
+            reply(chat, "hello")
+            assert len(linq_sandbox.messages(chat)) == 1
+            if number == 5:
+                start(linq_sandbox.chat())
+    """)
+    result = run(bot, "-n", "2", plugins=["xdist"])
+    result.assert_outcomes(passed=8, errors=1)
+    result.stdout.fnmatch_lines(["The typing indicator was left showing in a chat*", "Mend it: *"])
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pytest_asyncio") is None, reason="pytest-asyncio is not installed here")
+def test_with_pytest_asyncio(bot: pytest.Pytester) -> None:
+    bot.makepyfile("""
+        import asyncio
+        import pytest
+        from linq import AsyncLinqAPIV3
+        from linq_typing import typing_while, watch
+
+        @typing_while
+        async def reply(chat_id, client):
+            await asyncio.sleep(0.05)
+            await client.chats.messages.send(chat_id, message={"parts": [{"type": "text", "value": "hi"}]})
+
+        @pytest.mark.asyncio
+        async def test_reply(linq_sandbox):
+            chat = linq_sandbox.chat()
+            async with watch(AsyncLinqAPIV3()) as client:
+                await reply(chat, client)
+            assert linq_sandbox.timeline(chat).starts
+            assert len(linq_sandbox.messages(chat)) == 1
+
+        @pytest.mark.asyncio
+        async def test_task_that_is_cancelled_with_its_loop(linq_sandbox):
+            async def work(chat):
+                async with typing_while(chat):
+                    await asyncio.sleep(60)
+
+            chat = linq_sandbox.chat()
+            task = asyncio.create_task(work(chat))
+            while not linq_sandbox.visible(chat):
+                await asyncio.sleep(0.01)
+
+        @pytest.mark.asyncio
+        async def test_ghost(linq_sandbox):
+            async with AsyncLinqAPIV3() as client:
+                await client.chats.typing.start(linq_sandbox.chat())
+
+        @pytest.mark.asyncio
+        async def test_failed(linq_sandbox):
+            async with AsyncLinqAPIV3() as client:
+                await client.chats.typing.start(linq_sandbox.chat())
+            assert False
+    """)
+    result = run(bot, "-o", "asyncio_default_fixture_loop_scope=function", plugins=["pytest_asyncio.plugin"])
+    result.assert_outcomes(passed=3, failed=1, errors=1)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_ghost*", "Why: no stop came after start #1*"])
+
+
+def test_without_the_extra_only_the_fixture_fails(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("import sys; sys.modules['starlette'] = None")
+    pytester.makepyfile("""
+        def test_with(linq_sandbox):
+            pass
+
+        def test_without():
+            pass
+    """)
+    result = run(pytester)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.re_match_lines([r'.*linq_sandbox can\'t be used: .*pip install "linq-typing\[sandbox\]"'])
+
+
+def test_a_run_without_the_fixture_loads_nothing_of_it(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import sys
+
+        def test_light():
+            assert not {"starlette", "uvicorn", "linq_typing.testing", "linq_typing.sandbox"} & sys.modules.keys()
+    """)
+    run(pytester).assert_outcomes(passed=1)
+
+
+def test_pytest_finds_it_by_itself() -> None:
+    found = {entry.value for entry in entry_points(group="pytest11") if entry.name == "linq_typing"}
+    if not found:
+        pytest.skip("installed without the entry point")
+    assert found == {PLUGIN}
+
+
+def test_the_plugin_imports_only_pytest() -> None:
+    """Whatever else it imported would be imported before coverage measures."""
+    tree = ast.parse((Path(linq_typing.__file__).parent.parent / "_linq_typing_pytest.py").read_text())
+    found = {ast.unparse(node) for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))}
+    assert found == {
+        "from __future__ import annotations",
+        "from collections.abc import Iterator",
+        "from typing import TYPE_CHECKING, Any",
+        "import pytest",
+    }
+
+
+def test_the_fixture_and_the_marker_are_documented(pytester: pytest.Pytester) -> None:
+    assert re.search(r"linq_sandbox -- .*\n +A local Linq", run(pytester, "--fixtures").stdout.str())
+    run(pytester, "--markers").stdout.fnmatch_lines(["@pytest.mark.linq_sandbox(time_scale=10*"])
