@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import subprocess
@@ -287,3 +288,26 @@ def test_a_thousand_requests_a_second_alone() -> None:
             return 200 / (time.perf_counter() - began)
 
         assert max(rate() for _ in range(5)) > 1000
+
+
+def test_stopping_while_clients_connect_leaves_no_socket_open() -> None:
+    """Those that were accepted just then, too; an unclosed one would be a ResourceWarning, which fails the test."""
+    for _ in range(20):
+        stopped = threading.Event()
+        with Sandbox() as sandbox:
+            address = ("127.0.0.1", int(sandbox.base_url.split(":")[2].split("/")[0]))
+            thread = threading.Thread(target=_knock, args=(address, stopped))
+            thread.start()
+            time.sleep(0.02)
+        stopped.set()
+        thread.join()
+    gc.collect()
+
+
+def _knock(address: tuple[str, int], stopped: threading.Event) -> None:
+    while not stopped.is_set():
+        try:
+            with socket.create_connection(address, 1):
+                time.sleep(0.0005)
+        except OSError:
+            time.sleep(0.001)

@@ -18,6 +18,7 @@ from uvicorn.server import ServerState
 from linq_typing.sandbox._app import CONNECTION
 
 _KEEP_ALIVE = 600  # seconds; closing idle connections is left to the client, whose next request it could meet
+_TURNS = 5  # of the loop, that an accepted socket takes to become a connection
 
 
 class _Connection(H11Protocol):
@@ -123,6 +124,12 @@ class Server:
             return
         ready.set_result(lambda: _call(loop, stopping.set))
         await stopping.wait()
+        # Accept no more, but let those that were accepted just now become connections: a closed server would
+        # lose them unclosed.
+        with contextlib.suppress(NotImplementedError):
+            loop.remove_reader(sock)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         server.close()
         await _cut(state)
 
