@@ -14,6 +14,7 @@ from behaviour_kit import Asked, Events, MakeManager, eventually
 
 import linq_typing
 from linq_typing import TypingManager, typing_while
+from linq_typing._default import default_manager
 from linq_typing.sandbox import Sandbox
 
 MESSAGE = {"message": {"parts": [{"type": "text", "value": "Hello!"}]}}
@@ -145,8 +146,7 @@ def test_a_watched_client_stays_watched_after_close(linq: Sandbox, monkeypatch: 
         linq_typing.watch(client)
         linq_typing.close()
         with typing_while(chat):
-            assert linq.wait_until(lambda: linq.visible(chat))
-            time.sleep(0.1)
+            assert linq.wait_until(lambda: default_manager().stats().requests == {"accepted": 1})
             client.post(f"/v3/chats/{chat}/messages", json=MESSAGE)
         linq_typing.close()
     assert [request.endpoint for request in linq.timeline(chat).requests] == ["start", "send"]
