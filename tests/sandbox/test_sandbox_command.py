@@ -11,13 +11,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 import pytest
 
-from linq_typing.sandbox import Sandbox
-from linq_typing.sandbox._server import Server
+from linq_typing.sandbox import Sandbox, _server
 
 
 class Running:
@@ -120,25 +121,26 @@ def test_an_interrupted_start_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    linq = Sandbox(port=port)
-    serve = Server._serve
-    monkeypatch.setattr(Server, "_serve", _interrupting(serve))
-    with pytest.raises(KeyboardInterrupt):
+    linq, threads = Sandbox(port=port), set(threading.enumerate())
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(_server, "Future", _Interrupted)
         linq.start()
-    monkeypatch.setattr(Server, "_serve", serve)
-    assert linq.wait_until(lambda: _refuses(port))
+    assert linq.wait_until(lambda: set(threading.enumerate()) <= threads)  # the server has come up, and gone
+    assert _refuses(port)
     with linq:
         assert httpx.get(linq.url, verify=False).status_code == 200
 
 
-def _interrupting(serve: object) -> object:
-    """A start whose waiting thread gets Ctrl-C, while the server comes up all the same."""
+class _Interrupted(Future):  # type: ignore[type-arg]
+    """Ctrl-C strikes the first who waits for it, while the server comes up all the same."""
 
-    async def interrupting(self: Server, sock: socket.socket, ready: object) -> None:
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        await serve(self, sock, ready)  # type: ignore[operator]
+    _struck = False
 
-    return interrupting
+    def result(self, timeout: float | None = None) -> Any:
+        if not self._struck:
+            self._struck = True
+            raise KeyboardInterrupt
+        return super().result(timeout)
 
 
 def _refuses(port: int) -> bool:
