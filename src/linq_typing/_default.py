@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast, overload
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, cast, overload
 from uuid import UUID
 
 from . import _sends
 from ._loop import process_lock
 from ._manager import TypingManager, make_typing_while
-from ._session import session_in_context
+from ._session import TypingSession, session_in_context
 from ._settings import parse_chat_id
 from ._typing_while import ChatIdFrom, TypingWhile
 
@@ -28,6 +28,23 @@ def default_manager() -> TypingManager:
                 _replace(TypingManager())
             manager = cast(TypingManager, _manager)
     return manager
+
+
+class _ProcessWide:
+    """Opens sessions on the process-wide manager of the moment."""
+
+    def _open(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
+        while True:
+            manager = default_manager()
+            try:
+                return manager._open(chat_id, given)
+            except RuntimeError:
+                if default_manager() is manager:
+                    raise
+                # configure() came between
+
+
+_process_wide: Final = _ProcessWide()
 
 
 def _replace(new: TypingManager) -> TypingManager | None:
@@ -105,7 +122,7 @@ def typing_while(chat_id: Any = None, **options: Any) -> Any:
         ConfigurationError: no API key. When entered.
         RuntimeError: entered while it is entered. Make another one, it is cheap.
     """
-    return make_typing_while(default_manager, chat_id, **options)
+    return make_typing_while(_process_wide, chat_id, **options)
 
 
 def mark_sent(chat_id: str | UUID) -> None:

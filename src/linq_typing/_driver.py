@@ -48,14 +48,14 @@ class Member(Wish):
         self.error: LinqTypingError | None = None
 
 
-class Chat:
-    """A chat with something to do, or to remember."""
+class Chat(Indicator):
+    """The indicator of a chat with something to do or to remember, and what the driver keeps beside it."""
 
-    __slots__ = ("due", "id", "indicator", "refusal", "shown")
+    __slots__ = ("due", "id", "refusal", "shown")
 
-    def __init__(self, chat_id: str, indicator: Indicator) -> None:
+    def __init__(self, chat_id: str, settle: float) -> None:
+        super().__init__(settle)
         self.id = chat_id
-        self.indicator = indicator
         self.due = inf  # the agenda's
         self.refusal: LinqTypingError | None = None  # which the sessions that follow want to know of, too
         self.shown = False  # as it was counted
@@ -180,7 +180,7 @@ class Driver:
         if self._closing is not None:
             return
         chat = self._chat(chat_id)
-        chat.indicator.join(member, member.joined_at)
+        chat.join(member, member.joined_at)
         self._sessions += 1
         member.error = chat.refusal
         self._go_on(chat)
@@ -197,19 +197,19 @@ class Driver:
         self._close_if_retired()
 
     def _leave(self, chat: Chat, wish: Wish, at: float, linger: float) -> None:
-        self._sessions -= wish.is_open and wish in chat.indicator.wishes
-        chat.indicator.leave(wish, at, linger)
+        self._sessions -= wish.is_open and wish in chat.wishes
+        chat.leave(wish, at, linger)
 
     def pause(self, chat_id: str, member: Member, at: float) -> None:
-        self._tell(chat_id, member, lambda indicator: indicator.pause(member, at))
+        self._tell(Chat.pause, chat_id, member, at)
 
     def resume(self, chat_id: str, member: Member, at: float) -> None:
-        self._tell(chat_id, member, lambda indicator: indicator.resume(member, at))
+        self._tell(Chat.resume, chat_id, member, at)
 
-    def _tell(self, chat_id: str, member: Member, what: Callable[[Indicator], None]) -> None:
+    def _tell(self, what: Callable[[Chat, Wish, float], None], chat_id: str, member: Member, at: float) -> None:
         chat = self._chats.get(chat_id)
         if chat is not None and member.is_open and self._closing is None:
-            what(chat.indicator)
+            what(chat, member, at)
             self._go_on(chat)
 
     # -- Inputs from messages
@@ -218,16 +218,16 @@ class Driver:
         if self._closing is not None:
             return
         chat = self._chat(chat_id)
-        window.wish = chat.indicator.sender(window.began_at) if sender == "unknown" else sender
-        chat.indicator.send_began(window)
+        window.wish = chat.sender(window.began_at) if sender == "unknown" else sender
+        chat.send_began(window)
         self._go_on(chat)
 
     def send_ended(self, chat_id: str, window: Window, at: float, accepted: bool) -> None:
         chat = self._chats.get(chat_id)
         if chat is None:
             return
-        chat.indicator.send_ended(window, at, accepted)
-        if accepted and chat.indicator.wishes:
+        chat.send_ended(window, at, accepted)
+        if accepted and chat.wishes:
             self._emit("message_sent", chat)
         elif accepted:
             logger.debug("message sent in chat %s, which has no session", chat_id)
@@ -260,7 +260,7 @@ class Driver:
 
     def _busy(self) -> bool:
         now = monotonic()
-        return any(chat.indicator.wishes or chat.indicator.pending(now) for chat in self._chats.values())
+        return any(chat.wishes or chat.pending(now) for chat in self._chats.values())
 
     def _close(self, done: Future[bool]) -> None:
         if self._closing is not None:
@@ -270,7 +270,7 @@ class Driver:
         self._closing.add_done_callback(lambda closed: _resolve(done, closed.result()))
         now = monotonic()
         for chat in self._chats.values():
-            for wish in list(chat.indicator.wishes):
+            for wish in chat.wishes:
                 self._leave(chat, wish, now, 0)
         flushed: Future[bool] = Future()
         self.flush(flushed)
@@ -301,12 +301,12 @@ class Driver:
 
     def _hurry(self, chats: Iterable[Chat], done: Future[bool]) -> None:
         now = monotonic()
-        pending = {chat for chat in chats if chat.indicator.pending(now)}
+        pending = {chat for chat in chats if chat.pending(now)}
         waiter = _Waiter(pending, done)
         if not waiter.tell_if_done():
             self._waiters.append(waiter)
         for chat in list(pending):
-            chat.indicator.hurry()
+            chat.hurry()
             self._review(chat)
         self._dispatch()
 
@@ -315,7 +315,7 @@ class Driver:
     def _chat(self, chat_id: str) -> Chat:
         chat = self._chats.get(chat_id)
         if chat is None:
-            chat = self._chats[chat_id] = Chat(chat_id, Indicator(self._settle))
+            chat = self._chats[chat_id] = Chat(chat_id, self._settle)
         return chat
 
     def _go_on(self, chat: Chat) -> None:
@@ -328,19 +328,18 @@ class Driver:
     def _review(self, chat: Chat) -> None:
         """Ask the indicator what now, and queue, wait or forget accordingly."""
         now = monotonic()
-        indicator = chat.indicator
-        for _ in indicator.expired(now):
+        for _ in chat.expired(now):
             self._emit("expired", chat)
-        action, due = indicator.next(now)
+        action, due = chat.next(now)
         self._agenda.call_up(chat, due)
-        self._count_shown(chat, indicator.maybe_up(now))
+        self._count_shown(chat, chat.maybe_up(now))
         if action is None:
             self._places.withdraw(chat)
-            if indicator.forgettable(now):
+            if chat.forgettable(now):
                 self._agenda.strike(chat)
                 self._chats.pop(chat.id, None)
         else:
-            self._places.wait(chat, _rank(action, indicator))
+            self._places.wait(chat, _rank(action, chat))
         if self._waiters:
             self._tell_waiters(chat, now)
 
@@ -349,7 +348,7 @@ class Driver:
         chat.shown = shown
 
     def _tell_waiters(self, chat: Chat, now: float) -> None:
-        if not chat.indicator.pending(now):
+        if not chat.pending(now):
             for waiter in self._waiters:
                 waiter.chats.discard(chat)
             self._waiters = [waiter for waiter in self._waiters if not waiter.tell_if_done()]
@@ -363,7 +362,7 @@ class Driver:
             if chat is None:
                 break
             # The wish may have gone while it waited.
-            action, _ = chat.indicator.next(now)
+            action, _ = chat.next(now)
             if action is None or (action is Action.START and not self._gate.may_start(now)):
                 self._review(chat)
             else:
@@ -391,7 +390,7 @@ class Driver:
         self._close_if_retired()
 
     def _send(self, chat: Chat, action: Action, now: float) -> None:
-        chat.indicator.sent(action, now)
+        chat.sent(action, now)
         self._places.take()
         probe = action is Action.START and self._gate.began()
         task = self._create_task(self._request(chat, action, probe))
@@ -422,14 +421,13 @@ class Driver:
 
     def _answered(self, chat: Chat, action: Action, answer: Answer, elapsed: float) -> bool:
         """Returns whether it was the first success after a failure, and said so."""
-        indicator = chat.indicator
-        attempt, refresh = indicator.attempt, indicator.lit
+        attempt, refresh = chat.attempt, chat.lit
         self._requests[answer.outcome.value] += 1
         self._retries += attempt > 1
         now = monotonic()
         if answer.error is None:
             chat.refusal = None
-            indicator.answered(answer.outcome, now)
+            chat.answered(answer.outcome, now)
             kind: EventKind = "stopped" if action is Action.STOP else "refreshed" if refresh else "started"
             self._emit(kind, chat, attempt=attempt, elapsed=elapsed)
             recovered = chat.id in self._failing
@@ -437,7 +435,7 @@ class Driver:
                 del self._failing[chat.id]
                 self._emit("recovered", chat)
             return recovered
-        for wish in indicator.wishes:
+        for wish in chat.wishes:
             if isinstance(wish, Member):
                 wish.error = answer.error
         outcome, retry_in = answer.outcome, self._api.retry_in(attempt, answer.error)
@@ -445,7 +443,7 @@ class Driver:
             outcome, retry_in = Outcome.NOTHING, 0.0  # no fault of this chat: the gate says when
         if action is Action.STOP and retry_in is None:
             self._give_up(chat)
-        indicator.answered(outcome, now, retry_in=retry_in, retry_after=_retry_after(answer.error))
+        chat.answered(outcome, now, retry_in=retry_in, retry_after=_retry_after(answer.error))
         if not is_bad_key(answer.error):
             self._remember_failure(chat)
         if outcome is Outcome.REFUSED and action is Action.START:

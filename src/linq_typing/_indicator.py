@@ -43,11 +43,13 @@ message (until resumed) or has lasted ``max_duration``.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import inf
 from typing import Final
 
 from ._settings import SessionOptions
+
+LONG_AGO: Final = -inf  #: one object for all, since there are many chats
 
 LOST_FOR: Final = 5.0  #: a start whose answer was lost may take effect for so many seconds yet
 SHOWN_AT_LEAST: Final = 85.0  #: one start shows the indicator for 85 to 90 s
@@ -86,7 +88,7 @@ class Wish:
         self.lingers_until = inf  # once it has left: until the end of its stop_delay
         self.paused_at: float | None = None
         self.paused_for = 0.0
-        self.quiet_until = -inf  # after its message
+        self.quiet_until = LONG_AGO  # after its message
         self.expired = False
         self.refused = False
 
@@ -142,20 +144,20 @@ class Indicator:
 
     def __init__(self, settle: float) -> None:
         self._settle = settle
-        self.wishes: list[Wish] = []  # in the order of joining; those that left stay for their stop_delay
+        self.wishes: tuple[Wish, ...] = ()  # in the order of joining; those that left stay for their stop_delay
         self.in_flight: Action | None = None
-        self._windows: Sequence[Window] = ()
-        self._settles_at = -inf
-        self._effect_by = -inf
-        self._lit_at = -inf
-        self._sent_at = -inf
-        self._second_stop_at = -inf
-        self._barred_until = -inf
+        self._windows: tuple[Window, ...] = ()
+        self._settles_at = LONG_AGO
+        self._effect_by = LONG_AGO
+        self._lit_at = LONG_AGO
+        self._sent_at = LONG_AGO
+        self._second_stop_at = LONG_AGO
+        self._barred_until = LONG_AGO
         # A round is a request and its retries.
         self._retried: Action | None = None
         self._attempt = 0
-        self._round_began = -inf
-        self._not_before = -inf
+        self._round_began = LONG_AGO
+        self._not_before = LONG_AGO
         self._hurried = False
 
     # -- Questions
@@ -175,7 +177,7 @@ class Indicator:
     @property
     def lit(self) -> bool:
         """Whether the last start was accepted and nothing has touched it since: the next one is a refresh."""
-        return self._lit_at > -inf
+        return self._lit_at > LONG_AGO
 
     @property
     def attempt(self) -> int:
@@ -207,7 +209,7 @@ class Indicator:
 
     def join(self, wish: Wish, now: float) -> None:
         self._fresh_start(now)
-        self.wishes.append(wish)
+        self.wishes += (wish,)
 
     def leave(self, wish: Wish, now: float, linger: float) -> None:
         """The session has ended; the indicator may stay up for ``linger`` seconds yet."""
@@ -216,7 +218,7 @@ class Indicator:
         wish.left_at = now
         wish.lingers_until = now + linger
         if linger <= 0 or self._hurried:
-            self.wishes.remove(wish)
+            self.wishes = tuple(other for other in self.wishes if other is not wish)
 
     def pause(self, wish: Wish, now: float) -> None:
         if wish.paused_at is None:
@@ -228,29 +230,29 @@ class Indicator:
         if wish.paused_at is not None:
             wish.paused_for += now - wish.paused_at
             wish.paused_at = None
-        wish.quiet_until = -inf
+        wish.quiet_until = LONG_AGO
 
     def hurry(self) -> None:
         """Let nothing wait for courtesy any more: no stop_delay, no back-off of a stop, no message that has
         yet to settle."""
         self._hurried = True
         if self._retried is Action.STOP:
-            self._not_before = -inf
-        self.wishes = [wish for wish in self.wishes if wish.is_open]
+            self._not_before = LONG_AGO
+        self.wishes = tuple(wish for wish in self.wishes if wish.is_open)
 
     # -- Inputs from messages. Their times may lie in the past: they were read in another thread.
 
     def send_began(self, window: Window) -> None:
-        self._windows = [*self._windows, window]
+        self._windows += (window,)
 
     def send_ended(self, window: Window, at: float, accepted: bool) -> None:
-        self._windows = [other for other in self._windows if other is not window]
+        self._windows = tuple(other for other in self._windows if other is not window)
         if not accepted:
             return
         self._settles_at = max(self._settles_at, at + self._settle)
-        self._lit_at = -inf
+        self._lit_at = LONG_AGO
         if self._effect_by < window.began_at:  # every start came before the message: it wipes them all
-            self._effect_by = -inf
+            self._effect_by = LONG_AGO
         if window.wish is not None:
             resume_after = window.wish.options.resume_after
             until = inf if resume_after is None else at + max(resume_after, self._settle)
@@ -268,7 +270,7 @@ class Indicator:
             self._round_began = now
         self._attempt += 1
         if action is Action.START:
-            self._second_stop_at = -inf
+            self._second_stop_at = LONG_AGO
 
     def answered(
         self, outcome: Outcome, now: float, *, retry_in: float | None = None, retry_after: float | None = None
@@ -279,15 +281,18 @@ class Indicator:
         asked for, which goes beyond this round.
         """
         action, self.in_flight = self.in_flight, None
+        sent_at, self._sent_at = self._sent_at, LONG_AGO  # many chats at rest: a number less in each
         if action is Action.START:
-            self._start_answered(outcome, now, retry_in, retry_after)
+            self._start_answered(outcome, sent_at, now, retry_in, retry_after)
         else:
-            self._stop_answered(outcome, now, retry_in)
+            self._stop_answered(outcome, sent_at, now, retry_in)
 
-    def _start_answered(self, outcome: Outcome, now: float, retry_in: float | None, retry_after: float | None) -> None:
+    def _start_answered(
+        self, outcome: Outcome, sent_at: float, now: float, retry_in: float | None, retry_after: float | None
+    ) -> None:
         if outcome is Outcome.ACCEPTED:
             self._effect_by = max(self._effect_by, now)
-            self._lit_at = now if self._sent_at >= self._settles_at else -inf
+            self._lit_at = now if sent_at >= self._settles_at else LONG_AGO
             self._end_round()
             return
         if outcome is Outcome.PERHAPS:
@@ -307,36 +312,37 @@ class Indicator:
             return
         quarter = self._interval(now) / 4
         if retry_in is None:
+            next_round = max(now, self._round_began + quarter)
             self._end_round()
-            self._not_before = max(now, self._round_began + quarter)
+            self._not_before = next_round
         else:
             self._not_before = now + (min(retry_in, quarter) if self.lit else retry_in)
 
-    def _stop_answered(self, outcome: Outcome, now: float, retry_in: float | None) -> None:
+    def _stop_answered(self, outcome: Outcome, sent_at: float, now: float, retry_in: float | None) -> None:
         if outcome in (Outcome.ACCEPTED, Outcome.PERHAPS, Outcome.LOST):
-            self._lit_at = -inf
+            self._lit_at = LONG_AGO
         if outcome is Outcome.ACCEPTED:
-            if self._effect_by <= self._sent_at:
-                self._effect_by = -inf
+            if self._effect_by <= sent_at:
+                self._effect_by = LONG_AGO
             else:
                 self._second_stop_at = self._effect_by
             self._end_round()
         elif retry_in is None:
             self._end_round()
             if not self.wanted(now):  # else it is not given up, but needless for now
-                self._effect_by = self._lit_at = -inf
+                self._effect_by = self._lit_at = LONG_AGO
         else:
             self._not_before = now + retry_in
 
     def _end_round(self) -> None:
         self._attempt = 0
-        self._not_before = -inf
+        self._round_began = self._not_before = LONG_AGO
 
     def _fresh_start(self, now: float) -> None:
         """A new wish does not wait for the retries of an old one."""
         self._hurried = False
         if now >= self._lit_at + SHOWN_AT_LEAST:
-            self._lit_at = -inf
+            self._lit_at = LONG_AGO
         if self._retried is Action.START and self.in_flight is None and not self.wanted(now):
             self._end_round()
 
@@ -374,17 +380,17 @@ class Indicator:
 
     def _drop_those_who_left(self, now: float) -> None:
         if any(wish.lingers_until <= now for wish in self.wishes):
-            self.wishes = [wish for wish in self.wishes if wish.lingers_until > now]
+            self.wishes = tuple(wish for wish in self.wishes if wish.lingers_until > now)
 
     def _start_due(self, now: float) -> float:
         if any(wish.refused and wish.is_open for wish in self.wishes):
             return inf
-        retry_at = self._not_before if self._retried is Action.START else -inf
-        refresh_at = self._lit_at + self._interval(now) if self.lit else -inf
+        retry_at = self._not_before if self._retried is Action.START else LONG_AGO
+        refresh_at = self._lit_at + self._interval(now) if self.lit else LONG_AGO
         return max(refresh_at, retry_at, self._barred_until)
 
     def _stop_due(self) -> float:
-        retry_at = self._not_before if self._retried is Action.STOP else -inf
+        retry_at = self._not_before if self._retried is Action.STOP else LONG_AGO
         lingers = (wish.lingers_until for wish in self.wishes if not wish.is_open)
         return max(self._second_stop_at, retry_at, *lingers)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from time import monotonic
 from types import TracebackType
@@ -31,7 +31,7 @@ from ._settings import (
     normalized_base_url,
     parse_chat_id,
 )
-from ._typing_while import ChatIdFrom, TypingWhile
+from ._typing_while import ChatIdFrom, SessionSource, TypingWhile
 from ._waiting import wait_for, wait_for_async
 from .events import EventHook
 
@@ -154,13 +154,13 @@ class TypingManager:
 
     def typing_while(self, chat_id: Any = None, **options: Any) -> Any:
         """As :func:`linq_typing.typing_while`, on this manager and with its defaults."""
-        return make_typing_while(lambda: self, chat_id, **options)
+        return make_typing_while(self, chat_id, **options)
 
-    def _open(self, chat_id: str, options: SessionOptions) -> TypingSession:
+    def _open(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
         if self._closed:
             raise RuntimeError("this TypingManager is closed: make another one")
         driver = self._live_driver() if self._enabled else None
-        member = Member(options, monotonic())
+        member = Member(self._options.updated(**given) if given else self._options, monotonic())
         session = TypingSession(chat_id, driver, member)
         if driver is not None:
             driver.post(driver.join, chat_id, member)
@@ -362,7 +362,7 @@ class TypingManager:
 
 
 def make_typing_while(
-    source: Callable[[], TypingManager], chat_id: Any, *, chat_id_from: ChatIdFrom = "chat_id", **options: Any
+    source: SessionSource, chat_id: Any, *, chat_id_from: ChatIdFrom = "chat_id", **options: Any
 ) -> Any:
     """``typing_while`` in all its forms: a function in the place of the chat id is to be decorated."""
     if options and (unknown := options.keys() - OPTION_NAMES):

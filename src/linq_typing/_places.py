@@ -70,7 +70,10 @@ class Places(Generic[K]):
             queues = (first_starts, stops, refreshes)
         for queue in queues:
             if queue:
-                return queue.popitem(last=False)[0]
+                who, _ = queue.popitem(last=False)
+                if not queue:
+                    queue.clear()  # gives back what a crowd took
+                return who
         return None
 
     def take(self) -> None:

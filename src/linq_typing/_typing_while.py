@@ -30,12 +30,11 @@ _NOTHING: Final[dict[str, Any]] = {}  # shared: there are as many typing_while o
 
 
 class SessionSource(Protocol):
-    """What opens sessions: a manager."""
+    """What opens sessions: a manager, or whichever is the process's."""
 
-    @property
-    def _options(self) -> SessionOptions: ...
-
-    def _open(self, chat_id: str, options: SessionOptions) -> TypingSession: ...
+    def _open(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
+        """A fresh session, not yet in the context; ``given`` are its options, where they differ."""
+        ...
 
 
 class TypingWhile:
@@ -45,7 +44,7 @@ class TypingWhile:
 
     def __init__(
         self,
-        source: Callable[[], SessionSource],
+        source: SessionSource,
         chat_id: str | UUID | None,
         chat_id_from: ChatIdFrom,
         **given: Any,
@@ -98,15 +97,7 @@ class TypingWhile:
         return wrapper  # type: ignore[no-any-return]  # the same signature, which no checker can see
 
     def _open(self, chat_id: str) -> TypingSession:
-        """A fresh session, not yet in the context."""
-        while True:
-            source = self._source()
-            try:
-                return source._open(chat_id, source._options.updated(**self._given))
-            except RuntimeError:
-                if self._source() is source:
-                    raise
-                # configure() came between
+        return self._source._open(chat_id, self._given)
 
     def _enter(self) -> TypingSession:
         if self._chat_id is None:

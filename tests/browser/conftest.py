@@ -57,7 +57,7 @@ class Stage:
         return httpx.request(method, url, headers=headers).status_code
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not for the session: its event loop would count as running in the tests that follow
 def browser() -> Iterator[Any]:
     executable = shutil.which("chromium") or shutil.which("chromium-browser")
     if executable is None:
@@ -70,7 +70,7 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stage(browser: object) -> Iterator[Stage]:
     """One for all tests; each takes a chat of its own."""
     pytest.importorskip("fastapi", reason="the bot of the example needs fastapi")

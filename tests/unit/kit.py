@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
@@ -68,10 +68,11 @@ class FakeSource:
         self.sessions: list[TypingSession] = []
         self.fails_with: Exception | None = None
 
-    def _open(self, chat_id: str, options: SessionOptions) -> TypingSession:
+    def _open(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
         if self.fails_with is not None:
             raise self.fails_with
-        session = TypingSession(chat_id, self.driver, Member(options, 0.0))  # type: ignore[arg-type]
+        member = Member(self._options.updated(**given), 0.0)
+        session = TypingSession(chat_id, self.driver, member)  # type: ignore[arg-type]
         self.sessions.append(session)
         return session
 

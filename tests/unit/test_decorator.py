@@ -33,7 +33,7 @@ def typing_while(source: FakeSource) -> Callable[..., Any]:
     """``typing_while`` in all its forms, over the fake source."""
 
     def make(chat_id: Any = None, **options: Any) -> Any:
-        return make_typing_while(lambda: source, chat_id, **options)  # type: ignore[arg-type, return-value]
+        return make_typing_while(source, chat_id, **options)  # type: ignore[arg-type, return-value]
 
     return make
 
@@ -542,7 +542,7 @@ def test_the_context_does_not_leak_between_a_generators_steps(source: FakeSource
             assert session is not None
             yield session.chat_id
 
-    with TypingWhile(lambda: source, CHAT, "chat_id") as outer:
+    with TypingWhile(source, CHAT, "chat_id") as outer:
         one, two = stream(CHAT), stream(OTHER_CHAT)
         for _ in range(3):
             assert next(one) == CHAT
@@ -557,7 +557,7 @@ def test_a_block_inside_of_a_generator_is_there_again_at_its_next_step(source: F
 
     @typing_while
     def stream(chat_id: str) -> Iterator[int]:
-        with TypingWhile(lambda: source, OTHER_CHAT, "chat_id") as inner:
+        with TypingWhile(source, OTHER_CHAT, "chat_id") as inner:
             yield 1
             assert current_session() is inner
             yield 2
@@ -716,7 +716,7 @@ def test_the_context_does_not_leak_between_an_async_generators_steps(source: Fak
 
     @typing_while
     async def stream(chat_id: str) -> AsyncIterator[Any]:
-        with TypingWhile(lambda: source, OTHER_CHAT, "chat_id") as inner:
+        with TypingWhile(source, OTHER_CHAT, "chat_id") as inner:
             yield current_session()
             await asyncio.sleep(0)
             assert current_session() is inner
@@ -724,7 +724,7 @@ def test_the_context_does_not_leak_between_an_async_generators_steps(source: Fak
         yield current_session()
 
     async def main() -> None:
-        with TypingWhile(lambda: source, CHAT, "chat_id") as outer:
+        with TypingWhile(source, CHAT, "chat_id") as outer:
             generator, seen = stream(CHAT), []
             for _ in range(3):
                 seen.append((await asyncio.create_task(generator.__anext__())).chat_id)

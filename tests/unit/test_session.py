@@ -24,7 +24,7 @@ def source() -> FakeSource:
 
 
 def _typing_while(source: FakeSource, chat_id: str | None = CHAT, **options: Any) -> TypingWhile:
-    return TypingWhile(lambda: source, chat_id, "chat_id", **options)
+    return TypingWhile(source, chat_id, "chat_id", **options)
 
 
 def _session(driver: FakeDriver | None, **options: Any) -> TypingSession:

@@ -26,7 +26,7 @@ def source() -> FakeSource:
 
 
 def _make(source: FakeSource, chat_id: Any = CHAT, **options: Any) -> TypingWhile:
-    return TypingWhile(lambda: source, chat_id, "chat_id", **options)
+    return TypingWhile(source, chat_id, "chat_id", **options)
 
 
 def _passes(typing_while: TypingWhile, way: str, body: Any = None) -> Any:
