@@ -7,8 +7,8 @@ from typing import Any, Final, TypeVar, cast, overload
 from uuid import UUID
 
 from . import _sends
-from ._loop import process_lock
 from ._manager import TypingManager, make_typing_while
+from ._process import process_lock
 from ._session import TypingSession, session_in_context
 from ._settings import parse_chat_id
 from ._typing_while import ChatIdFrom, TypingWhile

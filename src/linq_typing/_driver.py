@@ -13,39 +13,26 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass, field
 from math import inf
 from time import monotonic
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from ._agenda import Agenda
 from ._api import Answer, TypingAPI
 from ._gate import Change, Gate, Verdict
 from ._indicator import Action, Indicator, Outcome, Window, Wish
-from ._loop import EXIT_TIMEOUT, LoopThread, log_exception
+from ._loop import LoopThread, log_exception
 from ._places import Places, Rank
-from ._settings import SessionOptions
+from ._process import EXIT_TIMEOUT
 from ._waiting import wait_for_async
 from .errors import APIStatusError, APITimeoutError, LinqTypingError
-from .events import EventHook, EventKind, LoggingHook, TypingEvent, is_bad_key
+from .events import EventHook, EventKind, LoggingHook, Stats, TypingEvent, is_bad_key
 
 logger = logging.getLogger("linq_typing")
 
+PATIENCE: Final = 0.45 * EXIT_TIMEOUT  #: seconds that closing waits for stops, twice; the rest is for the end itself
 CLOSE_TIMEOUT: Final = 1.0  #: seconds for dropping the connections
 _REMEMBERED_FAILURES: Final = 10_000
-
-#: Stands for a sender that has to be guessed: the message was sent outside of every session's context.
-Unknown = Literal["unknown"]
-
-
-class Member(Wish):
-    """A session as the driver knows it: its wish, and the last error of its chat."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, options: SessionOptions, joined_at: float) -> None:
-        super().__init__(options, joined_at)
-        self.error: LinqTypingError | None = None
 
 
 class Chat(Indicator):
@@ -59,31 +46,6 @@ class Chat(Indicator):
         self.due = inf  # the agenda's
         self.refusal: LinqTypingError | None = None  # which the sessions that follow want to know of, too
         self.shown = False  # as it was counted
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """A manager in numbers.
-
-    Attributes:
-        sessions: open sessions.
-        chats: chats with a session, a request, a message on its way, or a refusal to remember.
-        shown: chats whose indicator is up, as far as is known.
-        in_flight: requests under way.
-        waiting: chats that wait for a place to make a request.
-        requests: requests that have ended, by outcome: accepted, perhaps (5xx), lost, nothing, refused.
-        retries: how many of them were not the first attempt.
-        suspended: whether starts are held back for the whole manager.
-    """
-
-    sessions: int = 0
-    chats: int = 0
-    shown: int = 0
-    in_flight: int = 0
-    waiting: int = 0
-    requests: dict[str, int] = field(default_factory=dict)
-    retries: int = 0
-    suspended: bool = False
 
 
 class _Waiter:
@@ -176,19 +138,19 @@ class Driver:
 
     # -- Inputs from sessions
 
-    def join(self, chat_id: str, member: Member) -> None:
+    def join(self, chat_id: str, wish: Wish) -> None:
         if self._closing is not None:
             return
         chat = self._chat(chat_id)
-        chat.join(member, member.joined_at)
+        chat.join(wish, wish.joined_at)
         self._sessions += 1
-        member.error = chat.refusal
+        wish.error = chat.refusal
         self._go_on(chat)
 
-    def leave(self, chat_id: str, member: Member, at: float, linger: float, done: Future[bool] | None) -> None:
+    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Future[bool] | None) -> None:
         chat = self._chats.get(chat_id)
         if chat is not None:
-            self._leave(chat, member, at, linger)
+            self._leave(chat, wish, at, linger)
             self._go_on(chat)
             if done is not None:
                 self._hurry({chat}, done)
@@ -200,25 +162,24 @@ class Driver:
         self._sessions -= wish.is_open and wish in chat.wishes
         chat.leave(wish, at, linger)
 
-    def pause(self, chat_id: str, member: Member, at: float) -> None:
-        self._tell(Chat.pause, chat_id, member, at)
+    def pause(self, chat_id: str, wish: Wish, at: float) -> None:
+        self._tell(Chat.pause, chat_id, wish, at)
 
-    def resume(self, chat_id: str, member: Member, at: float) -> None:
-        self._tell(Chat.resume, chat_id, member, at)
+    def resume(self, chat_id: str, wish: Wish, at: float) -> None:
+        self._tell(Chat.resume, chat_id, wish, at)
 
-    def _tell(self, what: Callable[[Chat, Wish, float], None], chat_id: str, member: Member, at: float) -> None:
+    def _tell(self, what: Callable[[Chat, Wish, float], None], chat_id: str, wish: Wish, at: float) -> None:
         chat = self._chats.get(chat_id)
-        if chat is not None and member.is_open and self._closing is None:
-            what(chat, member, at)
+        if chat is not None and wish.is_open and self._closing is None:
+            what(chat, wish, at)
             self._go_on(chat)
 
     # -- Inputs from messages
 
-    def send_began(self, chat_id: str, window: Window, sender: Member | Unknown | None) -> None:
+    def send_began(self, chat_id: str, window: Window) -> None:
         if self._closing is not None:
             return
         chat = self._chat(chat_id)
-        window.wish = chat.sender(window.began_at) if sender == "unknown" else sender
         chat.send_began(window)
         self._go_on(chat)
 
@@ -233,13 +194,12 @@ class Driver:
             logger.debug("message sent in chat %s, which has no session", chat_id)
         self._go_on(chat)
 
-    def mark_sent(self, chat_id: str, at: float, sender: Member | Unknown | None) -> None:
+    def mark_sent(self, chat_id: str, window: Window) -> None:
         if chat_id not in self._chats:
             logger.debug("mark_sent for chat %s, which has no session", chat_id)
             return
-        window = Window(at)
-        self.send_began(chat_id, window, sender)
-        self.send_ended(chat_id, window, at, True)
+        self.send_began(chat_id, window)
+        self.send_ended(chat_id, window, window.began_at, True)
 
     # -- Ends
 
@@ -277,10 +237,10 @@ class Driver:
         self._create_task(self._finish(flushed, self._closing))
 
     async def _finish(self, flushed: Future[bool], closing: Future[bool]) -> None:
-        await wait_for_async(flushed, EXIT_TIMEOUT / 2)
+        await wait_for_async(flushed, PATIENCE)
         for task in self._starts:
             task.cancel()  # one that hangs would keep the stop after it from going out
-        clean = await wait_for_async(flushed, EXIT_TIMEOUT / 2)
+        clean = await wait_for_async(flushed, PATIENCE)
         self._ended = True
         if self._timer is not None:
             self._timer.cancel()
@@ -436,8 +396,7 @@ class Driver:
                 self._emit("recovered", chat)
             return recovered
         for wish in chat.wishes:
-            if isinstance(wish, Member):
-                wish.error = answer.error
+            wish.error = answer.error
         outcome, retry_in = answer.outcome, self._api.retry_in(attempt, answer.error)
         if is_bad_key(answer.error) and action is Action.START:
             outcome, retry_in = Outcome.NOTHING, 0.0  # no fault of this chat: the gate says when

@@ -45,9 +45,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from math import inf
-from typing import Final
+from typing import Final, Literal
 
 from ._settings import SessionOptions
+from .errors import LinqTypingError
 
 LONG_AGO: Final = -inf  #: one object for all, since there are many chats
 
@@ -78,7 +79,7 @@ class Outcome(enum.Enum):
 class Wish:
     """What one session asks of its chat's indicator."""
 
-    __slots__ = ("expired", "joined_at", "left_at", "lingers_until", "options", "paused_at", "paused_for",
+    __slots__ = ("error", "expired", "joined_at", "left_at", "lingers_until", "options", "paused_at", "paused_for",
                  "quiet_until", "refused")  # fmt: skip
 
     def __init__(self, options: SessionOptions, joined_at: float) -> None:
@@ -91,6 +92,7 @@ class Wish:
         self.quiet_until = LONG_AGO  # after its message
         self.expired = False
         self.refused = False
+        self.error: LinqTypingError | None = None  # the last one of its chat; the driver's to set
 
     @property
     def shows_at(self) -> float:
@@ -125,12 +127,16 @@ class Wish:
             yield self.expires_at
 
 
+#: Stands for a sender that has to be guessed: the message was sent outside of every session's context.
+Unknown = Literal["unknown"]
+
+
 class Window:
     """A message on its way: from its request to its answer."""
 
     __slots__ = ("began_at", "wish")
 
-    def __init__(self, began_at: float, wish: Wish | None = None) -> None:
+    def __init__(self, began_at: float, wish: Wish | Unknown | None = None) -> None:
         self.began_at = began_at
         self.wish = wish  # of the session that sends it
 
@@ -243,6 +249,8 @@ class Indicator:
     # -- Inputs from messages. Their times may lie in the past: they were read in another thread.
 
     def send_began(self, window: Window) -> None:
+        if window.wish == "unknown":
+            window.wish = self.sender(window.began_at)
         self._windows += (window,)
 
     def send_ended(self, window: Window, at: float, accepted: bool) -> None:
@@ -253,7 +261,7 @@ class Indicator:
         self._lit_at = LONG_AGO
         if self._effect_by < window.began_at:  # every start came before the message: it wipes them all
             self._effect_by = LONG_AGO
-        if window.wish is not None:
+        if isinstance(window.wish, Wish):
             resume_after = window.wish.options.resume_after
             until = inf if resume_after is None else at + max(resume_after, self._settle)
             window.wish.quiet_until = max(window.wish.quiet_until, until)

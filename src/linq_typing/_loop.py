@@ -1,4 +1,4 @@
-"""One daemon thread with one event loop for the whole process. Knows nothing of typing.
+"""A daemon thread with an event loop. Knows nothing of typing; ``_process`` keeps the one of the process.
 
 Why a thread of our own: a bot's loop may be blocked, and a bot may have no loop at all.
 
@@ -6,22 +6,13 @@ The inbox. ``call_soon_threadsafe`` writes to a pipe for each call: a system cal
 the interpreter lock and may get it back milliseconds later. So calls go into a deque, and the pipe is written
 to only when the loop is asleep: the selector says so just before it waits, then looks into the inbox once more.
 A caller that appends after that look finds the loop asleep and wakes it; one that appends before it is seen.
-
-Fork. It waits for what is being made under the process's lock, imports above all: the child would inherit their
-locks without the threads that release them. The child has the parent's thread object but not the thread, and
-shares its epoll: the inherited loop is neither closed nor woken there, only marked dead and kept from the garbage
-collector. The next use starts afresh.
-
-Exit. ``atexit`` runs when executors are gone already, so host names are then resolved in the loop's thread.
 """
 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import logging
-import os
 import selectors
 import socket
 import threading
@@ -30,11 +21,9 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 logger = logging.getLogger("linq_typing")
-
-EXIT_TIMEOUT: Final = 5.0  #: seconds that a finishing process is held up at most
 
 
 def log_exception(text: str, *args: object) -> None:
@@ -70,7 +59,7 @@ class _Inbox(selectors.DefaultSelector):
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """An event loop that can resolve names while the interpreter exits."""
+    """An event loop that can resolve names while the interpreter exits: executors are gone before ``atexit`` runs."""
 
     async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
         try:
@@ -147,58 +136,3 @@ class LoopThread:
                 call(*args)
             except BaseException:  # whatever it is, this thread must go on
                 log_exception("linq-typing: internal error")
-
-
-_process_lock = threading.RLock()
-_current: LoopThread | None = None
-_exiting = False
-_inherited: list[LoopThread] = []
-
-
-def process_lock() -> threading.RLock:
-    """The one lock for what is made once in a process. Made anew after a fork: never keep it."""
-    return _process_lock
-
-
-def current() -> LoopThread:
-    """This process's loop thread, started if need be. RuntimeError once the interpreter exits."""
-    global _current
-    if _exiting:
-        raise RuntimeError("the interpreter exits")
-    thread = _current
-    if thread is None or thread.dead:
-        with process_lock():
-            thread = _current
-            if thread is None or thread.dead:
-                thread = _current = LoopThread()
-    return thread
-
-
-def _at_exit() -> None:
-    global _exiting
-    _exiting = True
-    if _current is not None and not _current.dead:
-        _current.shut_down(EXIT_TIMEOUT)
-
-
-def _before_fork() -> None:
-    _process_lock.acquire(timeout=1.0)  # not for ever: a fork in the midst of an import may be waited for itself
-
-
-def _after_fork_in_parent() -> None:
-    with contextlib.suppress(RuntimeError):  # it took too long
-        _process_lock.release()
-
-
-def _after_fork_in_child() -> None:
-    global _current, _process_lock
-    _process_lock = threading.RLock()
-    if _current is not None:
-        _current.dead = True
-        _inherited.append(_current)
-        _current = None
-
-
-atexit.register(_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

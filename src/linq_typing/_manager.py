@@ -9,15 +9,14 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from time import monotonic
 from types import TracebackType
-from typing import Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from uuid import UUID
 
 import httpx
 
-from . import _loop, _sends
-from ._api import TypingAPI
-from ._driver import Driver, Member, Stats
-from ._indicator import Window
+from . import _sends
+from ._indicator import Window, Wish
+from ._process import EXIT_TIMEOUT, loop_thread, process_lock
 from ._session import TypingSession, sender_in_context
 from ._settings import (
     OPTION_NAMES,
@@ -33,7 +32,11 @@ from ._settings import (
 )
 from ._typing_while import ChatIdFrom, SessionSource, TypingWhile
 from ._waiting import wait_for, wait_for_async
-from .events import EventHook
+from .events import EventHook, Stats
+
+if TYPE_CHECKING:
+    from ._api import TypingAPI
+    from ._driver import Driver
 
 __all__ = ["TypingManager"]
 
@@ -160,10 +163,10 @@ class TypingManager:
         if self._closed:
             raise RuntimeError("this TypingManager is closed: make another one")
         driver = self._live_driver() if self._enabled else None
-        member = Member(self._options.updated(**given) if given else self._options, monotonic())
-        session = TypingSession(chat_id, driver, member)
+        wish = Wish(self._options.updated(**given) if given else self._options, monotonic())
+        session = TypingSession(chat_id, driver, wish)
         if driver is not None:
-            driver.post(driver.join, chat_id, member)
+            driver.post(driver.join, chat_id, wish)
         return session
 
     # -- Messages
@@ -178,10 +181,9 @@ class TypingManager:
         Raises:
             ValueError: ``chat_id`` is no UUID (TypeError: neither text nor a ``UUID``).
         """
-        chat_id, at = parse_chat_id(chat_id), monotonic()
-        driver = self._driver
+        chat_id, driver = parse_chat_id(chat_id), self._driver
         if driver is not None:
-            driver.post(driver.mark_sent, chat_id, at, sender_in_context(chat_id, driver))
+            driver.post(driver.mark_sent, chat_id, Window(monotonic(), sender_in_context(chat_id, driver)))
 
     def watch(self, client: C) -> C:
         """Notice the messages that go out through ``client``, and return it.
@@ -197,17 +199,19 @@ class TypingManager:
 
     def _message_began(self, chat_id: str) -> Callable[[bool], object]:
         """A watched client sends a message; call what is returned with whether it was accepted."""
-        driver, window = self._listening_driver(), Window(monotonic())
+        driver = self._listening_driver()
         if driver is None:
             return lambda accepted: None
-        driver.post(driver.send_began, chat_id, window, sender_in_context(chat_id, driver))
+        window = Window(monotonic(), sender_in_context(chat_id, driver))
+        driver.post(driver.send_began, chat_id, window)
         return lambda accepted: driver.post(driver.send_ended, chat_id, window, monotonic(), accepted)
 
     def _message_sent(self, chat_id: str, began_at: float) -> None:
         """A watched client has sent a message whose chat only the answer told."""
-        driver, window = self._listening_driver(), Window(began_at)
+        driver = self._listening_driver()
         if driver is not None:
-            driver.post(driver.send_began, chat_id, window, sender_in_context(chat_id, driver))
+            window = Window(began_at, sender_in_context(chat_id, driver))
+            driver.post(driver.send_began, chat_id, window)
             driver.post(driver.send_ended, chat_id, window, monotonic(), True)
 
     # -- Ends
@@ -237,11 +241,11 @@ class TypingManager:
         Raises:
             RuntimeError: called from ``on_event``, where it would wait for itself.
         """
-        wait_for(self._begin_close(), _loop.EXIT_TIMEOUT + _MARGIN)
+        wait_for(self._begin_close(), EXIT_TIMEOUT + _MARGIN)
 
     async def aclose(self) -> None:
         """:meth:`close` without blocking the event loop (asyncio's or trio's)."""
-        await wait_for_async(self._begin_close(), _loop.EXIT_TIMEOUT + _MARGIN)
+        await wait_for_async(self._begin_close(), EXIT_TIMEOUT + _MARGIN)
 
     def _retire(self) -> None:
         """Close once the open sessions have ended and their stops are out. Returns at once."""
@@ -297,7 +301,7 @@ class TypingManager:
         return done
 
     def _refuse_new_sessions(self) -> None:
-        with _loop.process_lock():  # so that no session makes a driver after we have looked for one
+        with process_lock():  # so that no session makes a driver after we have looked for one
             self._closed = True
 
     def _driver_to_wait_for(self) -> Driver | None:
@@ -322,7 +326,7 @@ class TypingManager:
         driver = self._driver
         if driver is not None and driver.alive:
             return driver
-        with _loop.process_lock():
+        with process_lock():
             if self._closed:
                 raise RuntimeError("this TypingManager is closed: make another one")
             if self._driver is None or not self._driver.alive:
@@ -336,10 +340,12 @@ class TypingManager:
             self._enabled = False
             return None
         try:
-            thread = _loop.current()
+            thread = loop_thread()
         except RuntimeError as error:
             logger.debug("no typing indicators any more: %s", error)
             return None
+        from ._driver import Driver
+
         # Connections must not be shared with the parent process either.
         api = self._api = self._make_api() if self._api is None or forked else self._api
         driver = Driver(
@@ -353,7 +359,10 @@ class TypingManager:
         return driver
 
     def _make_api(self) -> TypingAPI:
-        with _loop.process_lock():  # it imports, and a fork must not fall into that
+        with process_lock():  # a fork must not fall into an import
+            from . import _driver  # noqa: F401 - with the machinery whole, the first session need not wait for it
+            from ._api import TypingAPI
+
             return TypingAPI(self._known_credentials().checked(), self._http, self._transport)
 
     def _known_credentials(self) -> Credentials:

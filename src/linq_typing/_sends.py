@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 import httpx
 
-from ._loop import process_lock
+from ._process import process_lock
 from ._settings import Credentials, parse_chat_id
 
 logger = logging.getLogger("linq_typing")

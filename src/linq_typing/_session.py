@@ -10,12 +10,12 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar, Union
 
-from ._indicator import Window
+from ._indicator import Unknown, Window, Wish
 from ._waiting import LONGEST
 from .errors import LinqTypingError
 
 if TYPE_CHECKING:
-    from ._driver import Driver, Member, Unknown
+    from ._driver import Driver
 
 __all__ = ["TypingSession", "current_session"]
 
@@ -70,12 +70,12 @@ def current_session() -> TypingSession | None:
     return next((session for session in _innermost_first() if session.is_open), None)
 
 
-def sender_in_context(chat_id: str, driver: Driver) -> Member | Unknown | None:
+def sender_in_context(chat_id: str, driver: Driver) -> Wish | Unknown:
     """The sender of a message that the calling context sends: its innermost session of that chat."""
     now = monotonic()
     for session in _innermost_first():
-        if session.chat_id == chat_id and session.driver is driver and now < session.lingers_until:
-            return session.member
+        if session.chat_id == chat_id and session._driver is driver and now < session._lingers_until:
+            return session._wish
     return "unknown"
 
 
@@ -92,13 +92,13 @@ class TypingSession:
     :meth:`mark_sent` and :meth:`sending` still matter: a message wipes what is left of the indicator.
     """
 
-    __slots__ = ("chat_id", "driver", "lingers_until", "member")
+    __slots__ = ("_driver", "_lingers_until", "_wish", "chat_id")
 
-    def __init__(self, chat_id: str, driver: Driver | None, member: Member) -> None:
+    def __init__(self, chat_id: str, driver: Driver | None, wish: Wish) -> None:
         self.chat_id = chat_id  #: the canonical text of the chat's UUID
-        self.driver = driver  # None: nothing is sent (LINQ_TYPING_ENABLED=0, or the interpreter exits)
-        self.member = member
-        self.lingers_until = inf  # once it has ended: until the end of its stop_delay
+        self._driver = driver  # None: nothing is sent (LINQ_TYPING_ENABLED=0, or the interpreter exits)
+        self._wish = wish
+        self._lingers_until = inf  # once it has ended: until the end of its stop_delay
 
     def __repr__(self) -> str:
         return f"<TypingSession chat_id={self.chat_id!r} {'open' if self.is_open else 'ended'}>"
@@ -106,17 +106,17 @@ class TypingSession:
     @property
     def is_open(self) -> bool:
         """Whether the block is still running, in the process in which it was entered."""
-        return self.lingers_until == inf and (self.driver is None or self.driver.is_open)
+        return self._lingers_until == inf and (self._driver is None or self._driver.is_open)
 
     @property
-    def is_inherited(self) -> bool:
+    def _is_inherited(self) -> bool:
         """Whether the block was entered before a fork, in the parent process."""
-        return self.driver is not None and not self.driver.alive
+        return self._driver is not None and not self._driver.alive
 
     @property
     def error(self) -> LinqTypingError | None:
         """The last error of a typing request in this chat while the session was open, or None."""
-        return self.member.error
+        return self._wish.error
 
     def mark_sent(self) -> None:
         """Say that a message has gone out by a road that the library can't see.
@@ -124,8 +124,8 @@ class TypingSession:
         Counts at the moment of the call, so call it right after the send. The message clears the indicator;
         it stays away until :meth:`resume`, or for ``resume_after`` seconds.
         """
-        if self.driver is not None:
-            self.driver.post(self.driver.mark_sent, self.chat_id, monotonic(), self.member)
+        if self._driver is not None:
+            self._driver.post(self._driver.mark_sent, self.chat_id, Window(monotonic(), self._wish))
 
     def sending(self) -> Sending:
         """A context manager, sync or async, around a send by a road that the library can't see.
@@ -142,13 +142,13 @@ class TypingSession:
     def pause(self) -> None:
         """Take the indicator down, while waiting for a person, say. Paused time does not count towards
         ``max_duration``. Pausing twice is pausing once."""
-        if self.driver is not None:
-            self.driver.post(self.driver.pause, self.chat_id, self.member, monotonic())
+        if self._driver is not None:
+            self._driver.post(self._driver.pause, self.chat_id, self._wish, monotonic())
 
     def resume(self) -> None:
         """Show the indicator again, after :meth:`pause` or after a message."""
-        if self.driver is not None:
-            self.driver.post(self.driver.resume, self.chat_id, self.member, monotonic())
+        if self._driver is not None:
+            self._driver.post(self._driver.resume, self.chat_id, self._wish, monotonic())
 
     def paused(self) -> Paused:
         """A context manager, sync or async: :meth:`pause` before the block, :meth:`resume` after it.
@@ -157,16 +157,16 @@ class TypingSession:
         """
         return Paused(self)
 
-    def end(self, failed: bool) -> Future[bool] | None:
+    def _end(self, failed: bool) -> Future[bool] | None:
         """The block has ended. Returns what to wait for, if it is to wait."""
-        options, now = self.member.options, monotonic()
+        options, now = self._wish.options, monotonic()
         linger = 0.0 if failed or options.wait_on_exit else min(options.stop_delay, LONGEST)
-        self.lingers_until = now + linger
-        if self.driver is None:
+        self._lingers_until = now + linger
+        if self._driver is None:
             return None
-        wait = options.wait_on_exit and not self.driver.thread.is_current
-        done: Future[bool] | None = Future() if wait and self.driver.alive else None
-        self.driver.post(self.driver.leave, self.chat_id, self.member, now, linger, done)
+        wait = options.wait_on_exit and not self._driver.thread.is_current
+        done: Future[bool] | None = Future() if wait and self._driver.alive else None
+        self._driver.post(self._driver.leave, self.chat_id, self._wish, now, linger, done)
         return done
 
 
@@ -207,15 +207,15 @@ class Sending(_BothWays["Sending"]):
         if self._window is not None:
             raise RuntimeError("this sending() is entered already: call sending() for each send")
         self._failed = False
-        self._window = Window(monotonic())
-        if session.driver is not None:
-            session.driver.post(session.driver.send_began, session.chat_id, self._window, session.member)
+        self._window = Window(monotonic(), session._wish)
+        if session._driver is not None:
+            session._driver.post(session._driver.send_began, session.chat_id, self._window)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        driver, accepted = self._session.driver, kind is None and not self._failed
+        driver, accepted = self._session._driver, kind is None and not self._failed
         window, self._window = self._window, None
         if driver is not None:
             driver.post(driver.send_ended, self._session.chat_id, window, monotonic(), accepted)

@@ -114,7 +114,7 @@ class TypingWhile:
         try:
             del self._free  # in one step: of several threads only one can
         except AttributeError:
-            if self._session is not None and self._session.is_inherited:
+            if self._session is not None and self._session._is_inherited:
                 return  # it was entered before a fork, in the parent
             raise RuntimeError("this typing_while is entered already: make another one, it is cheap") from None
 
@@ -182,12 +182,12 @@ class _Block:
 
 
 def _end(session: TypingSession | None, *, failed: bool) -> None:
-    if session is not None and (done := session.end(failed)) is not None:
+    if session is not None and (done := session._end(failed)) is not None:
         wait_for(done, EXIT_WAIT)
 
 
 async def _end_async(session: TypingSession | None, *, failed: bool) -> None:
-    if session is not None and (done := session.end(failed)) is not None:
+    if session is not None and (done := session._end(failed)) is not None:
         await wait_for_async(done, EXIT_WAIT, shield=True)
 
 

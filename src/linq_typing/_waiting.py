@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from concurrent.futures import Future, wait
 from contextlib import suppress
@@ -25,6 +24,8 @@ async def wait_for_async(done: Future[bool], timeout: float, *, shield: bool = F
         return done.result()
     if "trio" in sys.modules and _in_trio():
         return await _wait_in_trio(done, timeout, shield)
+    import asyncio  # whoever waits has it already
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:  # a coroutine that is closed where no loop runs

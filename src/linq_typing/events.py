@@ -1,15 +1,15 @@
-"""What happened, for metrics and logs: one frozen event per thing worth knowing."""
+"""What happened, for metrics and logs: one frozen event per thing worth knowing, and the sum of it."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from .errors import APIStatusError, LinqTypingError
 
-__all__ = ["EventHook", "EventKind", "TypingEvent"]
+__all__ = ["EventHook", "EventKind", "Stats", "TypingEvent"]
 
 logger = logging.getLogger("linq_typing")
 
@@ -46,6 +46,31 @@ class TypingEvent:
     error: LinqTypingError | None = None
     attempt: int = 0
     elapsed: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """A manager in numbers.
+
+    Attributes:
+        sessions: open sessions.
+        chats: chats with a session, a request, a message on its way, or a refusal to remember.
+        shown: chats whose indicator is up, as far as is known.
+        in_flight: requests under way.
+        waiting: chats that wait for a place to make a request.
+        requests: requests that have ended, by outcome: accepted, perhaps (5xx), lost, nothing, refused.
+        retries: how many of them were not the first attempt.
+        suspended: whether starts are held back for the whole manager.
+    """
+
+    sessions: int = 0
+    chats: int = 0
+    shown: int = 0
+    in_flight: int = 0
+    waiting: int = 0
+    requests: dict[str, int] = field(default_factory=dict)
+    retries: int = 0
+    suspended: bool = False
 
 
 #: Called with each event on the library's own thread: be quick, never block. What it raises is logged.

@@ -84,9 +84,9 @@ def test_an_api_that_hangs_holds_the_exit_up_for_five_seconds_at_most(linq: Sand
         from linq_typing import typing_while
         begun = []
         atexit.register(lambda: print(time.monotonic() - begun[0] < 9))
-        import linq_typing._loop, atexit
-        atexit.unregister(linq_typing._loop._at_exit)
-        atexit.register(linq_typing._loop._at_exit)
+        import linq_typing._process, atexit
+        atexit.unregister(linq_typing._process._at_exit)
+        atexit.register(linq_typing._process._at_exit)
         with typing_while("{chat}", stop_delay=60):
             time.sleep(0.5)
         begun.append(time.monotonic())

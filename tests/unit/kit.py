@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
-from linq_typing._driver import Member
+from linq_typing._indicator import Wish
 from linq_typing._session import TypingSession, _innermost_first
 from linq_typing._settings import SessionOptions
 
@@ -40,7 +40,7 @@ class FakeDriver:
         self.posted.append((call.__name__, args))
         call(*args)
 
-    def leave(self, chat_id: str, member: Member, at: float, linger: float, done: Future[bool] | None) -> None:
+    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Future[bool] | None) -> None:
         if done is not None and self.answer is not None:
             done.set_result(self.answer)
 
@@ -71,8 +71,8 @@ class FakeSource:
     def _open(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
         if self.fails_with is not None:
             raise self.fails_with
-        member = Member(self._options.updated(**given), 0.0)
-        session = TypingSession(chat_id, self.driver, member)  # type: ignore[arg-type]
+        wish = Wish(self._options.updated(**given), 0.0)
+        session = TypingSession(chat_id, self.driver, wish)  # type: ignore[arg-type]
         self.sessions.append(session)
         return session
 

@@ -9,7 +9,6 @@ from concurrent.futures import Future
 
 import pytest
 
-from linq_typing import _loop
 from linq_typing._loop import LoopThread
 
 PATIENCE = 5.0
@@ -239,82 +238,6 @@ def test_posting_to_a_loop_that_was_closed_under_us_marks_it_dead(thread: LoopTh
     closed._inbox.asleep = True
     closed.post(lambda: None)
     assert closed.dead
-
-
-@pytest.fixture
-def no_thread_yet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The module as in a process that has not needed a thread."""
-    monkeypatch.setattr(_loop, "_current", None)
-    yield
-    if _loop._current is not None:
-        _loop._current.shut_down(1.0)
-
-
-@pytest.mark.usefixtures("no_thread_yet")
-def test_the_thread_starts_once_under_concurrent_first_use() -> None:
-    """Twenty threads at a barrier get the same one."""
-    barrier, got = threading.Barrier(20), []
-
-    def first_use() -> None:
-        barrier.wait(PATIENCE)
-        got.append(_loop.current())
-
-    users = [threading.Thread(target=first_use) for _ in range(20)]
-    for user in users:
-        user.start()
-    for user in users:
-        user.join(PATIENCE)
-    assert len(got) == 20
-    assert len(set(map(id, got))) == 1
-
-
-@pytest.mark.usefixtures("no_thread_yet")
-def test_a_dead_thread_is_replaced_at_the_next_use() -> None:
-    """After a shut-down that was not the process's, there is a new one; else the same."""
-    first = _loop.current()
-    assert _loop.current() is first
-    first.shut_down(1.0)
-    assert _loop.current() is not first
-
-
-@pytest.mark.usefixtures("no_thread_yet")
-def test_a_thread_that_does_not_start_is_an_error_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the limit of threads: the caller is told, the loop is closed, a later try works."""
-
-    def start(self: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", start)
-        with pytest.raises(RuntimeError, match="can't start new thread"):
-            _loop.current()
-    assert not _loop.current().dead
-
-
-@pytest.mark.usefixtures("no_thread_yet")
-def test_a_forked_child_starts_afresh() -> None:
-    """The inherited thread is marked dead, kept, and never closed: its epoll is the parent's."""
-    inherited = _loop.current()
-    lock = _loop.process_lock()
-    kept = list(_loop._inherited)
-    try:
-        _loop._after_fork_in_child()
-        assert inherited.dead
-        assert not inherited._loop.is_closed()
-        assert _loop._inherited[-1] is inherited
-        assert _loop.process_lock() is not lock
-        assert _loop.current() is not inherited
-    finally:
-        _loop._inherited[:] = kept
-        inherited.dead = False  # this process is no child: the thread is there
-        inherited.shut_down(PATIENCE)
-
-
-@pytest.mark.usefixtures("no_thread_yet")
-def test_a_fork_before_the_first_use_needs_nothing() -> None:
-    """The usual case under a pre-forking server."""
-    _loop._after_fork_in_child()
-    assert _loop._current is None
 
 
 def test_names_are_resolved_when_executors_are_gone(thread: LoopThread, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from linq_typing._driver import Member
+from linq_typing._indicator import Wish
 from linq_typing._session import TypingSession, current_session, sender_in_context
 from linq_typing._settings import SessionOptions
 from linq_typing._typing_while import TypingWhile
@@ -28,7 +28,7 @@ def _typing_while(source: FakeSource, chat_id: str | None = CHAT, **options: Any
 
 
 def _session(driver: FakeDriver | None, **options: Any) -> TypingSession:
-    return TypingSession(CHAT, driver, Member(SessionOptions(**options), 0.0))  # type: ignore[arg-type]
+    return TypingSession(CHAT, driver, Wish(SessionOptions(**options), 0.0))  # type: ignore[arg-type]
 
 
 # -- current_session
@@ -140,8 +140,8 @@ def test_the_sender_is_the_innermost_session_of_that_chat(source: FakeSource) ->
     """A nested session of another chat does not hide it."""
     driver: Any = source.driver
     with _typing_while(source), _typing_while(source) as inner, _typing_while(source, OTHER_CHAT) as other:
-        assert sender_in_context(CHAT, driver) is inner.member
-        assert sender_in_context(OTHER_CHAT, driver) is other.member
+        assert sender_in_context(CHAT, driver) is inner._wish
+        assert sender_in_context(OTHER_CHAT, driver) is other._wish
 
 
 def test_without_a_session_of_that_chat_the_sender_is_unknown(source: FakeSource) -> None:
@@ -155,18 +155,18 @@ def test_without_a_session_of_that_chat_the_sender_is_unknown(source: FakeSource
 
 
 def test_the_methods_post_what_happened_and_when() -> None:
-    """Each with the session's member and the time of the call, taken in the caller's thread."""
+    """Each with the session's wish and the time of the call, taken in the caller's thread."""
     driver = FakeDriver()
     session = _session(driver)
     session.mark_sent()
     session.pause()
     session.resume()
     assert [name for name, _ in driver.posted] == ["mark_sent", "pause", "resume"]
-    [(chat, sent_at, member)] = driver.calls("mark_sent")
+    [(chat, window)] = driver.calls("mark_sent")
     [(_, paused_by, paused_at)] = driver.calls("pause")
     [(_, resumed_by, resumed_at)] = driver.calls("resume")
-    assert (chat, member, paused_by, resumed_by) == (CHAT, *[session.member] * 3)
-    assert sent_at <= paused_at <= resumed_at
+    assert (chat, window.wish, paused_by, resumed_by) == (CHAT, *[session._wish] * 3)
+    assert window.began_at <= paused_at <= resumed_at
 
 
 def test_paused_is_pause_and_resume_around_a_block() -> None:
@@ -193,9 +193,9 @@ def test_a_sending_block_that_ends_well_means_sent() -> None:
     session = _session(driver)
     with session.sending():
         assert [name for name, _ in driver.posted] == ["send_began"]
-    [(chat, window, member)] = driver.calls("send_began")
+    [(chat, window)] = driver.calls("send_began")
     [(_, ended, at, accepted)] = driver.calls("send_ended")
-    assert (chat, member, ended, accepted) == (CHAT, session.member, window, True)
+    assert (chat, window.wish, ended, accepted) == (CHAT, session._wish, window, True)
     assert window.began_at <= at
 
 
@@ -233,16 +233,16 @@ def test_a_session_of_a_disabled_manager_does_nothing_and_raises_nothing() -> No
     with session.sending(), session.paused():
         pass
     assert session.is_open
-    assert session.end(failed=False) is None
+    assert session._end(failed=False) is None
     assert not session.is_open
     assert session.error is None
 
 
-def test_the_error_is_the_members() -> None:
+def test_the_error_is_the_wishs() -> None:
     """The driver notes it there."""
     session = _session(FakeDriver())
     assert session.error is None
-    session.member.error = error = APITimeoutError("x")
+    session._wish.error = error = APITimeoutError("x")
     assert session.error is error
 
 
@@ -250,7 +250,7 @@ def test_the_repr_says_chat_and_state() -> None:
     """And nothing of the machinery."""
     session = _session(FakeDriver())
     assert repr(session) == f"<TypingSession chat_id='{CHAT}' open>"
-    session.end(failed=False)
+    session._end(failed=False)
     assert repr(session) == f"<TypingSession chat_id='{CHAT}' ended>"
 
 
@@ -259,7 +259,7 @@ def test_the_repr_says_chat_and_state() -> None:
 
 def _ended(failed: bool = False, **options: Any) -> tuple[Any, FakeDriver]:
     driver = FakeDriver()
-    return _session(driver, **options).end(failed), driver
+    return _session(driver, **options)._end(failed), driver
 
 
 def test_a_normal_end_puts_the_stop_off() -> None:
@@ -288,7 +288,7 @@ def test_where_waiting_would_dead_lock_nobody_waits(place: str) -> None:
     driver = FakeDriver()
     driver.thread.is_current = place == "on the library's thread"
     driver.alive = place != "in a forked child"
-    assert _session(driver, wait_on_exit=True).end(failed=False) is None
+    assert _session(driver, wait_on_exit=True)._end(failed=False) is None
 
 
 def test_what_a_context_carries_is_not_shared() -> None:
