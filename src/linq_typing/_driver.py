@@ -76,6 +76,8 @@ class Driver:
         on_event: EventHook | None,
     ) -> None:
         self.thread = thread
+        #: Have one of the methods below called on the loop's thread, in the order of posting. From any thread.
+        self.post = thread.post
         self._api = api
         self._settle = settle
         self._hooks: list[EventHook] = [LoggingHook(), *([] if on_event is None else [on_event])]
@@ -100,10 +102,6 @@ class Driver:
         thread.add_resident(self)
 
     # -- From any thread
-
-    def post(self, call: Callable[..., object], *args: Any) -> None:
-        """Have one of the methods below called on the loop's thread, in the order of posting."""
-        self.thread.post(call, *args)
 
     @property
     def alive(self) -> bool:

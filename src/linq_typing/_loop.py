@@ -50,8 +50,11 @@ class _Inbox(selectors.DefaultSelector):
         self.on_calls: Callable[[], object] = lambda: None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.asleep = True  # before the look: see the module's docstring
-        ready = super().select(0 if self.calls else timeout)
+        if timeout != 0:  # a busy loop only looks: it will see to the inbox without being woken
+            self.asleep = True  # before the look: see the module's docstring
+            if self.calls:
+                timeout = 0
+        ready = super().select(timeout)
         self.asleep = False
         if self.calls:
             self.on_calls()

@@ -52,8 +52,9 @@ class TypingWhile:
         self._source = source
         self._chat_id = None if chat_id is None else parse_chat_id(chat_id)
         self._chat_id_from = _DEFAULT_PATHS if chat_id_from == "chat_id" else _checked(chat_id_from)
-        self._given = {name: value for name, value in given.items() if value is not UNSET} or _NOTHING
-        if self._given:
+        self._given = _NOTHING
+        if given:
+            self._given = {name: value for name, value in given.items() if value is not UNSET}
             SessionOptions(**self._given)  # bad input is told here, not when the block is entered
         self._session: TypingSession | None = None
         self._free = True
@@ -62,7 +63,14 @@ class TypingWhile:
         return f"<typing_while chat_id={self._chat_id!r}{' entered' if self._session else ''}>"
 
     def __enter__(self) -> TypingSession:
-        session = self._enter()
+        if self._chat_id is None:
+            raise TypeError("typing_while needs a chat_id when it is used in a with statement")
+        self._claim()
+        try:
+            session = self._session = self._source._open(self._chat_id, self._given)
+        except BaseException:
+            self._free = True
+            raise
         push(session)
         return session
 
@@ -96,20 +104,6 @@ class TypingWhile:
         wrapper.__qualname__ = getattr(plain, "__qualname__", wrapper.__qualname__)
         return wrapper  # type: ignore[no-any-return]  # the same signature, which no checker can see
 
-    def _open(self, chat_id: str) -> TypingSession:
-        return self._source._open(chat_id, self._given)
-
-    def _enter(self) -> TypingSession:
-        if self._chat_id is None:
-            raise TypeError("typing_while needs a chat_id when it is used in a with statement")
-        self._claim()
-        try:
-            session = self._session = self._open(self._chat_id)
-        except BaseException:
-            self._free = True
-            raise
-        return session
-
     def _claim(self) -> None:
         try:
             del self._free  # in one step: of several threads only one can
@@ -139,7 +133,7 @@ class TypingWhile:
         """What opens the session of one call; None if the call has no good chat id."""
         if self._chat_id is not None:
             chat_id = self._chat_id
-            return lambda args, kwargs: self._open(chat_id)
+            return lambda args, kwargs: self._source._open(chat_id, self._given)
         resolve = _resolver(self._chat_id_from, function)
 
         def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> TypingSession | None:
@@ -149,7 +143,7 @@ class TypingWhile:
                 name = getattr(function, "__qualname__", function)
                 logger.warning("no typing indicator for this call of %s: %s", name, exc)
                 return None
-            return self._open(chat_id)
+            return self._source._open(chat_id, self._given)
 
         return begin
 

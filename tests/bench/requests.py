@@ -15,8 +15,8 @@ from ._report import Row
 from ._runner import Case, compare, measure
 from ._server import Server
 
-SHAPES = ((1, 1), (1, 5), (1, 10), (8, 8))
-SHAPES_LATE = ((1, 10), (1, 50), (8, 8), (20, 5))
+SHAPES = ((1, 1), (1, 5), (1, 10), (8, 8), (64, 1))
+SHAPES_LATE = ((1, 10), (1, 50), (8, 8), (20, 5), (64, 1))
 LATE = 0.05  # seconds until the answer
 WARM_UP = 0.5  # seconds
 

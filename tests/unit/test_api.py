@@ -513,7 +513,7 @@ def test_a_cancelled_request_is_cancelled() -> None:
 
 
 def test_a_crowd_shares_no_pool_and_uses_its_connections_again() -> None:
-    """Each request under way has a client of one connection; the next ones take those that are idle."""
+    """Each request under way has a transport of one connection; the next ones take those that are idle."""
 
     def handle(connection: socket.socket, head: bytes) -> None:
         time.sleep(0.01)
@@ -524,12 +524,31 @@ def test_a_crowd_shares_no_pool_and_uses_its_connections_again() -> None:
         for _ in range(3):
             answers = await asyncio.gather(*(api.request(Action.START, CHAT) for _ in range(16)))
             assert {a.outcome for a in answers} == {Outcome.ACCEPTED}
-        assert len(api._clients) == len(api._idle) == 16
+        assert len(api._transports) == len(api._idle) == 16
         await api.aclose()
 
     with serving(handle) as server:
         asyncio.run(main(server))
         assert len(server._connections) == 16
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("scheme", ["", "http://"])
+def test_the_environments_proxy_is_used(monkeypatch: pytest.MonkeyPatch, variable: str, scheme: str) -> None:
+    """As httpx's clients would; the API's own name is not even looked up."""
+    with serving(_saying(answer(204))) as server:
+        monkeypatch.setenv(variable, scheme + server.url.removeprefix("http://"))
+        assert _request("http://api.example").outcome is Outcome.ACCEPTED
+    assert server.heads[0].startswith(f"POST http://api.example/v3/chats/{CHAT}/typing HTTP/1.1".encode())
+
+
+@pytest.mark.parametrize("hosts", ["127.0.0.1", "*", "api.example, 127.0.0.1"])
+def test_no_proxy_is_heeded(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
+    """A base on this machine, say."""
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{_free_port()}")
+    monkeypatch.setenv("NO_PROXY", hosts)
+    with serving(_saying(answer(204))) as server:
+        assert _request(server.url).outcome is Outcome.ACCEPTED
 
 
 def test_a_transport_of_the_users_own_is_used_and_closed() -> None:
