@@ -25,6 +25,10 @@ from ._indicator import Action, Outcome
 from ._settings import PUBLIC_BASE_URL, Credentials, HTTPSettings
 from .errors import APIConnectionError, APIStatusError, APITimeoutError, LinqTypingError
 
+for _on_demand in ("httpcore", "anyio._backends._asyncio"):  # httpx imports them when the first request is on its way
+    with contextlib.suppress(ImportError):
+        importlib.import_module(_on_demand)
+
 KEEPALIVE_EXPIRY: Final = 30.0  # seconds; load balancers drop idle connections after 60
 FIRST_BACKOFF: Final = 0.5  # seconds
 SHORTEST_KEY: Final = 8  # characters: what is shorter is no key, and part of many a word
@@ -240,8 +244,6 @@ def _transport_maker(base: str, transport: httpx.AsyncBaseTransport | None) -> C
     httpcore looks at every connection of a pool for each request, so a crowd of them shares no pool; how many
     there are at most is the driver's business.
     """
-    with contextlib.suppress(ImportError):  # else httpcore imports it when the first request is under way
-        importlib.import_module("anyio._backends._asyncio")
     if transport is not None:
         return lambda: transport
     limits = httpx.Limits(max_connections=1, keepalive_expiry=KEEPALIVE_EXPIRY)

@@ -82,14 +82,11 @@ class LoopThread:
         self._residents: weakref.WeakSet[Resident] = weakref.WeakSet()
         self._thread = threading.Thread(target=self._run, name="linq-typing", daemon=True)
         self.dead = False
-        started = threading.Event()
-        self._loop.call_soon(started.set)
         try:
-            self._thread.start()
+            self._thread.start()  # what is posted before the loop runs is in the inbox when it first looks
         except BaseException:
             self._loop.close()
             raise
-        started.wait()
 
     def post(self, call: Callable[..., object], *args: Any) -> None:
         """Have the loop call ``call(*args)`` soon, after all that was posted before. Never blocks or raises."""

@@ -360,7 +360,7 @@ class TypingManager:
 
     def _make_api(self) -> TypingAPI:
         with process_lock():  # a fork must not fall into an import
-            from . import _driver  # noqa: F401 - with the machinery whole, the first session need not wait for it
+            from . import _driver  # noqa: F401 - the first session is not to wait for it
             from ._api import TypingAPI
 
             return TypingAPI(self._known_credentials().checked(), self._http, self._transport)

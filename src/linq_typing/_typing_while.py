@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
+from ._process import process_lock
 from ._session import Stack, TypingSession, push, remove, stack
 from ._settings import UNSET, SessionOptions, parse_chat_id
 from ._waiting import wait_for, wait_for_async
@@ -99,6 +100,8 @@ class TypingWhile:
                 f"typing_while decorates functions, not {type(function).__name__}: put @typing_while underneath "
                 "the other decorators, directly above def"
             )
+        with process_lock():
+            from . import _driver  # noqa: F401 - better now, at start-up, than when the first message waits for it
         wrapper: Any = functools.wraps(function)(self._wrapper(function))
         wrapper.__name__ = getattr(plain, "__name__", wrapper.__name__)
         wrapper.__qualname__ = getattr(plain, "__qualname__", wrapper.__qualname__)

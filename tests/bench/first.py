@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from statistics import median
 from time import monotonic
@@ -22,6 +22,14 @@ from ._server import Server
 
 BLOCKED = 0.5  # seconds for which an event loop is blocked
 GAP = 0.03  # seconds between two sessions
+
+#: What is there before the first session of a process.
+WAYS = {
+    "manager": "a manager made before",
+    "decorator": "decorated before",
+    "block": "nothing before",
+}
+FLOORS = {"httpx": False, "httpx, all imported": True}
 
 
 class Plan(NamedTuple):
@@ -38,8 +46,8 @@ def run(size: str) -> list[Row]:
     cases = {name: Case("peer", {"name": name, "count": plan.count}) for name in PEERS}
     cases["linq-typing"] = Case("ours", {"count": plan.count})
     warm = measure("first", cases, plan.rounds)
-    fresh_cases = {"httpx, fresh": Case("fresh_httpx", {})}
-    for how in ("manager", "module"):
+    fresh_cases = {name: Case("fresh_httpx", {"imported": imported}) for name, imported in FLOORS.items()}
+    for how in WAYS:
         for computing in (False, True):
             fresh_cases[_fresh(how, computing)] = Case("fresh", {"how": how, "computing": computing})
     fresh = measure("first", fresh_cases, plan.fresh_rounds)
@@ -48,7 +56,7 @@ def run(size: str) -> list[Row]:
         _warm_row(warm, "the same, idle, slowest", "idle_max", "-"),
         _warm_row(warm, "enter to first request, beside a computing thread", "computing", "at most 30 ms"),
         _blocked_row(warm),
-        *(_fresh_row(fresh, how, computing) for how in ("manager", "module") for computing in (False, True)),
+        *(_fresh_row(fresh, how, computing) for how in WAYS for computing in (False, True)),
     ]
 
 
@@ -70,10 +78,10 @@ def _blocked_row(samples: Samples) -> Row:
 
 def _fresh_row(samples: Samples, how: str, computing: bool) -> Row:
     name = _fresh(how, computing)
-    what = f"first session of a process ({'the ' if how == 'module' else 'a '}{how}'s)"
+    what = f"first session of a process, {WAYS[how]}"
     reach = "at most 30 ms" if computing else "at most 1.5 ms"
     if not computing:
-        return compare(what, samples, "ms", ours=name, others=["httpx, fresh"], unit="ms", reach=reach)
+        return compare(what, samples, "ms", ours=name, others=list(FLOORS), unit="ms", reach=reach)
     values = sorted(column(samples, name, "ms"))
     told = f"{figure(values[0])} to {figure(values[-1])} ms"
     return Row(f"{what}, the caller computing", "-", f"{figure(median(values))} ms", told, reach)
@@ -193,19 +201,37 @@ def _figures(server: Server, idle: list[float], computing: list[float], blocked:
 
 
 def fresh(how: str, computing: bool) -> dict[str, float]:
-    """The very first session; ``how``: of a manager that is there, or of the module, which makes one on entering."""
+    """The very first session of a process."""
     with Server() as server:
-        import linq_typing
-
-        if how == "manager":
-            make = manager(server.base_url).typing_while
-        else:
-            _set_environment(server)
-            make = linq_typing.typing_while
+        begin = _ways(server, chat_ids(1)[0])[how]()
         began = monotonic()
-        make(chat_ids(1)[0]).__enter__()
+        begin()
         (_compute if computing else time.sleep)(1.0)
         return {"ms": 1000 * (server.arrivals()[0].at - began)}
+
+
+def _ways(server: Server, chat_id: str) -> dict[str, Callable[[], Callable[[], object]]]:
+    """For each way: what a bot does at its start, which gives what begins its first session."""
+    from linq_typing import typing_while
+
+    def decorate() -> Callable[[], object]:
+        @typing_while
+        def stream(chat_id: str) -> Iterator[None]:
+            yield
+
+        _set_environment(server)
+        return lambda: next(streams.setdefault("kept", stream(chat_id)))
+
+    def do_nothing() -> Callable[[], object]:
+        _set_environment(server)
+        return lambda: typing_while(chat_id).__enter__()
+
+    streams: dict[str, Iterator[None]] = {}
+    return {
+        "manager": lambda: manager(server.base_url).typing_while(chat_id).__enter__,
+        "decorator": decorate,
+        "block": do_nothing,
+    }
 
 
 def _set_environment(server: Server) -> None:
@@ -214,8 +240,11 @@ def _set_environment(server: Server) -> None:
     os.environ.update(LINQ_API_V3_API_KEY="bench-key", LINQ_API_V3_BASE_URL=server.base_url)
 
 
-def fresh_httpx() -> dict[str, float]:
+def fresh_httpx(imported: bool) -> dict[str, float]:
+    """The very first request of a client that is there; ``imported``: with all that it imports on its way."""
     with Server() as server:
+        if imported:
+            import anyio._backends._asyncio  # noqa: F401
         return asyncio.run(_fresh_httpx(server))
 
 
