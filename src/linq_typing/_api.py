@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -232,7 +232,11 @@ def _seconds_until(date: object) -> float | None:
 async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
     response = await transport.handle_async_request(request)
     try:
-        await response.aread()
+        if response.is_success:
+            async for _ in cast(httpx.AsyncByteStream, response.stream):
+                pass  # nothing in it matters, but only a connection that was read out can be used again
+        else:
+            await response.aread()
     finally:
         await response.aclose()
     return response

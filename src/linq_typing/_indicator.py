@@ -114,7 +114,8 @@ class Wish:
             self.left_at is None
             and self.paused_at is None
             and not self.expired
-            and max(self.shows_at, self.quiet_until) <= now < self.expires_at
+            and self.quiet_until <= now
+            and self.shows_at <= now < self.expires_at
         )
 
     def changes(self) -> Iterator[float]:
@@ -359,7 +360,7 @@ class Indicator:
     def next(self, now: float) -> tuple[Action | None, float]:
         """What to do now, and when to ask again if no input comes before (``inf``: after the next one)."""
         self._drop_those_who_left(now)
-        if not self.pending(now):  # also when a session wants the indicator again
+        if self._hurried and not self.pending(now):  # also when a session wants the indicator again
             self._hurried = False
         if self.in_flight is not None:
             return None, inf

@@ -35,7 +35,7 @@ MUTANTS: Final = (
     Mutant("two requests at once", "return None, inf", "pass"),
     Mutant("starts while a message is in flight", "if self._windows and not self._hurried:", "if False:"),
     Mutant("starts before a message has settled", "elif now < self._settles_at and not self._hurried:", "elif False:"),
-    Mutant("a flush hurries starts too", "if not self.pending(now):", "if False:"),
+    Mutant("a flush hurries starts too", "if self._hurried and not self.pending(now):", "if False:"),
     Mutant("a flush skips nothing", "self._hurried = True", "self._hurried = False"),
     Mutant(
         "a message wipes the starts that it overlapped", "if self._effect_by < window.began_at:", "if True:"
