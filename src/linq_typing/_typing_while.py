@@ -6,6 +6,7 @@ import functools
 import inspect
 import logging
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, Protocol, TypeVar
@@ -78,9 +79,8 @@ class TypingWhile:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        session = self._left()
-        remove(session)
-        _end(session, failed=kind is not None)
+        if (done := self._leave(failed=kind is not None)) is not None:
+            wait_for(done, EXIT_WAIT)
 
     async def __aenter__(self) -> TypingSession:
         return self.__enter__()
@@ -88,9 +88,8 @@ class TypingWhile:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        session = self._left()
-        remove(session)
-        await _end_async(session, failed=kind is not None)
+        if (done := self._leave(failed=kind is not None)) is not None:
+            await wait_for_async(done, EXIT_WAIT, shield=True)
 
     def __call__(self, function: F) -> F:
         """Decorate a function, coroutine function, generator or async generator function."""
@@ -115,12 +114,14 @@ class TypingWhile:
                 return  # it was entered before a fork, in the parent
             raise RuntimeError("this typing_while is entered already: make another one, it is cheap") from None
 
-    def _left(self) -> TypingSession:
+    def _leave(self, *, failed: bool) -> Future[bool] | None:
+        """Returns what to wait for, if it is to wait."""
         session, self._session = self._session, None
         if session is None:
             raise RuntimeError("this typing_while was left without having been entered")
         self._free = True
-        return session
+        remove(session)
+        return session._end(failed)
 
     def _wrapper(self, function: Callable[..., Any]) -> Any:
         begin = self._beginner(function)

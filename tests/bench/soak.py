@@ -258,7 +258,7 @@ def _left_over(manager: Any, stats: Any) -> list[str]:
 
 
 def _forgettable(chat: Any) -> bool:
-    forgettable: bool = chat.indicator.forgettable(monotonic())
+    forgettable: bool = chat.forgettable(monotonic())
     return forgettable
 
 
