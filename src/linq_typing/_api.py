@@ -1,6 +1,6 @@
 """The HTTP side: start, stop, and what their answers mean. httpx and tenacity live here.
 
-(``_sends`` looks at httpx clients of the user's; nothing else touches either package.)
+(``_sends`` looks at httpx clients of the user's, and ``_manager`` names httpx's types.)
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class TypingAPI:
 
         timer = loop.call_later(self._timeout, give_up)
         try:
-            return self._verdict(await self._send(METHODS[action], f"{self._base}/v3/chats/{chat_id}/typing"))
+            return self._answer_to(await self._send(METHODS[action], f"{self._base}/v3/chats/{chat_id}/typing"))
         except asyncio.CancelledError:
             if not overdue:
                 raise
@@ -140,7 +140,7 @@ class TypingAPI:
         self._transports.append(transport)
         return transport
 
-    def _verdict(self, response: httpx.Response) -> Answer:
+    def _answer_to(self, response: httpx.Response) -> Answer:
         if response.is_success:
             return Answer(Outcome.ACCEPTED)
         error = status_error(response, self._without_key)

@@ -7,11 +7,11 @@ from typing import Any, Final, TypeVar, cast, overload
 from uuid import UUID
 
 from . import _sends
-from ._manager import TypingManager, make_typing_while
+from ._manager import TypingManager
 from ._process import process_lock
 from ._session import TypingSession, session_in_context
 from ._settings import parse_chat_id
-from ._typing_while import ChatIdFrom, TypingWhile
+from ._typing_while import ChatIdFrom, TypingWhile, make_typing_while
 
 C = TypeVar("C")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,9 +22,9 @@ _manager: TypingManager | None = None
 def default_manager() -> TypingManager:
     """The process-wide manager."""
     manager = _manager
-    if manager is None or manager.closed:
+    if manager is None or manager._closed:
         with process_lock():
-            if _manager is None or _manager.closed:
+            if _manager is None or _manager._closed:
                 _replace(TypingManager())
             manager = cast(TypingManager, _manager)
     return manager

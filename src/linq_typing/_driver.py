@@ -1,6 +1,6 @@
 """Runs the indicators of one manager on the loop thread: does what they decide and reports back.
 
-Everything here but ``post`` and ``begin_close`` runs on the loop's thread. Callers post inputs, each with the
+What is not under "From any thread" runs on the loop's thread. Callers post inputs, each with the
 time at which it happened for them; see ``_indicator`` for what is decided, ``_places`` for who goes first and
 ``_gate`` for when nobody may.
 """
@@ -26,13 +26,12 @@ from ._places import Places, Rank
 from ._process import EXIT_TIMEOUT
 from ._waiting import wait_for_async
 from .errors import APIStatusError, APITimeoutError, LinqTypingError
-from .events import EventHook, EventKind, LoggingHook, Stats, TypingEvent, is_bad_key
+from .events import EventHook, EventKind, Failing, LoggingHook, Stats, TypingEvent, is_bad_key
 
 logger = logging.getLogger("linq_typing")
 
-PATIENCE: Final = 0.45 * EXIT_TIMEOUT  #: seconds that closing waits for stops, twice; the rest is for the end itself
+PATIENCE: Final = 0.45 * EXIT_TIMEOUT  #: seconds that closing waits for stops, twice; the rest is for giving up
 CLOSE_TIMEOUT: Final = 1.0  #: seconds for dropping the connections
-_REMEMBERED_FAILURES: Final = 10_000
 
 
 class Chat(Indicator):
@@ -91,7 +90,7 @@ class Driver:
         self._ended = False
         self._dispatch_due = False
         self._waiters: list[_Waiter] = []
-        self._failing: dict[str, None] = {}
+        self._failing = Failing()
         self._requests: Counter[str] = Counter()
         self._retries = 0
         self._sessions = 0
@@ -148,17 +147,13 @@ class Driver:
     def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Future[bool] | None) -> None:
         chat = self._chats.get(chat_id)
         if chat is not None:
-            self._leave(chat, wish, at, linger)
+            self._sessions -= chat.leave(wish, at, linger)
             self._go_on(chat)
             if done is not None:
                 self._hurry({chat}, done)
         elif done is not None:
             _resolve(done, True)
         self._close_if_retired()
-
-    def _leave(self, chat: Chat, wish: Wish, at: float, linger: float) -> None:
-        self._sessions -= wish.is_open and wish in chat.wishes
-        chat.leave(wish, at, linger)
 
     def pause(self, chat_id: str, wish: Wish, at: float) -> None:
         self._tell(Chat.pause, chat_id, wish, at)
@@ -229,7 +224,7 @@ class Driver:
         now = monotonic()
         for chat in self._chats.values():
             for wish in chat.wishes:
-                self._leave(chat, wish, now, 0)
+                self._sessions -= chat.leave(wish, now, 0)
         flushed: Future[bool] = Future()
         self.flush(flushed)
         self._create_task(self._finish(flushed, self._closing))
@@ -286,7 +281,7 @@ class Driver:
     def _review(self, chat: Chat) -> None:
         """Ask the indicator what now, and queue, wait or forget accordingly."""
         now = monotonic()
-        for _ in chat.expired(now):
+        for _ in chat.expire(now):
             self._emit("expired", chat)
         action, due = chat.next(now)
         self._agenda.call_up(chat, due)
@@ -332,7 +327,7 @@ class Driver:
         gate_matters = self._places.starts_waiting and self._places.free
         when = min(self._agenda.next_at, self._gate.opens_at if gate_matters else inf)
         if self._timer is not None:
-            if self._timer.when() == when and not self._timer.cancelled():
+            if self._timer.when() == when:
                 return
             self._timer.cancel()
         self._timer = None
@@ -370,60 +365,55 @@ class Driver:
             if self._ended:
                 raise
             answer = Answer(Outcome.LOST, APITimeoutError("given up: the manager closes"))
+        elapsed = monotonic() - began
         self._places.release()
-        recovered = self._answered(chat, action, answer, monotonic() - began)
-        if action is Action.START:
-            self._tell_gate(chat, answer, probe, recovered)
+        self._requests[answer.outcome.value] += 1
+        self._retries += chat.attempt > 1
+        if answer.error is None:
+            self._accepted(chat, action, elapsed)
+        else:
+            self._failed(chat, action, answer.outcome, answer.error, elapsed)
+        self._tell_of_all(chat, action, answer, probe)
         self._go_on(chat)
         self._close_if_retired()
 
-    def _answered(self, chat: Chat, action: Action, answer: Answer, elapsed: float) -> bool:
-        """Returns whether it was the first success after a failure, and said so."""
+    def _accepted(self, chat: Chat, action: Action, elapsed: float) -> None:
         attempt, refresh = chat.attempt, chat.lit
-        self._requests[answer.outcome.value] += 1
-        self._retries += attempt > 1
-        now = monotonic()
-        if answer.error is None:
-            chat.refusal = None
-            chat.answered(answer.outcome, now)
-            kind: EventKind = "stopped" if action is Action.STOP else "refreshed" if refresh else "started"
-            self._emit(kind, chat, attempt=attempt, elapsed=elapsed)
-            recovered = chat.id in self._failing
-            if recovered:
-                del self._failing[chat.id]
-                self._emit("recovered", chat)
-            return recovered
+        chat.refusal = None
+        chat.answered(Outcome.ACCEPTED, monotonic())
+        kind: EventKind = "stopped" if action is Action.STOP else "refreshed" if refresh else "started"
+        self._emit(kind, chat, attempt=attempt, elapsed=elapsed)
+
+    def _failed(self, chat: Chat, action: Action, outcome: Outcome, error: LinqTypingError, elapsed: float) -> None:
+        attempt = chat.attempt
         for wish in chat.wishes:
-            wish.error = answer.error
-        outcome, retry_in = answer.outcome, self._api.retry_in(attempt, answer.error)
-        if is_bad_key(answer.error) and action is Action.START:
+            wish.error = error
+        retry_in = self._api.retry_in(attempt, error)
+        if is_bad_key(error) and action is Action.START:
             outcome, retry_in = Outcome.NOTHING, 0.0  # no fault of this chat: the gate says when
         if action is Action.STOP and retry_in is None:
-            self._give_up(chat)
-        chat.answered(outcome, now, retry_in=retry_in, retry_after=_retry_after(answer.error))
-        if not is_bad_key(answer.error):
-            self._remember_failure(chat)
+            self._spoil_waiters(chat)
+        chat.answered(outcome, monotonic(), retry_in=retry_in, retry_after=_retry_after(error))
+        if not is_bad_key(error):
+            self._failing.add(chat.id)
         if outcome is Outcome.REFUSED and action is Action.START:
-            chat.refusal = answer.error
-        kind = "refused" if outcome is Outcome.REFUSED else "failed"
-        self._emit(kind, chat, error=answer.error, attempt=attempt, elapsed=elapsed)
-        return False
+            chat.refusal = error
+        kind: EventKind = "refused" if outcome is Outcome.REFUSED else "failed"
+        self._emit(kind, chat, error=error, attempt=attempt, elapsed=elapsed)
 
-    def _give_up(self, chat: Chat) -> None:
+    def _spoil_waiters(self, chat: Chat) -> None:
+        """A stop of the chat was given up."""
         for waiter in self._waiters:
             if chat in waiter.chats:
                 waiter.clean = False
 
-    def _remember_failure(self, chat: Chat) -> None:
-        self._failing[chat.id] = None
-        if len(self._failing) > _REMEMBERED_FAILURES:
-            del self._failing[next(iter(self._failing))]
-
-    def _tell_gate(self, chat: Chat, answer: Answer, probe: bool, recovered: bool) -> None:
-        change = self._gate.ended(_verdict(answer), monotonic(), probe=probe)
+    def _tell_of_all(self, chat: Chat, action: Action, answer: Answer, probe: bool) -> None:
+        """What the answer means beyond this request: for the chat's failures, and for the gate."""
+        change = self._gate.ended(_verdict(answer), monotonic(), probe=probe) if action is Action.START else None
+        recovered = answer.error is None and self._failing.discard(chat.id)
         if change is Change.SUSPENDED:
             self._emit("suspended", chat, error=answer.error)
-        elif change is Change.RECOVERED and not recovered:
+        elif recovered or change is Change.RECOVERED:
             self._emit("recovered", chat)
 
     def _emit(

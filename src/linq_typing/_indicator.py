@@ -218,14 +218,15 @@ class Indicator:
         self._fresh_start(now)
         self.wishes += (wish,)
 
-    def leave(self, wish: Wish, now: float, linger: float) -> None:
-        """The session has ended; the indicator may stay up for ``linger`` seconds yet."""
+    def leave(self, wish: Wish, now: float, linger: float) -> bool:
+        """The session has ended; the indicator may stay up for ``linger`` seconds yet. Returns whether it was open."""
         if wish not in self.wishes or not wish.is_open:
-            return
+            return False
         wish.left_at = now
         wish.lingers_until = now + linger
         if linger <= 0 or self._hurried:
             self.wishes = tuple(other for other in self.wishes if other is not wish)
+        return True
 
     def pause(self, wish: Wish, now: float) -> None:
         if wish.paused_at is None:
@@ -348,7 +349,7 @@ class Indicator:
         self._round_began = self._not_before = LONG_AGO
 
     def _fresh_start(self, now: float) -> None:
-        """A new wish does not wait for the retries of an old one."""
+        """A new wish is in no hurry, trusts no old light, and does not wait for the retries of an old one."""
         self._hurried = False
         if now >= self._lit_at + SHOWN_AT_LEAST:
             self._lit_at = LONG_AGO
@@ -380,7 +381,7 @@ class Indicator:
             due = inf
         return None, min(due, self._next_change(now))
 
-    def expired(self, now: float) -> list[Wish]:
+    def expire(self, now: float) -> list[Wish]:
         """The sessions that have lasted max_duration and were not yet told so; each only once."""
         ended = [wish for wish in self.wishes if wish.is_open and not wish.expired and wish.expires_at <= now]
         for wish in ended:

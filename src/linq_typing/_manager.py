@@ -7,9 +7,10 @@ import logging
 import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 from uuid import UUID
 
 import httpx
@@ -19,7 +20,6 @@ from ._indicator import Window, Wish
 from ._process import EXIT_TIMEOUT, loop_thread, process_lock
 from ._session import TypingSession, sender_in_context
 from ._settings import (
-    OPTION_NAMES,
     Credentials,
     HTTPSettings,
     SessionOptions,
@@ -30,7 +30,7 @@ from ._settings import (
     normalized_base_url,
     parse_chat_id,
 )
-from ._typing_while import ChatIdFrom, SessionSource, TypingWhile
+from ._typing_while import ChatIdFrom, TypingWhile, import_machinery, make_typing_while
 from ._waiting import wait_for, wait_for_async
 from .events import EventHook, Stats
 
@@ -68,8 +68,9 @@ class TypingManager:
         max_connections: most requests at the same time. Default 64.
         settle: seconds after its acceptance for which a message may still clear the indicator. Default 3: a
             message is really sent about 1 s after the API accepted it (p90 2.6 s).
-        transport: an ``httpx.AsyncBaseTransport`` to use instead of the built-in pools: a proxy, a private CA, a
-            mock. It is used on the library's own event loop, and closed with the manager.
+        transport: an ``httpx.AsyncBaseTransport`` to use instead of the built-in ones: a private CA, a mock,
+            ``httpx-aiohttp`` for speed. (Proxies: ``HTTPS_PROXY`` and ``NO_PROXY`` are heeded anyway.) It is used on
+            the library's own event loop, and closed with the manager.
         on_event: called with each :class:`TypingEvent` on the library's thread, so it must not block; what it
             raises is logged. The ``linq_typing`` logger is told in any case.
         enabled: False: sessions work, nothing is sent and no key is needed. Default: unless
@@ -80,6 +81,7 @@ class TypingManager:
     Raises:
         ValueError: a negative or NaN duration, a base_url that is no http(s) URL.
         TypeError: an argument of the wrong type.
+        ConfigurationError: an API key that no HTTP header can carry. (None at all: when a block is entered.)
     """
 
     def __init__(
@@ -163,7 +165,7 @@ class TypingManager:
         if self._closed:
             raise RuntimeError("this TypingManager is closed: make another one")
         driver = self._live_driver() if self._enabled else None
-        wish = Wish(self._options.updated(**given) if given else self._options, monotonic())
+        wish = Wish(replace(self._options, **given) if given else self._options, monotonic())
         session = TypingSession(chat_id, driver, wish)
         if driver is not None:
             driver.post(driver.join, chat_id, wish)
@@ -274,11 +276,6 @@ class TypingManager:
         driver = self._driver
         return Stats() if driver is None or not driver.alive else driver.stats()
 
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed, and opens no more sessions."""
-        return self._closed
-
     # -- Machinery
 
     def _begin_flush(self, timeout: float) -> Future[bool]:
@@ -346,11 +343,11 @@ class TypingManager:
             return None
         from ._driver import Driver
 
-        # Connections must not be shared with the parent process either.
-        api = self._api = self._make_api() if self._api is None or forked else self._api
+        if self._api is None or forked:
+            self._api = self._make_api()  # connections must not be shared with the parent process
         driver = Driver(
             thread,
-            api,
+            self._api,
             settle=self._settle,
             max_connections=self._http.max_connections,
             on_event=self._on_event,
@@ -359,23 +356,12 @@ class TypingManager:
         return driver
 
     def _make_api(self) -> TypingAPI:
-        with process_lock():  # a fork must not fall into an import
-            from . import _driver  # noqa: F401 - the first session is not to wait for it
-            from ._api import TypingAPI
+        import_machinery()
+        from ._api import TypingAPI
 
+        with process_lock():  # httpx imports, too
             return TypingAPI(self._known_credentials().checked(), self._http, self._transport)
 
     def _known_credentials(self) -> Credentials:
         """What was given, else what the environment says now: a .env file may be loaded late."""
         return self._credentials.or_else(from_environment())
-
-
-def make_typing_while(
-    source: SessionSource, chat_id: Any, *, chat_id_from: ChatIdFrom = "chat_id", **options: Any
-) -> Any:
-    """``typing_while`` in all its forms: a function in the place of the chat id is to be decorated."""
-    if options and (unknown := options.keys() - OPTION_NAMES):
-        raise TypeError(f"typing_while has no option {', '.join(sorted(unknown))}; it has {', '.join(OPTION_NAMES)}")
-    if callable(chat_id) or isinstance(chat_id, (classmethod, staticmethod)):
-        return TypingWhile(source, None, chat_id_from, **options)(cast(Any, chat_id))
-    return TypingWhile(source, chat_id, chat_id_from, **options)

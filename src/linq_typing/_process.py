@@ -54,7 +54,7 @@ def _at_exit() -> None:
 
 
 def _before_fork() -> None:
-    _process_lock.acquire(timeout=1.0)  # not for ever: a fork in the midst of an import may be waited for itself
+    _process_lock.acquire(timeout=1.0)  # not for ever: whoever imports may be waiting for this fork
 
 
 def _after_fork_in_parent() -> None:

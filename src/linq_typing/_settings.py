@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -24,10 +24,7 @@ _UUID: Final = re.compile(
     r"(?:urn:uuid:)?\{?[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}\}?", re.ASCII | re.IGNORECASE
 )
 
-_LONGEST: Final = sys.float_info.max
-
-#: Stands for "not given", where None means something.
-UNSET: Final[Any] = ...
+_LONGEST: Final = sys.float_info.max  # an int beyond it becomes no float
 
 
 def parse_chat_id(value: object) -> str:
@@ -86,11 +83,6 @@ class SessionOptions:
         check_seconds("max_duration", self.max_duration, none=True)
         check_seconds("resume_after", self.resume_after, none=True)
         check_flag("wait_on_exit", self.wait_on_exit)
-
-    def updated(self, **given: Any) -> SessionOptions:
-        """These options with the ones that were given; the same object if none was."""
-        changed = {name: value for name, value in given.items() if value is not UNSET}
-        return replace(self, **changed) if changed else self
 
 
 OPTION_NAMES: Final = tuple(option.name for option in fields(SessionOptions))

@@ -9,12 +9,12 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mappi
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, cast
 from uuid import UUID
 
 from ._process import process_lock
 from ._session import Stack, TypingSession, push, remove, stack
-from ._settings import UNSET, SessionOptions, parse_chat_id
+from ._settings import OPTION_NAMES, SessionOptions, parse_chat_id
 from ._waiting import wait_for, wait_for_async
 
 logger = logging.getLogger("linq_typing")
@@ -25,6 +25,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 ChatIdFrom = str | tuple[str, ...] | Callable[..., str | UUID]
 #: Reads the chat id from a call's positional and keyword arguments.
 Resolver = Callable[[tuple[Any, ...], dict[str, Any]], object]
+#: Opens the session of a call with those arguments.
+Beginner = Callable[[tuple[Any, ...], dict[str, Any]], TypingSession | None]
 
 
 _DEFAULT_PATHS: Final = ("chat_id",)
@@ -56,8 +58,8 @@ class TypingWhile:
         self._chat_id_from = _DEFAULT_PATHS if chat_id_from == "chat_id" else _checked(chat_id_from)
         self._given = _NOTHING
         if given:
-            self._given = {name: value for name, value in given.items() if value is not UNSET}
-            SessionOptions(**self._given)  # bad input is told here, not when the block is entered
+            self._given = given
+            SessionOptions(**given)  # bad input is told here, not when the block is entered
         self._session: TypingSession | None = None
         self._free = True
 
@@ -99,8 +101,7 @@ class TypingWhile:
                 f"typing_while decorates functions, not {type(function).__name__}: put @typing_while underneath "
                 "the other decorators, directly above def"
             )
-        with process_lock():
-            from . import _driver  # noqa: F401 - better now, at start-up, than when the first message waits for it
+        import_machinery()  # better now, at start-up, than when the first message waits for it
         wrapper: Any = functools.wraps(function)(self._wrapper(function))
         wrapper.__name__ = getattr(plain, "__name__", wrapper.__name__)
         wrapper.__qualname__ = getattr(plain, "__qualname__", wrapper.__qualname__)
@@ -152,9 +153,6 @@ class TypingWhile:
         return begin
 
 
-Beginner = Callable[[tuple[Any, ...], dict[str, Any]], TypingSession | None]
-
-
 class _Block:
     """One call's passage through a session: on the context's stack from its beginning to its end."""
 
@@ -163,16 +161,15 @@ class _Block:
     def __init__(self, session: TypingSession) -> None:
         self.session = session
 
-    def __enter__(self) -> TypingSession:
+    def __enter__(self) -> None:
         push(self.session)
-        return self.session
 
     def __exit__(self, kind: object, exc: object, trace: object) -> None:
         remove(self.session)
         _end(self.session, failed=kind is not None)
 
-    async def __aenter__(self) -> TypingSession:
-        return self.__enter__()
+    async def __aenter__(self) -> None:
+        push(self.session)
 
     async def __aexit__(self, kind: object, exc: object, trace: object) -> None:
         remove(self.session)
@@ -187,6 +184,23 @@ def _end(session: TypingSession | None, *, failed: bool) -> None:
 async def _end_async(session: TypingSession | None, *, failed: bool) -> None:
     if session is not None and (done := session._end(failed)) is not None:
         await wait_for_async(done, EXIT_WAIT, shield=True)
+
+
+def make_typing_while(
+    source: SessionSource, chat_id: Any, *, chat_id_from: ChatIdFrom = "chat_id", **options: Any
+) -> Any:
+    """``typing_while`` in all its forms: a function in the place of the chat id is to be decorated."""
+    if options and (unknown := options.keys() - OPTION_NAMES):
+        raise TypeError(f"typing_while has no option {', '.join(sorted(unknown))}; it has {', '.join(OPTION_NAMES)}")
+    if callable(chat_id) or isinstance(chat_id, (classmethod, staticmethod)):
+        return TypingWhile(source, None, chat_id_from, **options)(cast(Any, chat_id))
+    return TypingWhile(source, chat_id, chat_id_from, **options)
+
+
+def import_machinery() -> None:
+    """Import what sessions need beyond this: asyncio, tenacity and the like."""
+    with process_lock():  # a fork must not fall into an import
+        from . import _driver  # noqa: F401
 
 
 # -- One wrapper for each kind of function

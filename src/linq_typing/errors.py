@@ -6,8 +6,8 @@
     - APITimeoutError        the API did not answer in time
   x APIStatusError           the API answered with an error status
 
-Only :class:`ConfigurationError` is ever raised, when a block is entered. The others are seen in
-``session.error`` and in events: a typing indicator is not worth an exception in a bot's reply.
+Only :class:`ConfigurationError` is ever raised, when a manager is made or a block is entered. The others are seen
+in ``session.error`` and in events: a typing indicator is not worth an exception in a bot's reply.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class LinqTypingError(Exception):
 
 
 class ConfigurationError(LinqTypingError):
-    """There is no API key, or it can't be one. Raised when a ``typing_while`` block is entered."""
+    """There is no API key (told when a block is entered), or it can't be one (told when a manager is made)."""
 
 
 class APIConnectionError(LinqTypingError):

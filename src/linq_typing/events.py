@@ -55,7 +55,7 @@ class Stats:
     Attributes:
         sessions: open sessions.
         chats: chats with a session, a request, a message on its way, or a refusal to remember.
-        shown: chats whose indicator is up, as far as is known.
+        shown: chats whose indicator may be up, as far as is known.
         in_flight: requests under way.
         waiting: chats that wait for a place to make a request.
         requests: requests that have ended, by outcome: accepted, perhaps (5xx), lost, nothing, refused.
@@ -79,6 +79,26 @@ EventHook = Callable[[TypingEvent], object]
 _REMEMBERED: Final = 10_000
 
 
+class Failing:
+    """The chats whose last request failed, as far as they are remembered."""
+
+    def __init__(self) -> None:
+        self._chats: dict[str, None] = {}  # in order of their first failure
+
+    def add(self, chat_id: str) -> bool:
+        """Returns whether it is the chat's first failure since it worked."""
+        if chat_id in self._chats:
+            return False
+        self._chats[chat_id] = None
+        if len(self._chats) > _REMEMBERED:
+            del self._chats[next(iter(self._chats))]
+        return True
+
+    def discard(self, chat_id: str) -> bool:
+        """Returns whether it was among them."""
+        return self._chats.pop(chat_id, False) is None
+
+
 class LoggingHook:
     """Logs to ``logging.getLogger("linq_typing")`` what an operator wants to read, and the rest at DEBUG.
 
@@ -86,7 +106,7 @@ class LoggingHook:
     """
 
     def __init__(self) -> None:
-        self._failing: dict[str, None] = {}  # in order of their first failure
+        self._failing = Failing()
 
     def __call__(self, event: TypingEvent) -> None:
         level = self._level(event)
@@ -99,18 +119,10 @@ class LoggingHook:
         if event.kind == "suspended":
             return logging.ERROR if is_bad_key(event.error) else logging.WARNING
         if event.kind in ("failed", "refused") and not is_bad_key(event.error):
-            return self._first_failure(event.chat_id)
+            return logging.WARNING if self._failing.add(event.chat_id) else logging.DEBUG
         if event.kind in ("started", "refreshed", "stopped"):
-            self._failing.pop(event.chat_id, None)
+            self._failing.discard(event.chat_id)
         return {"recovered": logging.INFO, "expired": logging.WARNING}.get(event.kind, logging.DEBUG)
-
-    def _first_failure(self, chat_id: str) -> int:
-        if chat_id in self._failing:
-            return logging.DEBUG
-        self._failing[chat_id] = None
-        if len(self._failing) > _REMEMBERED:
-            del self._failing[next(iter(self._failing))]
-        return logging.WARNING
 
 
 def is_bad_key(error: LinqTypingError | None) -> bool:

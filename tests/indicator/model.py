@@ -274,7 +274,7 @@ class World:
         self.sound = True
 
     def _check_expired(self, early: bool) -> None:
-        told = self.indicator.expired(self.now)
+        told = self.indicator.expire(self.now)
         mine = [s for s in self.open if s.lasted(self.now) and not s.told and s.paused_at is None]
         assert [s.wish for s in mine] == told, f"at {self.now}: max_duration is told of the wrong sessions"
         assert not (early and told and not self.in_flight), (

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -71,7 +72,7 @@ class FakeSource:
     def _open(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
         if self.fails_with is not None:
             raise self.fails_with
-        wish = Wish(self._options.updated(**given), 0.0)
+        wish = Wish(replace(self._options, **given), 0.0)
         session = TypingSession(chat_id, self.driver, wish)  # type: ignore[arg-type]
         self.sessions.append(session)
         return session

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from linq_typing.errors import APIConnectionError, APIStatusError, APITimeoutError
-from linq_typing.events import _REMEMBERED, EventKind, LoggingHook, TypingEvent, is_bad_key
+from linq_typing.events import _REMEMBERED, EventKind, Failing, LoggingHook, TypingEvent, is_bad_key
 
 from .kit import CHAT, OTHER_CHAT
 
@@ -102,12 +102,12 @@ def test_the_line_says_the_attempt_and_the_error(caplog: pytest.LogCaptureFixtur
 
 def test_the_memory_of_failing_chats_is_bounded() -> None:
     """A crowd of failing chats costs no more than so much; the oldest is forgotten first."""
-    hook = LoggingHook()
+    failing = Failing()
     for number in range(_REMEMBERED + 5):
-        hook(TypingEvent("failed", str(number), DOWN))
-    assert len(hook._failing) == _REMEMBERED
-    assert "4" not in hook._failing
-    assert "5" in hook._failing
+        assert failing.add(str(number))
+    assert not failing.add("5")
+    assert failing.discard("5")
+    assert not failing.discard("4")
 
 
 def test_a_disabled_level_costs_no_formatting(caplog: pytest.LogCaptureFixture) -> None:

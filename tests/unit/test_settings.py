@@ -7,7 +7,6 @@ import pytest
 
 from linq_typing._settings import (
     PUBLIC_BASE_URL,
-    UNSET,
     Credentials,
     HTTPSettings,
     SessionOptions,
@@ -114,20 +113,6 @@ def test_a_number_beyond_float_is_a_value_error() -> None:
     """math.isnan() can't take it."""
     with pytest.raises((ValueError, TypeError), match="start_delay"):
         SessionOptions(start_delay=10**400)
-
-
-def test_updated_changes_only_what_was_given() -> None:
-    """None is a value; UNSET is not."""
-    options = SessionOptions(start_delay=1.0)
-    changed = options.updated(max_duration=None, stop_delay=UNSET, wait_on_exit=True)
-    assert changed == SessionOptions(start_delay=1.0, max_duration=None, wait_on_exit=True)
-    assert options.updated(stop_delay=UNSET) is options
-
-
-def test_updated_validates() -> None:
-    """A bad value is told whichever way it comes."""
-    with pytest.raises(ValueError, match="stop_delay"):
-        SessionOptions().updated(stop_delay=-1)
 
 
 @pytest.mark.parametrize(

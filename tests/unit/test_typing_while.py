@@ -13,7 +13,7 @@ import trio
 
 from linq_typing import _typing_while
 from linq_typing._session import TypingSession, current_session
-from linq_typing._settings import UNSET
+from linq_typing._settings import SessionOptions
 from linq_typing._typing_while import TypingWhile
 from linq_typing.errors import ConfigurationError
 
@@ -247,8 +247,8 @@ def test_sessions_that_were_left_elsewhere_do_not_pile_up(source: FakeSource) ->
 
 def test_options_that_were_not_given_are_the_managers(source: FakeSource) -> None:
     """Read when the block is entered; given ones win, None included."""
-    source._options = source._options.updated(start_delay=3.0, max_duration=9.0)
-    with _make(source, max_duration=None, stop_delay=UNSET) as session:
+    source._options = SessionOptions(start_delay=3.0, max_duration=9.0)
+    with _make(source, max_duration=None) as session:
         options = session._wish.options
     assert (options.start_delay, options.max_duration, options.stop_delay) == (3.0, None, 0.5)
 

@@ -69,9 +69,9 @@ class Prober(TypingAPI):
             return body if isinstance(body, dict) else {}
         return {}
 
-    def _verdict(self, response: httpx.Response) -> Answer:
+    def _answer_to(self, response: httpx.Response) -> Answer:
         self._response = response
-        return super()._verdict(response)
+        return super()._answer_to(response)
 
     def _failure(self, exc: Exception) -> Answer:
         self._exception = exc
