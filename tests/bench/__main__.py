@@ -1,6 +1,6 @@
 """``python -m tests.bench``: measure linq-typing beside its peers and floors, and print one table.
 
-By default all but ``hold``, in six to eight minutes on two cores. Name benchmarks to run only those.
+By default all but ``hold``, in about ten minutes on two cores. Name benchmarks to run only those.
 """
 
 from __future__ import annotations

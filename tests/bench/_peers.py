@@ -29,7 +29,7 @@ def chat_ids(count: int, kind: int = 1) -> list[str]:
 
 
 def naive(send: Send) -> Maker:
-    """A task that sends and sleeps, cancelled at the end: the least that shows an indicator."""
+    """A task that sends and sleeps, cancelled at the end, and a stop: the least that shows an indicator on Linq."""
     return lambda number: _Naive(send)
 
 
@@ -42,6 +42,7 @@ class _Naive:
 
     async def __aexit__(self, *_: object) -> None:
         self._task.cancel()
+        await self._send()
 
     async def _repeat(self) -> None:
         while True:

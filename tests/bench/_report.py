@@ -24,7 +24,7 @@ class Row(NamedTuple):
     reach: str
 
 
-HEADING = Row("what", "floors and peers", "linq-typing", "ratio (lowest to highest round)", "reach")
+HEADING = Row("what", "floors and peers", "linq-typing", "ratio (lowest to highest round)", "goal")
 
 
 def figure(value: float) -> str:

@@ -57,9 +57,10 @@ def _row(plan: Plan, chats: int, transport: str) -> Row:
     limit = LONGEST_GAP * plan.scale
     return Row(
         name if plan.scale == 1 else f"{name} (all times and the crowd x {plan.scale:g})",
-        f"largest gap {figure(limit)} s",
+        "-",
         f"largest gap {figure(result['gap_max'])} s, lateness p99 {figure(result['late_p99'])} s, "
-        f"CPU {result['cpu']:.0%}, {figure(result['rate'])} requests/s, {result['errors']:.0f} errors",
+        f"CPU {result['cpu']:.0%}, {figure(result['rate'])} requests/s, {result['errors']:.0f} errors, "
+        f"{result['unseen']:.0f} never shown",
         f"{result['gap_max'] / limit:.2f} of {figure(limit)} s",
         f"no gap over {figure(limit)} s, lateness p99 under {figure(3 * plan.scale)} s after the first round",
     )

@@ -23,7 +23,7 @@ class Plan(NamedTuple):
 
 
 PLANS = {"full": Plan(3, 10_000), "quick": Plan(2, 3_000), "smoke": Plan(1, 100)}
-THREADS = "thread per session"
+THREADS = "thread per session (a tenth of them)"
 OURS = "linq-typing"
 
 

@@ -1,14 +1,16 @@
 """Requests per second from one process; the server has a process and a core of its own, and answers at once or late.
 
-The floor is httpx alone: loops of bare POSTs over some pools of some connections, of which the best one counts.
+The floor is httpx alone: loops of bare POSTs by clients with pools of some connections, or over its transports without
+a client, which is what linq-typing does. The best of all counts.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine, Iterable
 from contextvars import copy_context
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ._peers import chat_ids, manager
 from ._report import Row
@@ -16,7 +18,7 @@ from ._runner import Case, compare, measure
 from ._server import Server
 
 SHAPES = ((1, 1), (1, 5), (1, 10), (8, 8), (64, 1))
-SHAPES_LATE = ((1, 10), (1, 50), (8, 8), (20, 5), (64, 1))
+SHAPES_LATE = ((1, 10), (1, 50), (8, 8), (16, 4), (64, 1))
 LATE = 0.05  # seconds until the answer
 WARM_UP = 0.5  # seconds
 
@@ -45,6 +47,7 @@ def _rows(plan: Plan, delay: float, shapes: tuple[tuple[int, int], ...], when: s
         f"httpx {pools}x{connections}": Case("bare", {"pools": pools, "connections": connections, **common})
         for pools, connections in shapes
     }
+    floors["httpx's transport 64x1"] = Case("bare_transports", {"connections": 64, **common})
     ours = {f"linq-typing, {chats:,} chats": Case("ours", {"chats": chats, **common}) for chats in plan.crowds}
     samples = measure("requests", {**floors, **ours}, plan.rounds)
     return [
@@ -78,7 +81,34 @@ async def _bare(server: Server, pools: int, connections: int, seconds: float) ->
             for url in urls:
                 await client.post(url)
 
-    tasks = [asyncio.create_task(post_for_ever(client)) for client in clients for _ in range(connections)]
+    return await _rate_of([post_for_ever(client) for client in clients for _ in range(connections)], server, seconds)
+
+
+def bare_transports(connections: int, delay: float, seconds: float) -> dict[str, float]:
+    with Server(delay) as server:
+        return asyncio.run(_bare_transports(server, connections, seconds))
+
+
+async def _bare_transports(server: Server, connections: int, seconds: float) -> dict[str, float]:
+    import httpx
+
+    context = httpx.create_ssl_context()
+    limits = httpx.Limits(max_connections=1)
+    headers = httpx.Headers({"Authorization": "Bearer bench-key"})
+    urls = [server.url(chat_id) for chat_id in chat_ids(100)]
+
+    async def post_for_ever(transport: httpx.AsyncHTTPTransport) -> None:
+        while True:
+            for url in urls:
+                response = await transport.handle_async_request(httpx.Request("POST", url, headers=headers))
+                await response.aread()
+
+    transports = [httpx.AsyncHTTPTransport(limits=limits, verify=context) for _ in range(connections)]
+    return await _rate_of(map(post_for_ever, transports), server, seconds)
+
+
+async def _rate_of(loops: Iterable[Coroutine[Any, Any, None]], server: Server, seconds: float) -> dict[str, float]:
+    tasks = [asyncio.create_task(each) for each in loops]
     await asyncio.sleep(WARM_UP)
     result = await asyncio.to_thread(_rate, server, seconds)
     for task in tasks:
@@ -92,6 +122,8 @@ def ours(chats: int, delay: float, seconds: float) -> dict[str, float]:
         interval = chats / 20_000  # seconds: asks for more than any client can do
         for chat_id in chat_ids(chats):
             copy_context().run(made.typing_while(chat_id, refresh_interval=interval).__enter__)
+        while made.stats().shown < chats:  # refreshes are to be measured, not first starts
+            time.sleep(0.05)
         time.sleep(WARM_UP)
         return _rate(server, seconds)
 
