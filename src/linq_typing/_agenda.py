@@ -60,21 +60,23 @@ class Agenda(Generic[T]):
     def strike(self, item: T) -> None:
         """Forget the item."""
         if item.due < inf:
-            item.due = inf
-            self._live -= 1
-            if self._entries > 2 * self._live + 64:
-                self._drop_stale_entries()
+            self._let_go(item)
 
     def pop(self, now: float) -> T | None:
         """An item whose time has come, taken off; None if there is none."""
         while self.next_at <= now:
             if self._heap:
                 item = self._take_first()
-                item.due = inf
-                self._live -= 1
+                self._let_go(item)
                 return item
             self._open_next_day()
         return None
+
+    def _let_go(self, item: T) -> None:
+        item.due = inf
+        self._live -= 1
+        if self._entries > 2 * self._live + 64:
+            self._drop_stale_entries()
 
     def _enter(self, item: T) -> None:
         self._entries += 1

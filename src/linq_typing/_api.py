@@ -15,17 +15,19 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple, cast
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies
 
 import httpx
 import tenacity
 
 from ._indicator import Action, Outcome
 from ._settings import PUBLIC_BASE_URL, Credentials, HTTPSettings
-from .errors import APIConnectionError, APIStatusError, APITimeoutError, LinqTypingError
+from .errors import APIConnectionError, APIStatusError, APITimeoutError, ConfigurationError, LinqTypingError
 
-for _on_demand in ("httpcore", "anyio._backends._asyncio"):  # httpx imports them when the first request is on its way
+# What is else imported when the first request is on its way, which would wait, and in the loop's thread, where a fork
+# might fall into it.
+for _on_demand in ("httpcore", "anyio._backends._asyncio", "encodings.idna"):
     with contextlib.suppress(ImportError):
         importlib.import_module(_on_demand)
 
@@ -79,10 +81,11 @@ class TypingAPI:
                 "Authorization": f"Bearer {self._key}",
             }
         )
-        # The transport need keep no time but this, which tells a request that was never sent from one that was lost.
-        self._extensions = {"timeout": httpx.Timeout(None, connect=0.9 * settings.timeout).as_dict()}
+        # Ours need keep no time but this, which tells a request that was never sent from one that was lost.
+        others = None if transport is None else settings.timeout
+        self._timeouts = httpx.Timeout(others, connect=0.9 * settings.timeout).as_dict()
         self._make_transport = _transport_maker(self._base, transport)
-        self._transports = [self._make_transport()]  # the first request is not to wait for it
+        self._transports = {self._made_first()}  # the first request is not to wait for it
         self._idle = list(self._transports)
         self._shared = transport is not None
         self._retrying = _retrying(settings)
@@ -126,18 +129,30 @@ class TypingAPI:
             await transport.aclose()
 
     async def _send(self, method: str, url: str) -> httpx.Response:
-        request = httpx.Request(method, url, headers=self._headers, extensions=self._extensions)
+        extensions = {"timeout": self._timeouts.copy()}
+        request = httpx.Request(method, url, headers=self._headers, extensions=extensions)
         if self._shared:
-            return await _exchange(self._transports[0], request)
+            return await _exchange(self._make_transport(), request)
         transport = self._idle.pop() if self._idle else self._another_transport()
         try:
-            return await _exchange(transport, request)
-        finally:
-            self._idle.append(transport)  # the most recently used goes first: its connection is alive
+            response = await _exchange(transport, request)
+        except BaseException:  # httpcore may leave a connection that was cancelled, or a tunnel, for busy: for ever
+            self._transports.discard(transport)
+            with contextlib.suppress(Exception):
+                await transport.aclose()
+            raise
+        self._idle.append(transport)  # the most recently used goes first: its connection is alive
+        return response
+
+    def _made_first(self) -> httpx.AsyncBaseTransport:
+        try:
+            return self._make_transport()
+        except Exception as error:  # httpx's, socksio's, ...
+            raise ConfigurationError(f"The environment's proxy can't be used: {error}") from None
 
     def _another_transport(self) -> httpx.AsyncBaseTransport:
         transport = self._make_transport()
-        self._transports.append(transport)
+        self._transports.add(transport)
         return transport
 
     def _answer_to(self, response: httpx.Response) -> Answer:
@@ -232,11 +247,11 @@ def _seconds_until(date: object) -> float | None:
 async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
     response = await transport.handle_async_request(request)
     try:
-        if response.is_success:
+        if not response.is_success:
+            await response.aread()
+        elif not (response.is_closed or response.is_stream_consumed):  # by a transport of the user's
             async for _ in cast(httpx.AsyncByteStream, response.stream):
                 pass  # nothing in it matters, but only a connection that was read out can be used again
-        else:
-            await response.aread()
     finally:
         await response.aclose()
     return response
@@ -257,17 +272,29 @@ def _transport_maker(base: str, transport: httpx.AsyncBaseTransport | None) -> C
 
 def _proxy(base: str) -> str | None:
     """The proxy that the environment or the system wants for it (``HTTPS_PROXY``, ``NO_PROXY``, ...)."""
-    parts = urlsplit(base)
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
+    url, proxies = urlsplit(base), getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy or any(_names(entry.strip().lower(), url) for entry in proxies.get("no", "").split(",")):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
+def _names(entry: str, url: SplitResult) -> bool:
+    """Whether an entry of ``NO_PROXY`` names the URL: ``*``, or a host or domain, with or without scheme and port."""
+    scheme, _, rest = entry.rpartition("://")
+    named = urlsplit(f"//[{rest}]" if rest.count(":") > 1 and "[" not in rest else f"//{rest}")
+    host = (named.hostname or "").lstrip(".")
+    return (
+        scheme in ("", "all", url.scheme)
+        and host != ""
+        and (host == "*" or f".{url.hostname}".endswith(f".{host}"))
+        and named.port in (None, url.port or {"http": 80, "https": 443}[url.scheme])
+    )
+
+
 def _ssl_context(base: str) -> ssl.SSLContext:
     """One for all transports: loading the certificates is slow. A plain http base gets one that trusts nobody."""
-    return httpx.create_ssl_context() if base.startswith("https") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx.create_ssl_context() if base.lower().startswith("https") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class _wait_as_told(tenacity.wait.wait_base):  # noqa: N801 - named like tenacity's own strategies

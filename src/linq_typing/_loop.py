@@ -4,8 +4,9 @@ Why a thread of our own: a bot's loop may be blocked, and a bot may have no loop
 
 The inbox. ``call_soon_threadsafe`` writes to a pipe for each call: a system call, at which the caller gives up
 the interpreter lock and may get it back milliseconds later. So calls go into a deque, and the pipe is written
-to only when the loop is asleep: the selector says so just before it waits, then looks into the inbox once more.
-A caller that appends after that look finds the loop asleep and wakes it; one that appends before it is seen.
+to only when the loop is asleep, once for each sleep. The selector numbers a sleep just before it begins, then looks
+into the inbox once more. A caller that appends after that look finds a sleep that nobody has ended and ends it; what
+is appended before is seen.
 """
 
 from __future__ import annotations
@@ -46,16 +47,17 @@ class _Inbox(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self.calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-        self.asleep = False
+        self.sleeps = 0
+        self.ended = 0  # the last sleep that is over, or somebody has seen to its end
         self.on_calls: Callable[[], object] = lambda: None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout != 0:  # a busy loop only looks: it will see to the inbox without being woken
-            self.asleep = True  # before the look: see the module's docstring
+            self.sleeps += 1  # before the look: see the module's docstring
             if self.calls:
                 timeout = 0
         ready = super().select(timeout)
-        self.asleep = False
+        self.ended = self.sleeps
         if self.calls:
             self.on_calls()
         return ready
@@ -85,7 +87,8 @@ class LoopThread:
         try:
             self._thread.start()  # what is posted before the loop runs is in the inbox when it first looks
         except BaseException:
-            self._loop.close()
+            with contextlib.suppress(RuntimeError):  # it runs already: a signal struck while we waited for it
+                self._loop.close()
             raise
 
     def post(self, call: Callable[..., object], *args: Any) -> None:
@@ -94,8 +97,10 @@ class LoopThread:
             return
         inbox = self._inbox
         inbox.calls.append((call, args))
-        if inbox.asleep:  # only the loop itself clears that: a signal may strike a caller before it has woken it
+        sleep = inbox.sleeps
+        if inbox.ended != sleep:
             self._wake()
+            inbox.ended = sleep  # not before, as a signal may strike; the loop's next sleep has another number
 
     def add_resident(self, resident: Resident) -> None:
         """Have it finish before the process ends."""

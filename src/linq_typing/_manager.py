@@ -17,7 +17,7 @@ import httpx
 
 from . import _sends
 from ._indicator import Window, Wish
-from ._process import EXIT_TIMEOUT, loop_thread, process_lock
+from ._process import EXIT_TIMEOUT, is_fit, loop_thread, process_lock
 from ._session import TypingSession, sender_in_context
 from ._settings import (
     Credentials,
@@ -131,7 +131,7 @@ class TypingManager:
         self._driver: Driver | None = None
         self._closed = False
         # Loading certificates is slow: better now than when the first session waits for it.
-        self._api = self._make_api() if self._enabled and self._known_credentials().api_key else None
+        self._api = self._make_api() if self._enabled and self._known_credentials().api_key and is_fit() else None
         _sends.add_listener(self)
         if client is not None:
             self.watch(client)
@@ -332,9 +332,10 @@ class TypingManager:
 
     def _make_driver(self, forked: bool) -> Driver | None:
         if forked and self._transport is not None:
-            logger.warning("no typing indicators in this process: a transport can't be shared with the parent; "
-                           "make a TypingManager with a transport of its own after the fork")  # fmt: skip
-            self._enabled = False
+            self._disable("a transport can't be shared with the parent; make a TypingManager after the fork")
+            return None
+        if not is_fit():
+            self._disable("it was forked while another thread imported what they need")
             return None
         try:
             thread = loop_thread()
@@ -354,6 +355,10 @@ class TypingManager:
         )
         weakref.finalize(self, driver.post, driver.retire).atexit = False  # a manager that was dropped, not closed
         return driver
+
+    def _disable(self, why: str) -> None:
+        logger.warning("no typing indicators in this process: %s", why)
+        self._enabled = False
 
     def _make_api(self) -> TypingAPI:
         import_machinery()

@@ -9,7 +9,7 @@ The next use starts afresh.
 from __future__ import annotations
 
 import atexit
-import contextlib
+import concurrent.futures.thread  # noqa: F401 - it registers hooks, which is too late once a fork or the exit has begun
 import os
 import threading
 from typing import TYPE_CHECKING, Final
@@ -22,12 +22,19 @@ EXIT_TIMEOUT: Final = 5.0  #: seconds that a finishing process is held up at mos
 _process_lock = threading.RLock()
 _current: LoopThread | None = None
 _exiting = False
+_fork_waited = True
+_fit = True
 _inherited: list[LoopThread] = []
 
 
 def process_lock() -> threading.RLock:
     """The one lock for what is made once in a process. Made anew after a fork: never keep it."""
     return _process_lock
+
+
+def is_fit() -> bool:
+    """False in a child that was forked in the midst of a long import: it would wait for ever for what that imported."""
+    return _fit
 
 
 def loop_thread() -> LoopThread:
@@ -54,17 +61,19 @@ def _at_exit() -> None:
 
 
 def _before_fork() -> None:
-    _process_lock.acquire(timeout=1.0)  # not for ever: whoever imports may be waiting for this fork
+    global _fork_waited
+    _fork_waited = _process_lock.acquire(timeout=1.0)  # not for ever: whoever imports may be waiting for this fork
 
 
 def _after_fork_in_parent() -> None:
-    with contextlib.suppress(RuntimeError):  # it took too long
+    if _fork_waited:
         _process_lock.release()
 
 
 def _after_fork_in_child() -> None:
-    global _current, _process_lock
+    global _current, _fit, _process_lock
     _process_lock = threading.RLock()
+    _fit = _fit and _fork_waited
     if _current is not None:
         _current.dead = True
         _inherited.append(_current)

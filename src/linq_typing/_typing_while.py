@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Protocol, TypeVar, cast
 from uuid import UUID
 
-from ._process import process_lock
+from ._process import is_fit, process_lock
 from ._session import Stack, TypingSession, push, remove, stack
 from ._settings import OPTION_NAMES, SessionOptions, parse_chat_id
 from ._waiting import wait_for, wait_for_async
@@ -101,7 +101,8 @@ class TypingWhile:
                 f"typing_while decorates functions, not {type(function).__name__}: put @typing_while underneath "
                 "the other decorators, directly above def"
             )
-        import_machinery()  # better now, at start-up, than when the first message waits for it
+        # Better now, at start-up, than when the first message waits for it. (But who decorates may hold other locks.)
+        import_machinery(timeout=1.0)
         wrapper: Any = functools.wraps(function)(self._wrapper(function))
         wrapper.__name__ = getattr(plain, "__name__", wrapper.__name__)
         wrapper.__qualname__ = getattr(plain, "__qualname__", wrapper.__qualname__)
@@ -197,10 +198,19 @@ def make_typing_while(
     return TypingWhile(source, chat_id, chat_id_from, **options)
 
 
-def import_machinery() -> None:
-    """Import what sessions need beyond this: asyncio, tenacity and the like."""
-    with process_lock():  # a fork must not fall into an import
+def import_machinery(timeout: float = -1) -> bool:
+    """Import what sessions need beyond this: asyncio, tenacity and the like. Returns whether that was possible.
+
+    ``timeout`` is for how many seconds to wait for another thread that does so; negative: for ever.
+    """
+    lock = process_lock()  # a fork must not fall into an import
+    if not is_fit() or not lock.acquire(timeout=timeout):
+        return False
+    try:
         from . import _driver  # noqa: F401
+    finally:
+        lock.release()
+    return True
 
 
 # -- One wrapper for each kind of function

@@ -100,6 +100,17 @@ def test_stale_entries_do_not_pile_up() -> None:
     assert _pop_all(agenda) == [thing]
 
 
+def test_stale_entries_do_not_outlive_a_crowd() -> None:
+    """What was moved to today leaves nothing behind for the day that it was on, however it ends."""
+    agenda: Agenda[Thing] = Agenda()
+    things = [Thing() for _ in range(5_000)]
+    for thing in things:
+        agenda.call_up(thing, 1e6)
+        agenda.call_up(thing, 1.0)
+    assert set(_pop_all(agenda, 2.0)) == set(things)
+    assert agenda._entries < 200
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_random_use_agrees_with_a_dict(seed: int) -> None:
     """Moved, struck and called up at random, each comes up once, in order, at the time a dict has for it."""

@@ -1,6 +1,7 @@
 """The HTTP side: what answers mean, when to try again, and what really happens on a socket."""
 
 import asyncio
+import contextlib
 import email.utils
 import socket
 import struct
@@ -13,10 +14,16 @@ from typing import Any
 import httpx
 import pytest
 
-from linq_typing._api import Answer, TypingAPI, outcome_of, status_error
+from linq_typing._api import Answer, TypingAPI, _proxy, _ssl_context, outcome_of, status_error
 from linq_typing._indicator import Action, Outcome
 from linq_typing._settings import Credentials, HTTPSettings
-from linq_typing.errors import APIConnectionError, APIStatusError, APITimeoutError, LinqTypingError
+from linq_typing.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    ConfigurationError,
+    LinqTypingError,
+)
 
 from .kit import CHAT, TinyServer, answer, serving
 
@@ -512,6 +519,48 @@ def test_a_cancelled_request_is_cancelled() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("warm", [False, True])
+def test_whenever_a_request_is_cancelled_the_next_one_works(warm: bool) -> None:
+    """At each turn of the loop in a request's life: httpcore is not proof against asyncio's cancellation."""
+
+    handlers: list[asyncio.Task[None] | None] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.append(asyncio.current_task())
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(answer(204))
+        writer.close()
+
+    async def cancelled_after(turns: int, url: str) -> bool:
+        """Whether the request was over before."""
+        api = TypingAPI(Credentials(KEY, url), HTTPSettings(timeout=2.0))
+        if warm:
+            assert (await api.request(Action.START, CHAT)).outcome is Outcome.ACCEPTED
+        task = asyncio.create_task(api.request(Action.START, CHAT))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        over = not task.cancelled()
+        assert (await api.request(Action.START, CHAT)).outcome is Outcome.ACCEPTED, f"dead after {turns} turns"
+        await api.aclose()
+        return over
+
+    async def main() -> None:
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        turns = 0
+        while not await cancelled_after(turns, url):
+            turns += 1
+        assert turns > 3
+        server.close()
+        await asyncio.wait([handler for handler in handlers if handler])
+
+    asyncio.run(main())
+
+
 def test_a_crowd_shares_no_pool_and_uses_its_connections_again() -> None:
     """Each request under way has a transport of one connection; the next ones take those that are idle."""
 
@@ -542,6 +591,65 @@ def test_the_environments_proxy_is_used(monkeypatch: pytest.MonkeyPatch, variabl
     assert server.heads[0].startswith(f"POST http://api.example/v3/chats/{CHAT}/typing HTTP/1.1".encode())
 
 
+@pytest.mark.parametrize(
+    ("entries", "base"),
+    [
+        ("api.example", "https://api.example"),
+        ("API.example", "https://api.EXAMPLE/x"),
+        (".example", "https://api.example"),
+        ("example", "https://api.example:8443"),
+        ("api.example:443", "https://api.example"),
+        ("api.example:8443", "https://api.example:8443"),
+        ("https://api.example", "https://api.example"),
+        ("all://api.example", "https://api.example"),
+        ("*", "https://api.example"),
+        ("other, *", "https://api.example"),
+        ("::1", "http://[::1]:8080"),
+        ("[::1]:8080", "http://[::1]:8080"),
+        ("127.0.0.1", "http://user@127.0.0.1:8080"),
+    ],
+)
+def test_what_no_proxy_names_is_asked_directly(monkeypatch: pytest.MonkeyPatch, entries: str, base: str) -> None:
+    """In the ways in which people write it."""
+    monkeypatch.setenv("ALL_PROXY", "http://proxy.example:3128")
+    assert _proxy(base) == "http://proxy.example:3128"
+    monkeypatch.setenv("NO_PROXY", entries)
+    assert _proxy(base) is None
+
+
+@pytest.mark.parametrize(
+    "entries", ["", " , ", "pi.example", "api.example.org", "http://api.example", "api.example:80"]
+)
+def test_what_no_proxy_does_not_name_is_asked_through_it(monkeypatch: pytest.MonkeyPatch, entries: str) -> None:
+    """A name that only ends alike, another scheme, another port."""
+    monkeypatch.setenv("ALL_PROXY", "proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", entries)
+    assert _proxy("https://api.example") == "http://proxy.example:3128"
+
+
+@pytest.mark.parametrize("proxy", ["gopher://proxy", "http://proxy:port"])
+def test_a_proxy_that_cannot_be_used_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    """And no exception of httpx's."""
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(ConfigurationError, match="proxy"):
+        TypingAPI(Credentials(KEY, "http://api.example"), HTTPSettings())
+
+
+def test_a_tunnel_that_breaks_is_dug_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """httpcore would keep the broken one, and refuse all that follows."""
+    with serving(_saying(b"HTTP/1.1 200 Connection established\r\n\r\n")) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+
+        async def main() -> None:
+            api = TypingAPI(Credentials(KEY, "https://api.example"), HTTPSettings(timeout=0.3))
+            for _ in range(3):
+                assert (await api.request(Action.START, CHAT)).error is not None
+            assert len(proxy.heads) == 3
+            await api.aclose()
+
+        asyncio.run(main())
+
+
 @pytest.mark.parametrize("hosts", ["127.0.0.1", "*", "api.example, 127.0.0.1"])
 def test_no_proxy_is_heeded(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
     """A base on this machine, say."""
@@ -570,6 +678,54 @@ def test_a_transport_of_the_users_own_is_used_and_closed() -> None:
     assert asyncio.run(_once(api, Action.STOP)).outcome is Outcome.ACCEPTED
     assert [(r.method, str(r.url)) for r in seen] == [("DELETE", f"https://api.example/v3/chats/{CHAT}/typing")]
     assert transport.closed
+
+
+@pytest.mark.parametrize("status", [200, 204, 500])
+def test_a_transport_may_read_the_answer_itself(status: int) -> None:
+    """To log it, say; then it is read already."""
+
+    class Reading(httpx.AsyncHTTPTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            response = await super().handle_async_request(request)
+            await response.aread()
+            return response
+
+    with serving(_saying(answer(status, b"" if status == 204 else b"body"))) as server:
+        api = TypingAPI(Credentials(KEY, server.url), HTTPSettings(timeout=1.0), Reading())
+        got = asyncio.run(_once(api, Action.START))
+    assert got.outcome is (Outcome.PERHAPS if status == 500 else Outcome.ACCEPTED)
+
+
+def test_an_accepted_answer_counts_whatever_its_body() -> None:
+    """It claims gzip and is none."""
+    with serving(_saying(answer(200, b"no gzip", "Content-Encoding: gzip"))) as server:
+        assert _request(server.url).outcome is Outcome.ACCEPTED
+
+
+def test_a_transport_of_the_users_own_is_told_the_time_out() -> None:
+    """For what it does on its own; each request has a dict to itself."""
+    seen: list[dict[str, float]] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request.extensions["timeout"])
+        return httpx.Response(204)
+
+    async def main() -> None:
+        api = TypingAPI(Credentials(KEY, "http://x"), HTTPSettings(timeout=2.0), httpx.MockTransport(handle))
+        for _ in range(2):
+            await api.request(Action.START, CHAT)
+
+    asyncio.run(main())
+    assert seen == [{"connect": 1.8, "read": 2.0, "write": 2.0, "pool": 2.0}] * 2
+    assert seen[0] is not seen[1]
+
+
+def test_the_scheme_of_the_base_may_be_written_large() -> None:
+    """The certificates are there all the same."""
+    assert (
+        _ssl_context("HTTPS://api.example").cert_store_stats() == _ssl_context("https://api.example").cert_store_stats()
+    )
+    assert _ssl_context("https://api.example").cert_store_stats()["x509_ca"] > 0
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ def test_posting_to_a_loop_that_was_closed_under_us_marks_it_dead(thread: LoopTh
     closed = LoopThread()
     closed.shut_down(1.0)
     closed.dead = False
-    closed._inbox.asleep = True
+    closed._inbox.sleeps += 1
     closed.post(lambda: None)
     assert closed.dead
 
