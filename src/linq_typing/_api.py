@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies
 
@@ -36,6 +36,7 @@ FIRST_BACKOFF: Final = 0.5  # seconds
 SHORTEST_KEY: Final = 8  # characters: what is shorter is no key, and part of many a word
 LONGEST_MESSAGE: Final = 200  # characters: an error is for a log line
 LONGEST_JITTER: Final = 0.25  # seconds
+CLOSE_TIMEOUT: Final = 1.0  # seconds for dropping connections
 CHAT_STILL_BEING_CREATED: Final = 2009
 METHODS: Final = {Action.START: "POST", Action.STOP: "DELETE"}
 
@@ -85,7 +86,7 @@ class TypingAPI:
         others = None if transport is None else settings.timeout
         self._timeouts = httpx.Timeout(others, connect=0.9 * settings.timeout).as_dict()
         self._make_transport = _transport_maker(self._base, transport)
-        self._transports = {self._made_first()}  # the first request is not to wait for it
+        self._transports = [self._first_transport()]  # the first request is not to wait for it
         self._idle = list(self._transports)
         self._shared = transport is not None
         self._retrying = _retrying(settings)
@@ -125,7 +126,7 @@ class TypingAPI:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        for transport in self._transports:
+        for transport in list(self._transports):
             await transport.aclose()
 
     async def _send(self, method: str, url: str) -> httpx.Response:
@@ -137,14 +138,14 @@ class TypingAPI:
         try:
             response = await _exchange(transport, request)
         except BaseException:  # httpcore may leave a connection that was cancelled, or a tunnel, for busy: for ever
-            self._transports.discard(transport)
+            self._transports.remove(transport)
             with contextlib.suppress(Exception):
-                await transport.aclose()
+                await asyncio.wait_for(transport.aclose(), CLOSE_TIMEOUT)
             raise
         self._idle.append(transport)  # the most recently used goes first: its connection is alive
         return response
 
-    def _made_first(self) -> httpx.AsyncBaseTransport:
+    def _first_transport(self) -> httpx.AsyncBaseTransport:
         try:
             return self._make_transport()
         except Exception as error:  # httpx's, socksio's, ...
@@ -152,7 +153,7 @@ class TypingAPI:
 
     def _another_transport(self) -> httpx.AsyncBaseTransport:
         transport = self._make_transport()
-        self._transports.add(transport)
+        self._transports.append(transport)
         return transport
 
     def _answer_to(self, response: httpx.Response) -> Answer:
@@ -247,11 +248,7 @@ def _seconds_until(date: object) -> float | None:
 async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
     response = await transport.handle_async_request(request)
     try:
-        if not response.is_success:
-            await response.aread()
-        elif not (response.is_closed or response.is_stream_consumed):  # by a transport of the user's
-            async for _ in cast(httpx.AsyncByteStream, response.stream):
-                pass  # nothing in it matters, but only a connection that was read out can be used again
+        await response.aread()  # only a connection that was read out can be used again
     finally:
         await response.aclose()
     return response
@@ -282,13 +279,16 @@ def _proxy(base: str) -> str | None:
 def _names(entry: str, url: SplitResult) -> bool:
     """Whether an entry of ``NO_PROXY`` names the URL: ``*``, or a host or domain, with or without scheme and port."""
     scheme, _, rest = entry.rpartition("://")
-    named = urlsplit(f"//[{rest}]" if rest.count(":") > 1 and "[" not in rest else f"//{rest}")
-    host = (named.hostname or "").lstrip(".")
+    try:
+        named = urlsplit(f"//[{rest}]" if rest.count(":") > 1 and "[" not in rest else f"//{rest}")
+        host, port = (named.hostname or "").lstrip("."), named.port
+    except ValueError:  # it names nothing
+        return False
     return (
         scheme in ("", "all", url.scheme)
         and host != ""
         and (host == "*" or f".{url.hostname}".endswith(f".{host}"))
-        and named.port in (None, url.port or {"http": 80, "https": 443}[url.scheme])
+        and port in (None, url.port or {"http": 80, "https": 443}[url.scheme])
     )
 
 

@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Any, Final
 
 from ._agenda import Agenda
-from ._api import Answer, TypingAPI
+from ._api import CLOSE_TIMEOUT, Answer, TypingAPI
 from ._gate import Change, Gate, Verdict
 from ._indicator import Action, Indicator, Outcome, Window, Wish
 from ._loop import LoopThread, log_exception
@@ -31,7 +31,6 @@ from .events import EventHook, EventKind, Failing, LoggingHook, Stats, TypingEve
 logger = logging.getLogger("linq_typing")
 
 PATIENCE: Final = 0.45 * EXIT_TIMEOUT  #: seconds that closing waits for stops, twice; the rest is for giving up
-CLOSE_TIMEOUT: Final = 1.0  #: seconds for dropping the connections
 
 
 class Chat(Indicator):

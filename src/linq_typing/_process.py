@@ -22,7 +22,6 @@ EXIT_TIMEOUT: Final = 5.0  #: seconds that a finishing process is held up at mos
 _process_lock = threading.RLock()
 _current: LoopThread | None = None
 _exiting = False
-_fork_waited = True
 _fit = True
 _inherited: list[LoopThread] = []
 
@@ -61,19 +60,26 @@ def _at_exit() -> None:
 
 
 def _before_fork() -> None:
-    global _fork_waited
-    _fork_waited = _process_lock.acquire(timeout=1.0)  # not for ever: whoever imports may be waiting for this fork
+    _process_lock.acquire(timeout=1.0)  # not for ever: whoever imports may be waiting for this fork
+
+
+def _release() -> bool:
+    """Returns whether this thread had got the lock."""
+    try:
+        _process_lock.release()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _after_fork_in_parent() -> None:
-    if _fork_waited:
-        _process_lock.release()
+    _release()
 
 
 def _after_fork_in_child() -> None:
     global _current, _fit, _process_lock
+    _fit = _release() and _fit
     _process_lock = threading.RLock()
-    _fit = _fit and _fork_waited
     if _current is not None:
         _current.dead = True
         _inherited.append(_current)

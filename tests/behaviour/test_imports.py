@@ -48,7 +48,7 @@ def test_a_fork_in_the_midst_of_a_long_import_harms_no_child() -> None:
             def reply(chat_id): return "replied"
             print(reply("11111111-2222-4333-8444-555555555555"), flush=True)
             os._exit(0)
-        print(os.wait()[1])
+        print(os.wait()[1], flush=True)
         os._exit(0)
         """
     )

@@ -31,7 +31,8 @@ def test_a_close_after_a_cancelled_aclose_ends_soon(caplog: pytest.LogCaptureFix
     manager = TypingManager(api_key="key-of-a-test", base_url="http://linq.test", transport=_SlowStops())
     with manager.typing_while(CHAT):
         manager.typing_while(CHAT)
-        while not manager.stats().requests:
+        deadline = time.monotonic() + 10
+        while not manager.stats().requests and time.monotonic() < deadline:
             time.sleep(0.005)
     asyncio.run(impatient(manager))
     began = time.monotonic()

@@ -61,6 +61,11 @@ def test_a_thread_that_does_not_start_is_an_error_and_leaves_nothing_behind(monk
     assert not loop_thread().dead
 
 
+def _as_in_a_forked_child() -> None:
+    _process._before_fork()
+    _process._after_fork_in_child()
+
+
 @pytest.mark.usefixtures("no_thread_yet")
 def test_a_forked_child_starts_afresh() -> None:
     """The inherited thread is marked dead, kept, and never closed: its epoll is the parent's."""
@@ -68,11 +73,12 @@ def test_a_forked_child_starts_afresh() -> None:
     lock = _process.process_lock()
     kept = list(_process._inherited)
     try:
-        _process._after_fork_in_child()
+        _as_in_a_forked_child()
         assert inherited.dead
         assert not inherited._loop.is_closed()
         assert _process._inherited[-1] is inherited
         assert _process.process_lock() is not lock
+        assert _process.is_fit()
         assert loop_thread() is not inherited
     finally:
         _process._inherited[:] = kept
@@ -83,5 +89,5 @@ def test_a_forked_child_starts_afresh() -> None:
 @pytest.mark.usefixtures("no_thread_yet")
 def test_a_fork_before_the_first_use_needs_nothing() -> None:
     """The usual case under a pre-forking server."""
-    _process._after_fork_in_child()
+    _as_in_a_forked_child()
     assert _process._current is None
