@@ -198,19 +198,17 @@ def make_typing_while(
     return TypingWhile(source, chat_id, chat_id_from, **options)
 
 
-def import_machinery(timeout: float = -1) -> bool:
-    """Import what sessions need beyond this: asyncio, tenacity and the like. Returns whether that was possible.
+def import_machinery(timeout: float = -1) -> None:
+    """Import what sessions need beyond this: asyncio, tenacity and the like.
 
     ``timeout`` is for how many seconds to wait for another thread that does so; negative: for ever.
     """
     lock = process_lock()  # a fork must not fall into an import
-    if not is_fit() or not lock.acquire(timeout=timeout):
-        return False
-    try:
-        from . import _driver  # noqa: F401
-    finally:
-        lock.release()
-    return True
+    if is_fit() and lock.acquire(timeout=timeout):
+        try:
+            from . import _driver  # noqa: F401
+        finally:
+            lock.release()
 
 
 # -- One wrapper for each kind of function
