@@ -21,9 +21,27 @@ from ._report import Row
 from ._runner import Case, compare, measure
 
 OURS = ("linq-typing, async", "linq-typing, sync")
-BUSY = ("empty block, async", "empty block, sync")
 CROWD = 500
 CROWD_INTERVAL = 0.02  # seconds: asks for more than the loop can do
+
+
+class SmallObjects:
+    """A block that enters and exits with about as much Python as ours: two dozen small objects each way."""
+
+    def __enter__(self) -> None:
+        self._made = {str(number): number for number in range(12)}
+
+    def __exit__(self, *_: object) -> None:
+        self._made = {str(number): number for number in range(12)}
+
+    async def __aenter__(self) -> None:
+        self.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.__exit__()
+
+
+FLOORS: dict[str, Callable[[], Any]] = {"empty block": nullcontext, "some plain Python": SmallObjects}
 
 
 class Plan(NamedTuple):
@@ -43,28 +61,33 @@ def run(size: str) -> list[Row]:
     for name in OURS:
         cases[name] = Case("ours", {"sync": "async" not in name, **figures})
         cases[f"{name}, busy"] = Case("ours_busy", {"sync": "async" not in name, **figures})
-    for name in BUSY:
-        cases[f"{name}, busy"] = Case("empty_busy", {"sync": "async" not in name, **figures})
+        for floor in FLOORS:
+            floor_case = Case("floor_busy", {"floor": floor, "sync": "async" not in name, **figures})
+            cases[f"{floor}, {_form(name)}"] = floor_case
     samples = measure("enter", cases, plan.rounds)
     rows = []
     for key, how in (("burst_p50", "back to back"), ("paced_p50", "paced")):
         for ours in OURS:
-            form = ours.split(", ")[1]
             rows.append(
                 compare(
-                    f"enter + exit, {form}, {how} (peers: async)", samples, key, ours=ours, others=list(PEERS),
+                    f"enter + exit, {_form(ours)}, {how} (peers: async)", samples, key, ours=ours, others=list(PEERS),
                     unit="us", against="hikari", reach="at most hikari's",
                 )
             )  # fmt: skip
-    for ours, floor in zip(OURS, BUSY, strict=True):
+    for ours in OURS:
+        floors = [f"{floor}, {_form(ours)}" for floor in FLOORS]
         for key, how, reach in (("paced_p999", f"p99.9 of {plan.paced}", "under 100 us"), ("paced_p50", "median", "-")):
             rows.append(
                 compare(
-                    f"enter + exit, {ours.split(', ')[1]}, loop saturated, {how}", samples, key, ours=f"{ours}, busy",
-                    others=[f"{floor}, busy"], unit="us", reach=reach,
+                    f"enter + exit, {_form(ours)}, loop saturated, {how}", samples, key, ours=f"{ours}, busy",
+                    others=floors, against=floors[1], unit="us", reach=reach,
                 )
             )  # fmt: skip
     return rows
+
+
+def _form(name: str) -> str:
+    return name.split(", ")[1]
 
 
 # -- In the worker
@@ -92,13 +115,13 @@ def ours_busy(sync: bool, count: int, paced: int, pause: float) -> dict[str, flo
     return _both(maker, count, paced, pause) if sync else asyncio.run(_both_async(maker, count, paced, pause))
 
 
-def empty_busy(sync: bool, count: int, paced: int, pause: float) -> dict[str, float]:
-    """What a block that does nothing costs beside a thread that makes stubbed httpx requests all the time."""
+def floor_busy(floor: str, sync: bool, count: int, paced: int, pause: float) -> dict[str, float]:
+    """What a block without an indicator costs beside a thread that makes stubbed httpx requests all the time."""
     threading.Thread(target=lambda: asyncio.run(_stubbed_traffic()), daemon=True).start()
     time.sleep(0.5)
     if sync:
-        return _both(lambda number: nullcontext(), count, paced, pause)
-    return asyncio.run(_both_async(lambda number: nullcontext(), count, paced, pause))
+        return _both(lambda number: FLOORS[floor](), count, paced, pause)
+    return asyncio.run(_both_async(lambda number: FLOORS[floor](), count, paced, pause))
 
 
 async def _stubbed_traffic() -> None:
