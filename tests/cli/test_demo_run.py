@@ -130,11 +130,11 @@ def leave_a_ghost(stage: Stage) -> None:
     httpx.post(f"{stage.linq.base_url}/v3/chats/{stage.chat_id}/typing", headers=headers, verify=False)
 
 
-@pytest.mark.parametrize("speed", [1, 1000], ids=["still showing", "run out by itself"])
+@pytest.mark.parametrize(("speed", "patience"), [(1, 0.3), (50, 10.0)], ids=["still showing", "run out by itself"])
 def test_a_ghost_is_told_and_ends_in_status_1(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], speed: float
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], speed: float, patience: float
 ) -> None:
-    monkeypatch.setattr(_theatre, "PATIENCE", 0.3)
+    monkeypatch.setattr(_theatre, "PATIENCE", patience)
     monkeypatch.setattr(_scenes, "SCENES", (replace(QUICK, play=leave_a_ghost, speed=speed, top_speed=speed),))
     assert cli.main(["demo", "--fast"]) == 1
     output = capsys.readouterr().out
