@@ -62,7 +62,7 @@ def run(size: str) -> list[Row]:
         cases[name] = Case("ours", {"sync": "async" not in name, **figures})
         cases[f"{name}, busy"] = Case("ours_busy", {"sync": "async" not in name, **figures})
         for floor in FLOORS:
-            floor_case = Case("floor_busy", {"floor": floor, "sync": "async" not in name, **figures})
+            floor_case = Case("floor_busy", {**figures, "floor": floor, "sync": "async" not in name, "count": 50})
             cases[f"{floor}, {_form(name)}"] = floor_case
     samples = measure("enter", cases, plan.rounds)
     rows = []
