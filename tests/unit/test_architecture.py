@@ -187,9 +187,10 @@ def test_the_core_needs_only_httpx_and_tenacity(module: str) -> None:
     assert needed <= sys.stdlib_module_names | {"httpx", "tenacity"}
 
 
-def test_the_package_is_imported_without_any_extra() -> None:
+@pytest.mark.parametrize("first", ["manager", "decorator"])
+def test_the_package_is_imported_without_any_extra(first: str) -> None:
     """In an interpreter where nothing but the two dependencies and theirs exists; it starts no thread, and leaves the
-    machinery to the first manager, which brings all of it."""
+    machinery to the first manager or decorated function, which brings all of it and what httpx imports on demand."""
     program = """
         import sys
         ALLOWED = {"httpx", "tenacity", "linq_typing",
@@ -205,12 +206,16 @@ def test_the_package_is_imported_without_any_extra() -> None:
         def loaded():
             return sorted(name.partition(".")[2] for name in sys.modules if name.startswith("linq_typing."))
         print(*loaded())
-        linq_typing.TypingManager(api_key="key", base_url="http://127.0.0.1:9")
+        if sys.argv[1] == "manager":
+            linq_typing.TypingManager(api_key="key", base_url="http://127.0.0.1:9")
+        else:
+            linq_typing.typing_while(lambda chat_id: None)
         print(*loaded())
+        assert {"httpcore", "anyio._backends._asyncio"} <= set(sys.modules)
         assert threading.active_count() == 1
     """
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(program)],
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(program), first],
         check=False,
         capture_output=True,
         text=True,

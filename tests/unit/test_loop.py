@@ -9,7 +9,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from linq_typing._loop import LoopThread
+from linq_typing._loop import LoopThread, _Inbox
 
 PATIENCE = 5.0
 
@@ -145,6 +145,38 @@ def test_a_stress_of_wake_ups_loses_nothing(thread: LoopThread) -> None:
     assert late == []
     for who in range(8):
         assert [number for w, number in made if w == who] == list(range(600))
+
+
+def test_a_loop_is_woken_once_for_each_sleep_and_never_while_it_works(
+    thread: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waking is a system call at which the caller gives up the interpreter lock."""
+    wakings: list[None] = []
+    wake = thread._wake
+    monkeypatch.setattr(thread, "_wake", lambda: wakings.append(None))
+    deadline = time.monotonic() + PATIENCE
+    while thread._inbox.ended == thread._inbox.sleeps and time.monotonic() < deadline:
+        time.sleep(0.01)
+    working, go_on = threading.Event(), threading.Event()
+    thread.post(lambda: (working.set(), go_on.wait(PATIENCE)))
+    thread.post(lambda: None)
+    assert len(wakings) == 1
+    wake()
+    assert working.wait(PATIENCE)
+    for _ in range(100):
+        thread.post(lambda: None)
+    assert len(wakings) == 1
+    go_on.set()
+
+
+def test_a_look_that_does_not_wait_is_no_sleep() -> None:
+    """A busy loop looks between its calls, and gives the callers a chance to post just then."""
+    inbox = _Inbox()
+    inbox.select(0)
+    assert inbox.sleeps == inbox.ended == 0
+    inbox.select(0.001)
+    assert inbox.sleeps == inbox.ended == 1
+    inbox.close()
 
 
 def test_a_single_post_to_a_loop_that_falls_asleep_is_never_lost(thread: LoopThread) -> None:
