@@ -62,12 +62,14 @@ def test_the_sessions_of_daemon_threads_are_stopped_at_exit(linq: Sandbox, asked
         linq,
         f"""
         import threading, time
-        from linq_typing import typing_while
+        from linq_typing import configure, typing_while
+        started = threading.Event()
+        configure(on_event=lambda event: started.set())
         def work():
             with typing_while("{chat}"):
                 time.sleep(60)
         threading.Thread(target=work, daemon=True).start()
-        time.sleep(0.7)
+        started.wait(20)
         """,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
