@@ -19,36 +19,34 @@ F = TypeVar("F", bound=Callable[..., Any])
 _manager: TypingManager | None = None
 
 
+class _FromEnvironment(TypingManager):
+    """Made by a use, not by a call that gives settings: a bad environment is told then, in the log."""
+
+    def _prepare(self) -> None:
+        pass
+
+
 def default_manager() -> TypingManager:
     """The process-wide manager."""
-    manager = _manager
-    if manager is None or manager._closed:
+    if _manager is None:
         with process_lock():
-            if _manager is None or _manager._closed:
-                _replace(TypingManager())
-            manager = cast(TypingManager, _manager)
-    return manager
+            if _manager is None:
+                _replace(_FromEnvironment())
+    return cast(TypingManager, _manager)
 
 
 class _ProcessWide:
-    """Opens sessions on the process-wide manager of the moment."""
+    """Opens sessions on whichever is the process-wide manager."""
 
-    def _open(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
-        while True:
-            manager = default_manager()
-            try:
-                return manager._open(chat_id, given)
-            except RuntimeError:
-                if default_manager() is manager:
-                    raise
-                # configure() came between
+    def _new_session(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
+        return default_manager()._new_session(chat_id, given)
 
 
 _process_wide: Final = _ProcessWide()
 
 
 def _replace(new: TypingManager) -> TypingManager | None:
-    """Put another in its place, which watches what the old one did."""
+    """Swap the manager; the new one inherits the watched clients."""
     global _manager
     with process_lock():
         old = _manager
@@ -119,8 +117,10 @@ def typing_while(chat_id: Any = None, **options: Any) -> Any:
     Raises:
         ValueError: a ``chat_id`` that is no UUID, a negative or NaN duration. At once.
         TypeError: an argument of the wrong type, or something to decorate that is no function.
-        ConfigurationError: no API key. When entered.
-        RuntimeError: entered while it is entered. Make another one, it is cheap.
+        RuntimeError: entered while it is active. Create a new one; they're cheap.
+
+    Entering without an API key runs the block without indicator: one ERROR in the log, and ``session.error`` is a
+    :class:`ConfigurationError`. The key is looked for again at each entry.
     """
     return make_typing_while(_process_wide, chat_id, **options)
 
@@ -150,10 +150,9 @@ async def aflush(timeout: float = 5.0) -> bool:
     return True if _manager is None else await _manager.aflush(timeout)
 
 
-def close() -> None:
-    """:meth:`TypingManager.close` of the process-wide manager. The next use makes a new one."""
-    if _manager is not None:
-        _manager.close()
+def close() -> bool:
+    """:meth:`TypingManager.close` of the process-wide manager. It keeps its settings: the next use opens it again."""
+    return True if _manager is None else _manager.close()
 
 
 def configure(**settings: Any) -> None:

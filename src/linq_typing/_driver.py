@@ -86,7 +86,10 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._starts: set[asyncio.Task[None]] = set()
-        self._ended = False
+        self._max_connections = max_connections
+        self._ended = False  # requests are over: what is left of them is cancelled
+        self._over = False  # for good: the process exits
+        self._postponed: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self._dispatch_due = False
         self._waiters: list[_Waiter] = []
         self._failing = Failing()
@@ -106,18 +109,19 @@ class Driver:
         """Whether this is still the process in which it was made."""
         return not self.thread.dead
 
-    @property
-    def is_open(self) -> bool:
-        """Whether sessions go on here: not in a forked child, and not once it was closed."""
-        return self.alive and self._closing is None
-
     def begin_close(self) -> Future[bool]:
-        """End all sessions, let the stops go out (5 s at most), drop all connections."""
+        """End all sessions, let the stops go out (5 s at most), drop all connections. The future says whether all stops
+        were accepted. A later session opens it again."""
         done: Future[bool] = Future()
         self.post(self._close, done)
         if not self.alive:
             _resolve(done, True)
         return done
+
+    def begin_end(self) -> Future[bool]:
+        """Close for good: the process exits."""
+        self._over = True
+        return self.begin_close()
 
     def stats(self) -> Stats:
         """A snapshot; the numbers may be a moment apart. All are counted as they change: none costs a walk."""
@@ -135,7 +139,7 @@ class Driver:
     # -- Inputs from sessions
 
     def join(self, chat_id: str, wish: Wish) -> None:
-        if self._closing is not None:
+        if self._postpone(self.join, chat_id, wish):
             return
         chat = self._chat(chat_id)
         chat.join(wish, wish.joined_at)
@@ -150,7 +154,7 @@ class Driver:
             self._go_on(chat)
             if done is not None:
                 self._hurry({chat}, done)
-        elif done is not None:
+        elif not self._postpone(self.leave, chat_id, wish, at, linger, done) and done is not None:
             _resolve(done, True)
         self._close_if_retired()
 
@@ -161,15 +165,17 @@ class Driver:
         self._tell(Chat.resume, chat_id, wish, at)
 
     def _tell(self, what: Callable[[Chat, Wish, float], None], chat_id: str, wish: Wish, at: float) -> None:
+        if self._postpone(self._tell, what, chat_id, wish, at):
+            return
         chat = self._chats.get(chat_id)
-        if chat is not None and wish.is_open and self._closing is None:
+        if chat is not None and wish.is_open:
             what(chat, wish, at)
             self._go_on(chat)
 
     # -- Inputs from messages
 
     def send_began(self, chat_id: str, window: Window) -> None:
-        if self._closing is not None:
+        if self._postpone(self.send_began, chat_id, window):
             return
         chat = self._chat(chat_id)
         chat.send_began(window)
@@ -178,6 +184,7 @@ class Driver:
     def send_ended(self, chat_id: str, window: Window, at: float, accepted: bool) -> None:
         chat = self._chats.get(chat_id)
         if chat is None:
+            self._postpone(self.send_ended, chat_id, window, at, accepted)
             return
         chat.send_ended(window, at, accepted)
         if accepted and chat.wishes:
@@ -188,7 +195,8 @@ class Driver:
 
     def mark_sent(self, chat_id: str, window: Window) -> None:
         if chat_id not in self._chats:
-            logger.debug("mark_sent for chat %s, which has no session", chat_id)
+            if not self._postpone(self.mark_sent, chat_id, window):
+                logger.debug("mark_sent for chat %s, which has no session", chat_id)
             return
         self.send_began(chat_id, window)
         self.send_ended(chat_id, window, window.began_at, True)
@@ -214,7 +222,17 @@ class Driver:
         now = monotonic()
         return any(chat.wishes or chat.pending(now) for chat in self._chats.values())
 
+    def _postpone(self, call: Callable[..., None], *args: Any) -> bool:
+        """While it is closing: hear of this once it has closed. Returns whether it is closing."""
+        if self._closing is None:
+            return False
+        if not self._over:
+            self._postponed.append((call, args))
+        return True
+
     def _close(self, done: Future[bool]) -> None:
+        if self._postponed and self._postpone(self._close, done):
+            return
         if self._closing is not None:
             self._closing.add_done_callback(lambda closed: _resolve(done, closed.result()))
             return
@@ -242,14 +260,24 @@ class Driver:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         self._chats.clear()
-        self._shown, self._agenda, self._places = 0, Agenda(), Places(1)
+        self._shown, self._agenda, self._places = 0, Agenda(), Places(self._max_connections)
         for waiter in self._waiters:
             _resolve(waiter.done, False)
         self._waiters.clear()
         with contextlib.suppress(Exception):  # a transport of the user's may do anything, even take for ever
             await asyncio.wait_for(self._api.aclose(), CLOSE_TIMEOUT)
         self._manager = None
+        self._open_again()
         _resolve(closing, clean)
+
+    def _open_again(self) -> None:
+        """Hear what came while it was closing. Once the process exits, that is over."""
+        if self._over:
+            return
+        self._closing, self._ended = None, False
+        postponed, self._postponed = self._postponed, []
+        for call, args in postponed:
+            call(*args)
 
     def _hurry(self, chats: Iterable[Chat], done: Future[bool]) -> None:
         now = monotonic()

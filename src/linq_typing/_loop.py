@@ -2,11 +2,11 @@
 
 Why a thread of our own: a bot's loop may be blocked, and a bot may have no loop at all.
 
-The inbox. ``call_soon_threadsafe`` writes to a pipe for each call: a system call, at which the caller gives up
-the interpreter lock and may get it back milliseconds later. So calls go into a deque, and the pipe is written
-to only when the loop is asleep, once for each sleep. The selector numbers a sleep just before it begins, then looks
-into the inbox once more. A caller that appends after that look finds a sleep that nobody has ended and ends it; what
-is appended before is seen.
+The inbox. ``call_soon_threadsafe`` writes to a pipe for each call: a system call, at which the caller gives up the
+interpreter lock and may get it back milliseconds later. So calls go into a deque, and the loop is woken only when it
+is asleep, once for each sleep. The selector numbers a sleep just before it begins, then looks into the inbox once
+more. A caller that appends after that look finds a sleep that nobody has ended and ends it; a call that was appended
+before is seen.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def log_exception(text: str, *args: object) -> None:
 class Resident(Protocol):
     """What lives on the loop and wants to finish when the process does."""
 
-    def begin_close(self) -> Future[bool]:
-        """Start to finish; the future says when that is done. Called from any thread."""
+    def begin_end(self) -> Future[bool]:
+        """Start to finish, for good; the future is set once that is done. Called from any thread."""
         ...
 
 
@@ -48,7 +48,7 @@ class _Inbox(selectors.DefaultSelector):
         super().__init__()
         self.calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self.sleeps = 0
-        self.ended = 0  # the last sleep that is over, or somebody has seen to its end
+        self.ended = 0  # number of the last sleep that has ended or been woken
         self.on_calls: Callable[[], object] = lambda: None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -64,42 +64,90 @@ class _Inbox(selectors.DefaultSelector):
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """An event loop that can resolve names while the interpreter exits: executors are gone before ``atexit`` runs."""
+    """An event loop that resolves names in daemon threads of its own.
+
+    The interpreter joins the threads of asyncio's executor when it exits, before ``atexit`` runs: a resolver that hangs
+    would hold up the exit, and no name could be resolved afterwards.
+    """
+
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        try:
+            super().__init__(selector)
+        except BaseException:  # no file left for its pipe: without this, its __del__ would warn
+            asyncio.BaseEventLoop.close(self)
+            raise
 
     async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
+        done: asyncio.Future[Any] = self.create_future()
+
+        def tell(call: Callable[[Any], None], outcome: Any) -> None:
+            if not done.done():
+                call(outcome)
+
+        def resolve() -> None:
+            call: Callable[[Any], None] = done.set_result
+            try:
+                outcome: Any = socket.getaddrinfo(host, port, **options)
+            except Exception as error:
+                call, outcome = done.set_exception, error
+            with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
+                self.call_soon_threadsafe(tell, call, outcome)
+
         try:
-            return await super().getaddrinfo(host, port, **options)
-        except RuntimeError:  # executors are gone; blocking this thread harms nobody any more
-            return socket.getaddrinfo(host, port, **options)
+            threading.Thread(target=resolve, name="linq-typing-resolver", daemon=True).start()
+        except RuntimeError:  # no further thread, as at interpreter shutdown: block this one
+            resolve()
+        return await done
 
 
 class LoopThread:
     """A running event loop in a daemon thread named ``linq-typing``."""
 
     def __init__(self) -> None:
-        self._inbox = _Inbox()
-        self._loop = _Loop(self._inbox)
-        self._loop.set_debug(False)  # python -X dev would report every slow moment of a busy machine
-        self._inbox.on_calls = lambda: self._loop.call_soon(self._work_off)
-        self._residents: weakref.WeakSet[Resident] = weakref.WeakSet()
-        self._thread = threading.Thread(target=self._run, name="linq-typing", daemon=True)
         self.dead = False
+        self._residents: weakref.WeakSet[Resident] = weakref.WeakSet()
+        self._waker, self._wakings = socket.socketpair()
+        self._thread = threading.Thread(target=self._run, name="linq-typing", daemon=True)
         try:
+            self._inbox = _Inbox()
+            self._loop = _Loop(self._inbox)
+            self._prepare_loop()
             self._thread.start()  # what is posted before the loop runs is in the inbox when it first looks
         except BaseException:
-            with contextlib.suppress(RuntimeError):  # it runs already: a signal struck while we waited for it
-                self._loop.close()
+            self.dead = True
+            if self._thread.ident:  # it runs already: a signal struck while we waited for it
+                self._loop.call_soon_threadsafe(self._loop.stop)
+            else:
+                self._close()
             raise
 
+    def _prepare_loop(self) -> None:
+        self._waker.setblocking(False)
+        self._wakings.setblocking(False)
+        self._loop.set_debug(False)  # python -X dev would report every slow moment of a busy machine
+        self._loop.add_reader(self._wakings, self._drain)
+        self._inbox.on_calls = lambda: self._loop.call_soon(self._work_off)
+
     def post(self, call: Callable[..., object], *args: Any) -> None:
-        """Have the loop call ``call(*args)`` soon, after all that was posted before. Never blocks or raises."""
+        """Have the loop call ``call(*args)`` soon, after all that was posted before. Never blocks.
+
+        Raises only what strikes the caller here: a signal handler's exception, a RecursionError. Two calls deep at the
+        most, so that whoever had room on the stack to post one call has room for the next.
+        """
         if self.dead:
             return
         inbox = self._inbox
         inbox.calls.append((call, args))
         sleep = inbox.sleeps
         if inbox.ended != sleep:
-            self._wake()
+            try:
+                self._waker.send(b"\0")
+            except BlockingIOError:  # the pipe is full, so the loop will wake
+                pass
+            except OSError:
+                if not self._loop.is_closed():
+                    raise
+                self.dead = True
             inbox.ended = sleep  # not before, as a signal may strike; the loop's next sleep has another number
 
     def add_resident(self, resident: Resident) -> None:
@@ -112,14 +160,19 @@ class LoopThread:
         return threading.current_thread() is self._thread
 
     def shut_down(self, timeout: float) -> None:
-        """Let the residents finish, then end the thread. Not from the loop's own thread."""
+        """Let the residents finish, for ``timeout`` seconds at most, then end the thread. Not from that thread."""
         deadline = monotonic() + timeout
-        wait([resident.begin_close() for resident in list(self._residents)], timeout)
+        wait([resident.begin_end() for resident in list(self._residents)], timeout)
         self.post(self._loop.stop)
         self._thread.join(max(0.2, deadline - monotonic()))
         self.dead = True
         if not self._thread.is_alive():
-            self._loop.close()
+            self._close()
+
+    def _close(self) -> None:
+        for resource in ("_loop", "_inbox", "_waker", "_wakings"):  # of a thread that could not start, some are missing
+            with contextlib.suppress(AttributeError):
+                getattr(self, resource).close()
 
     def _run(self) -> None:
         try:
@@ -127,11 +180,9 @@ class LoopThread:
         finally:
             self.dead = True  # whatever ended it, the next use starts another
 
-    def _wake(self) -> None:
-        try:
-            self._loop.call_soon_threadsafe(lambda: None)
-        except RuntimeError:  # the loop is closed: the process ends
-            self.dead = True
+    def _drain(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._wakings.recv(4096)
 
     def _work_off(self) -> None:
         calls = self._inbox.calls

@@ -5,21 +5,25 @@ from __future__ import annotations
 import inspect
 import logging
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import replace
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 from uuid import UUID
 
 import httpx
 
 from . import _sends
+from ._api import TypingAPI
+from ._driver import Driver
 from ._indicator import Window, Wish
-from ._process import EXIT_TIMEOUT, is_fit, loop_thread, process_lock
+from ._process import EXIT_TIMEOUT, loop_thread, process_lock
 from ._session import TypingSession, sender_in_context
 from ._settings import (
+    PUBLIC_BASE_URL,
     Credentials,
     HTTPSettings,
     SessionOptions,
@@ -29,14 +33,12 @@ from ._settings import (
     from_environment,
     normalized_base_url,
     parse_chat_id,
+    without_password,
 )
-from ._typing_while import ChatIdFrom, TypingWhile, import_machinery, make_typing_while
+from ._typing_while import ChatIdFrom, TypingWhile, make_typing_while
 from ._waiting import wait_for, wait_for_async
+from .errors import ConfigurationError, LinqTypingError
 from .events import EventHook, Stats
-
-if TYPE_CHECKING:
-    from ._api import TypingAPI
-    from ._driver import Driver
 
 __all__ = ["TypingManager"]
 
@@ -45,7 +47,13 @@ logger = logging.getLogger("linq_typing")
 C = TypeVar("C")
 F = TypeVar("F", bound=Callable[..., Any])
 
+_managers: weakref.WeakSet[TypingManager] = weakref.WeakSet()
 _MARGIN = 1.5  # seconds: the library's thread keeps the time-outs itself, this is for when it can't
+
+
+def managers_from_environment() -> list[TypingManager]:
+    """The living managers whose key or base comes from the environment."""
+    return [manager for manager in list(_managers) if manager._depends_on_environment]
 
 
 class TypingManager:
@@ -81,7 +89,9 @@ class TypingManager:
     Raises:
         ValueError: a negative or NaN duration, a base_url that is no http(s) URL.
         TypeError: an argument of the wrong type.
-        ConfigurationError: an API key that no HTTP header can carry. (None at all: when a block is entered.)
+        ConfigurationError: an API key with characters that are not allowed in an HTTP header, a proxy or TLS
+            certificates of the environment that can't be used. (No key at all is no error here: it may be set later.
+            Without one, a block runs without indicator, with one ERROR in the log.)
     """
 
     def __init__(
@@ -125,20 +135,27 @@ class TypingManager:
         self._settle = settle
         self._transport = transport
         self._on_event = on_event
-        self._enabled = enabled_by_environment() if enabled is None else enabled
+        self._enabled = enabled
         given = Credentials(api_key, normalized_base_url(base_url) if base_url is not None else None)
         self._credentials = given.or_else(_sends.lent_by(client)) if client is not None else given
         self._driver: Driver | None = None
-        self._closed = False
-        # Loading certificates is slow: better now than when the first session waits for it.
-        self._api = self._make_api() if self._enabled and self._known_credentials().api_key and is_fit() else None
+        self._was_closed = False  # since the driver was last used: look whether the environment has changed
+        self._api: TypingAPI | None = None
+        self._problem: str | None = None  # why no driver could be made, as it was logged
+        self._prepare()
+        _managers.add(self)
         _sends.add_listener(self)
         if client is not None:
             self.watch(client)
 
+    def _prepare(self) -> None:
+        """Load certificates, which is slow, before the first session waits for it. Raises ConfigurationError."""
+        if self._is_enabled() and self._known_credentials().api_key:
+            self._api = self._make_api()
+
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "open" if self._enabled else "disabled"
-        return f"<TypingManager base_url={self._known_credentials().base_url!r} {state}>"
+        base = without_password(self._known_credentials().base_url or PUBLIC_BASE_URL)
+        return f"<TypingManager base_url={base!r}{'' if self._is_enabled() else ' disabled'}>"
 
     @overload
     def typing_while(self, function: F, /) -> F: ...
@@ -161,15 +178,12 @@ class TypingManager:
         """As :func:`linq_typing.typing_while`, on this manager and with its defaults."""
         return make_typing_while(self, chat_id, **options)
 
-    def _open(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
-        if self._closed:
-            raise RuntimeError("this TypingManager is closed: make another one")
-        driver = self._live_driver() if self._enabled else None
+    def _new_session(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
         wish = Wish(replace(self._options, **given) if given else self._options, monotonic())
-        session = TypingSession(chat_id, driver, wish)
-        if driver is not None:
-            driver.post(driver.join, chat_id, wish)
-        return session
+        driver = self._driver
+        if driver is None or not driver.alive or self._was_closed:
+            driver = self._live_driver(wish)
+        return TypingSession(chat_id, driver, wish)
 
     # -- Messages
 
@@ -235,23 +249,25 @@ class TypingManager:
         """:meth:`flush` without blocking the event loop (asyncio's or trio's)."""
         return await wait_for_async(self._begin_flush(timeout), timeout)
 
-    def close(self) -> None:
+    def close(self) -> bool:
         """End all sessions, send the stops that are left, drop the connections. Blocks for at most 5 s or so.
 
-        A closed manager opens no more sessions (RuntimeError). Closing twice is closing once.
+        The next use opens the manager again, with the settings it had. Idempotent.
+
+        Returns:
+            Whether every stop was accepted in time.
 
         Raises:
             RuntimeError: called from ``on_event``, where it would wait for itself.
         """
-        wait_for(self._begin_close(), EXIT_TIMEOUT + _MARGIN)
+        return wait_for(self._begin_close(), EXIT_TIMEOUT + _MARGIN)
 
-    async def aclose(self) -> None:
+    async def aclose(self) -> bool:
         """:meth:`close` without blocking the event loop (asyncio's or trio's)."""
-        await wait_for_async(self._begin_close(), EXIT_TIMEOUT + _MARGIN)
+        return await wait_for_async(self._begin_close(), EXIT_TIMEOUT + _MARGIN)
 
     def _retire(self) -> None:
         """Close once the open sessions have ended and their stops are out. Returns at once."""
-        self._refuse_new_sessions()
         if self._driver is not None:
             self._driver.post(self._driver.retire, self)
 
@@ -288,18 +304,13 @@ class TypingManager:
         return done
 
     def _begin_close(self) -> Future[bool]:
-        self._driver_to_wait_for()  # which may refuse
-        self._refuse_new_sessions()
         driver = self._driver_to_wait_for()
+        self._was_closed = True
         if driver is not None:
             return driver.begin_close()
         done = Future[bool]()
         done.set_result(True)
         return done
-
-    def _refuse_new_sessions(self) -> None:
-        with process_lock():  # so that no session makes a driver after we have looked for one
-            self._closed = True
 
     def _driver_to_wait_for(self) -> Driver | None:
         """The driver, if it was ever needed in this process. RuntimeError where waiting for it would dead-lock."""
@@ -311,41 +322,74 @@ class TypingManager:
         return driver
 
     def _listening_driver(self) -> Driver | None:
-        """The driver to tell of a message. None where that helps nobody: closed, disabled or without a key."""
-        if self._driver is not None and self._driver.alive:
+        """The driver to tell of a message. None where that helps nobody: disabled, or without a key."""
+        if self._driver is not None and self._driver.alive and not self._was_closed:
             return self._driver
-        if self._closed or not self._enabled or not self._known_credentials().api_key:
-            return None
-        return self._live_driver()
+        return self._live_driver() if self._known_credentials().api_key else None
 
-    def _live_driver(self) -> Driver | None:
-        """The driver, made at first use and again after a fork. None once the interpreter exits."""
-        driver = self._driver
-        if driver is not None and driver.alive:
-            return driver
+    def _live_driver(self, wish: Wish | None = None) -> Driver | None:
+        """The driver, made at first use and again after a fork. None if there can be none now; ``wish`` is told why."""
+        if not self._is_enabled():
+            return None
         with process_lock():
-            if self._closed:
-                raise RuntimeError("this TypingManager is closed: make another one")
-            if self._driver is None or not self._driver.alive:
-                self._driver = self._make_driver(forked=self._driver is not None)
-            return self._driver
+            try:
+                if self._was_closed and self._credentials_changed():
+                    self._renew()
+                self._was_closed = False
+                if self._driver is None or not self._driver.alive:
+                    self._driver = self._make_driver(forked=self._driver is not None)
+                self._problem = None
+            except LinqTypingError as error:
+                self._report(error)
+                if wish is not None:
+                    wish.error = error
+            driver = self._driver
+        return driver if driver is not None and driver.alive else None
+
+    def _credentials_changed(self) -> bool:
+        """Whether the environment says something else than when the connections were made."""
+        return self._api is not None and self._known_credentials().checked() != self._api.credentials
+
+    def _renew(self) -> None:
+        """Let the next use start afresh, with the settings and the environment of then. Open sessions go on as they
+        are."""
+        driver, self._driver, self._api = self._driver, None, None
+        if driver is not None:
+            driver.post(driver.retire, self)
+
+    @contextmanager
+    def _pointed_at(self, credentials: Credentials, time_scale: float) -> Iterator[None]:
+        """For ``linq_typing.testing``: use these credentials meanwhile, and divide all durations by ``time_scale``."""
+        before = self._credentials, self._options, self._http, self._settle, self._enabled
+        self._renew()
+        self._credentials, self._enabled = credentials, True
+        self._options, self._http = self._options.scaled(time_scale), self._http.scaled(time_scale)
+        self._settle /= time_scale
+        try:
+            yield
+        finally:
+            self.close()
+            self._renew()
+            self._credentials, self._options, self._http, self._settle, self._enabled = before
+
+    def _report(self, error: LinqTypingError) -> None:
+        """Log why nothing is sent: once, not for each session."""
+        if error.message != self._problem:
+            self._problem = error.message
+            level = logging.ERROR if isinstance(error, ConfigurationError) else logging.WARNING
+            logger.log(level, "no typing indicators: %s", error)
 
     def _make_driver(self, forked: bool) -> Driver | None:
+        """None once the interpreter exits. LinqTypingError if there can be no driver now."""
         if forked and self._transport is not None:
-            self._disable("a transport can't be shared with the parent; make a TypingManager after the fork")
-            return None
-        if not is_fit():
-            self._disable("it was forked while another thread imported what they need")
-            return None
-        try:
-            thread = loop_thread()
-        except RuntimeError as error:
-            logger.debug("no typing indicators any more: %s", error)
-            return None
-        from ._driver import Driver
-
+            raise LinqTypingError(
+                "a transport can't be shared with the parent process; make a TypingManager in this one"
+            )
         if self._api is None or forked:
             self._api = self._make_api()  # connections must not be shared with the parent process
+        thread = loop_thread()
+        if thread is None:
+            return None
         driver = Driver(
             thread,
             self._api,
@@ -356,16 +400,16 @@ class TypingManager:
         weakref.finalize(self, driver.post, driver.retire).atexit = False  # a manager that was dropped, not closed
         return driver
 
-    def _disable(self, why: str) -> None:
-        logger.warning("no typing indicators in this process: %s", why)
-        self._enabled = False
-
     def _make_api(self) -> TypingAPI:
-        import_machinery()
-        from ._api import TypingAPI
+        return TypingAPI(self._known_credentials().checked(), self._http, self._transport)
 
-        with process_lock():  # httpx imports, too
-            return TypingAPI(self._known_credentials().checked(), self._http, self._transport)
+    def _is_enabled(self) -> bool:
+        return enabled_by_environment() if self._enabled is None else self._enabled
+
+    @property
+    def _depends_on_environment(self) -> bool:
+        """Whether the key or the base comes from the environment."""
+        return not (self._credentials.api_key and self._credentials.base_url)
 
     def _known_credentials(self) -> Credentials:
         """What was given, else what the environment says now: a .env file may be loaded late."""

@@ -1,55 +1,81 @@
-"""What there is once in a process: a lock, and the loop thread, made at its first use.
+"""What exists once per process: a lock, and the loop thread, started at its first use.
 
-Fork. It waits for what is being made under the lock, imports above all: the child would inherit their locks
-without the threads that release them. The child has the parent's thread object but not the thread, and shares its
-epoll: the inherited loop is neither closed nor woken there, only marked dead and kept from the garbage collector.
-The next use starts afresh.
+Fork. The child has the parent's thread object but not the thread, and shares its epoll: it neither closes nor wakes the
+inherited loop, only marks it dead and keeps it from the garbage collector. Its next use starts a thread of its own. A
+fork waits for the lock, so that the child finds nothing half made.
+
+Exit. ``atexit`` runs the shutdown. The children of ``multiprocessing`` end without ``atexit``, but run the finalizers
+of ``multiprocessing.util``.
 """
 
 from __future__ import annotations
 
 import atexit
 import concurrent.futures.thread  # noqa: F401 - it registers hooks, which is too late once a fork or the exit has begun
+import errno
 import os
+import sys
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from ._loop import LoopThread
+from ._loop import LoopThread
+from .errors import LinqTypingError
 
-EXIT_TIMEOUT: Final = 5.0  #: seconds that a finishing process is held up at most
+EXIT_TIMEOUT: Final = 5.0  #: seconds that an exiting process is held up at most
+
+_OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN)
 
 _process_lock = threading.RLock()
 _current: LoopThread | None = None
 _exiting = False
-_fit = True
 _inherited: list[LoopThread] = []
 
 
 def process_lock() -> threading.RLock:
-    """The one lock for what is made once in a process. Made anew after a fork: never keep it."""
+    """The one lock for what is made once per process. A fork replaces it: never keep it."""
     return _process_lock
 
 
-def is_fit() -> bool:
-    """False in a child that was forked in the midst of a long import: it would wait for ever for what that imported."""
-    return _fit
+def loop_thread() -> LoopThread | None:
+    """This process's loop thread, started if need be; None once the interpreter exits.
 
-
-def loop_thread() -> LoopThread:
-    """This process's loop thread, started if need be. RuntimeError once the interpreter exits."""
+    Raises LinqTypingError if the system has no thread or file left.
+    """
     global _current
     if _exiting:
-        raise RuntimeError("the interpreter exits")
+        return None
     thread = _current
     if thread is None or thread.dead:
         with process_lock():
-            from ._loop import LoopThread  # brings asyncio along, which importing the library is not to wait for
-
             thread = _current
             if thread is None or thread.dead:
-                thread = _current = LoopThread()
+                thread = _current = _started()
     return thread
+
+
+def _started() -> LoopThread:
+    try:
+        thread = LoopThread()
+    except (OSError, RuntimeError) as error:
+        if not _is_out_of_resources(error):
+            raise
+        raise LinqTypingError(f"the library's thread could not be started: {error}") from None
+    _finish_with_multiprocessing()
+    return thread
+
+
+def _is_out_of_resources(error: Exception) -> bool:
+    """Whether the system has no thread or file left. A signal handler's own OSError or RuntimeError is not that."""
+    if isinstance(error, OSError):
+        return error.errno in _OUT_OF_RESOURCES
+    return str(error).startswith("can't ")  # threading: "can't start new thread", "... at interpreter shutdown"
+
+
+def _finish_with_multiprocessing() -> None:
+    """In a child of ``multiprocessing``, whose end knows no ``atexit``: shut down with its finalizers."""
+    process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
+    if process is not None and util is not None and process.parent_process() is not None:
+        util.Finalize(None, _at_exit, exitpriority=100)
 
 
 def _at_exit() -> None:
@@ -60,25 +86,15 @@ def _at_exit() -> None:
 
 
 def _before_fork() -> None:
-    _process_lock.acquire(timeout=1.0)  # not for ever: whoever imports may be waiting for this fork
-
-
-def _release() -> bool:
-    """Returns whether this thread had got the lock."""
-    try:
-        _process_lock.release()
-    except RuntimeError:
-        return False
-    return True
+    _process_lock.acquire()
 
 
 def _after_fork_in_parent() -> None:
-    _release()
+    _process_lock.release()
 
 
 def _after_fork_in_child() -> None:
-    global _current, _fit, _process_lock
-    _fit = _release() and _fit
+    global _current, _process_lock
     _process_lock = threading.RLock()
     if _current is not None:
         _current.dead = True

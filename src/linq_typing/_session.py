@@ -74,7 +74,8 @@ def sender_in_context(chat_id: str, driver: Driver) -> Wish | Unknown:
     """The sender of a message that the calling context sends: its innermost session of that chat."""
     now = monotonic()
     for session in _innermost_first():
-        if session.chat_id == chat_id and session._driver is driver and now < session._lingers_until:
+        listens = session.is_open or now < session._lingers_until < inf
+        if listens and session.chat_id == chat_id and session._driver is driver:
             return session._wish
     return "unknown"
 
@@ -96,7 +97,7 @@ class TypingSession:
 
     def __init__(self, chat_id: str, driver: Driver | None, wish: Wish) -> None:
         self.chat_id = chat_id  #: the canonical text of the chat's UUID
-        self._driver = driver  # None: nothing is sent (LINQ_TYPING_ENABLED=0, or the interpreter exits)
+        self._driver = driver  # None: nothing is sent (disabled, no key, the interpreter exits)
         self._wish = wish
         self._lingers_until = inf  # once it has ended: until the end of its stop_delay
 
@@ -105,8 +106,10 @@ class TypingSession:
 
     @property
     def is_open(self) -> bool:
-        """Whether the block is still running, in the process in which it was entered."""
-        return self._lingers_until == inf and (self._driver is None or self._driver.is_open)
+        """Whether the block is still running, in the process in which it was entered, and its manager is not closed."""
+        return (
+            self._lingers_until == inf and self._wish.left_at is None and (self._driver is None or self._driver.alive)
+        )
 
     @property
     def _is_inherited(self) -> bool:
@@ -157,16 +160,27 @@ class TypingSession:
         """
         return Paused(self)
 
-    def _end(self, failed: bool) -> Future[bool] | None:
-        """The block has ended. Returns what to wait for, if it is to wait."""
-        options, now = self._wish.options, monotonic()
-        linger = 0.0 if failed or options.wait_on_exit else min(options.stop_delay, LONGEST)
+    def _join(self) -> None:
+        """The block begins."""
+        if self._driver is not None:
+            self._driver.post(self._driver.join, self.chat_id, self._wish)
+
+    def _leave(self, linger: float = 0.0, done: Future[bool] | None = None) -> None:
+        """The block has ended; the stop may wait ``linger`` seconds. Idempotent: the first call counts.
+
+        Needs no more room on the stack than ``_join``, which came before: a RecursionError leaves no session open.
+        """
+        now = monotonic()
         self._lingers_until = now + linger
-        if self._driver is None:
-            return None
-        wait = options.wait_on_exit and not self._driver.thread.is_current
-        done: Future[bool] | None = Future() if wait and self._driver.alive else None
-        self._driver.post(self._driver.leave, self.chat_id, self._wish, now, linger, done)
+        if self._driver is not None:
+            self._driver.post(self._driver.leave, self.chat_id, self._wish, now, linger, done)
+
+    def _end(self, failed: bool) -> Future[bool] | None:
+        """Leave as the options say. Returns what to wait for, if the caller is to wait."""
+        options, driver = self._wish.options, self._driver
+        wait = options.wait_on_exit and driver is not None and driver.alive and not driver.thread.is_current
+        done: Future[bool] | None = Future() if wait else None
+        self._leave(0.0 if failed or options.wait_on_exit else min(options.stop_delay, LONGEST), done)
         return done
 
 
@@ -191,11 +205,11 @@ class _BothWays(Generic[T]):
 
 
 class Sending(_BothWays["Sending"]):
-    """A send under way; see :meth:`TypingSession.sending`."""
+    """A send in progress; see :meth:`TypingSession.sending`."""
 
     def __init__(self, session: TypingSession) -> None:
+        self._message: Window | None = None
         self._session = session
-        self._window: Window | None = None
         self._failed = False
 
     def failed(self) -> None:
@@ -204,21 +218,33 @@ class Sending(_BothWays["Sending"]):
 
     def __enter__(self) -> Sending:
         session = self._session
-        if self._window is not None:
-            raise RuntimeError("this sending() is entered already: call sending() for each send")
+        if self._message is not None:
+            raise RuntimeError("this sending() is already active: call sending() for each send")
         self._failed = False
-        self._window = Window(monotonic(), session._wish)
+        self._message = Window(monotonic(), session._wish)
+        self.__class__ = _ActiveSending
         if session._driver is not None:
-            session._driver.post(session._driver.send_began, session.chat_id, self._window)
+            session._driver.post(session._driver.send_began, session.chat_id, self._message)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        driver, accepted = self._session._driver, kind is None and not self._failed
-        window, self._window = self._window, None
-        if driver is not None:
-            driver.post(driver.send_ended, self._session.chat_id, window, monotonic(), accepted)
+        self._end(accepted=kind is None and not self._failed)
+
+    def _end(self, accepted: bool) -> None:
+        message, driver = self._message, self._session._driver
+        if driver is not None and message is not None:
+            driver.post(driver.send_ended, self._session.chat_id, message, monotonic(), accepted)
+        self.__class__ = Sending
+        self._message = None
+
+
+class _ActiveSending(Sending):
+    """One in progress. A signal handler's exception may strike before the block begins, or as it ends."""
+
+    def __del__(self) -> None:
+        self._end(accepted=False)
 
 
 class Paused(_BothWays[None]):

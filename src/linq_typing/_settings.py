@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import reprlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -27,16 +28,20 @@ _UUID: Final = re.compile(
 _LONGEST: Final = sys.float_info.max  # an int beyond it becomes no float
 
 
+_shown: Final = reprlib.Repr()  # bounded, and survives a __repr__ that raises
+_shown.maxstring = _shown.maxother = 100
+
+
 def parse_chat_id(value: object) -> str:
     """The canonical text of a chat id. TypeError for a wrong type, ValueError for what is no UUID."""
     if isinstance(value, UUID):
         return str(value)
     if not isinstance(value, str):
-        raise TypeError(f"chat_id must be a str or a uuid.UUID, got {type(value).__name__}: {value!r}")
+        raise TypeError(f"chat_id must be a str or a uuid.UUID, got {type(value).__name__}: {_shown.repr(value)}")
     if _CANONICAL.fullmatch(value):
         return value
     if not _UUID.fullmatch(value):  # UUID() itself takes whatever int(value, 16) takes
-        raise ValueError(f"chat_id must be a UUID such as Linq's chat.id, got {value!r}")
+        raise ValueError(f"chat_id must be a UUID such as Linq's chat.id, got {_shown.repr(value)}")
     return str(UUID(value))
 
 
@@ -84,6 +89,17 @@ class SessionOptions:
         check_seconds("resume_after", self.resume_after, none=True)
         check_flag("wait_on_exit", self.wait_on_exit)
 
+    def scaled(self, time_scale: float) -> SessionOptions:
+        """The same in a world that is so many times as fast."""
+        return replace(
+            self,
+            start_delay=self.start_delay / time_scale,
+            stop_delay=self.stop_delay / time_scale,
+            refresh_interval=self.refresh_interval / time_scale,
+            max_duration=None if self.max_duration is None else self.max_duration / time_scale,
+            resume_after=None if self.resume_after is None else self.resume_after / time_scale,
+        )
+
 
 OPTION_NAMES: Final = tuple(option.name for option in fields(SessionOptions))
 
@@ -102,6 +118,10 @@ class HTTPSettings:
         check_count("max_retries", self.max_retries, 0)
         check_seconds("backoff_max", self.backoff_max)
         check_count("max_connections", self.max_connections, 1)
+
+    def scaled(self, time_scale: float) -> HTTPSettings:
+        """The same in a world that is so many times as fast; but the network is not."""
+        return replace(self, backoff_max=self.backoff_max / time_scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +154,7 @@ def _checked_api_key(key: str) -> str:
     """The key without the white space that .env files leave around it. What no header can carry is refused."""
     key = key.strip()
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise ConfigurationError("The Linq API key has characters that no HTTP header can carry; copy it anew.")
+        raise ConfigurationError("The Linq API key contains characters not allowed in an HTTP header: copy it again.")
     return key
 
 
@@ -144,8 +164,13 @@ def normalized_base_url(url: str) -> str:
         raise TypeError(f"base_url must be a str, got {type(url).__name__}: {url!r}")
     base = url.strip().rstrip("/").removesuffix("/v3").rstrip("/")
     if not _is_http_url(base):
-        raise ValueError(f"base_url must be an http(s) URL such as {PUBLIC_BASE_URL}, got {url!r}")
+        raise ValueError(f"base_url must be an http(s) URL such as {PUBLIC_BASE_URL}, got {without_password(url)!r}")
     return base
+
+
+def without_password(url: str) -> str:
+    """The URL, fit to be shown: without user name and password."""
+    return re.sub(r"//[^/?#]*@", "//***@", url)
 
 
 def _is_http_url(url: str) -> bool:

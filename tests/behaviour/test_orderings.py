@@ -140,7 +140,7 @@ def test_a_transport_that_can_not_be_closed_holds_nobody_up(linq: Sandbox) -> No
 def test_a_watched_client_stays_watched_after_close(linq: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in linq.env().items():
         monkeypatch.setenv(name, value)
-    linq_typing.close()
+    linq_typing.configure()
     chat = linq.chat()
     with httpx.Client(base_url=linq.base_url, headers={"Authorization": f"Bearer {linq.api_key}"}) as client:
         linq_typing.watch(client)
@@ -156,8 +156,44 @@ def test_closing_inside_the_block_does_not_let_it_be_entered_again(linq: Sandbox
     typing = manager.typing_while(linq.chat())
     with typing:
         manager.close()
-        with pytest.raises(RuntimeError, match="make another"):
+        with pytest.raises(RuntimeError, match="create a new one"):
             typing.__enter__()
+
+
+def test_what_comes_while_a_manager_closes_waits_until_it_has_closed(
+    linq: Sandbox, make_manager: MakeManager, asked: Asked
+) -> None:
+    """Else the old session's stop could wipe the new session's start."""
+    manager, chat = make_manager(), linq.chat()
+    linq.slow("stop", before=0.3)
+    with manager.typing_while(chat) as old:
+        assert asked.soon(chat, "start")
+        closing = manager._begin_close()
+        with manager.typing_while(chat) as new:
+            assert not closing.done()
+            assert asked.soon(chat, "start", "stop", "start")
+            assert closing.result(5)
+            assert (old.is_open, new.is_open) == (False, True)
+            assert linq.visible(chat)
+    assert manager.close()
+    assert asked(chat) == ["start", "stop", "start", "stop"]
+
+
+def test_a_session_that_comes_and_goes_while_a_manager_closes_sends_nothing(
+    linq: Sandbox, make_manager: MakeManager, asked: Asked
+) -> None:
+    manager, chat = make_manager(), linq.chat()
+    linq.slow("stop", before=0.3)
+    with manager.typing_while(chat):
+        assert asked.soon(chat, "start")
+        first = manager._begin_close()
+        with manager.typing_while(chat, stop_delay=0):
+            pass
+        assert not first.done()
+        assert manager.close()  # ends what came after the first close, too
+        assert first.done()
+    assert asked(chat) == ["start", "stop"]
+    assert manager.stats().sessions == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")

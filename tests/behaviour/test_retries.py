@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
+from contextlib import ExitStack
 
 import pytest
 from behaviour_kit import Asked, Events, MakeManager, eventually
@@ -247,9 +248,10 @@ def test_stops_go_out_while_starts_are_suspended(linq: Sandbox, make_manager: Ma
     with manager.typing_while(shown, stop_delay=0):
         assert asked.soon(shown, "start")
         linq.fail("start", 500)
-        for chat in others:
-            manager.typing_while(chat).__enter__()
-        assert eventually(lambda: manager.stats().suspended)
+        with ExitStack() as blocks:
+            for chat in others:
+                blocks.enter_context(manager.typing_while(chat))
+            assert eventually(lambda: manager.stats().suspended)
     assert asked.soon(shown, "start", "stop")
 
 

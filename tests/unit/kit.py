@@ -41,6 +41,8 @@ class FakeDriver:
         self.posted.append((call.__name__, args))
         call(*args)
 
+    def join(self, chat_id: str, wish: Wish) -> None: ...
+
     def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Future[bool] | None) -> None:
         if done is not None and self.answer is not None:
             done.set_result(self.answer)
@@ -69,7 +71,7 @@ class FakeSource:
         self.sessions: list[TypingSession] = []
         self.fails_with: Exception | None = None
 
-    def _open(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
+    def _new_session(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
         if self.fails_with is not None:
             raise self.fails_with
         wish = Wish(replace(self._options, **given), 0.0)

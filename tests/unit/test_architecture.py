@@ -25,19 +25,19 @@ LEVELS = {
     "_indicator": 1,
     "_loop": 1,
     "_places": 1,
-    "_process": 1,
+    "_process": 2,
     "_settings": 1,
     "_waiting": 1,
     "events": 1,
     "_api": 2,
     "_sends": 2,
-    "_session": 2,
+    "_session": 4,
     "_driver": 3,
-    "_typing_while": 3,
-    "_manager": 4,
-    "_default": 5,
+    "_typing_while": 5,
+    "_manager": 6,
+    "_default": 7,
 }
-FACE = 6  # __init__, testing, sandbox, cli: nothing below imports them
+FACE = 8  # __init__, testing, sandbox, cli: nothing below imports them
 
 #: Who may import what. Everything else in the core is the standard library without these.
 MAY_IMPORT = {
@@ -51,9 +51,6 @@ MAY_IMPORT = {
 }
 PURE = ("_agenda", "_gate", "_indicator", "_places", "errors")
 CORE = sorted(LEVELS)
-
-#: What only a manager brings along: asyncio costs as much to import as all the rest.
-MACHINERY = {"_agenda", "_api", "_driver", "_gate", "_loop", "_places"}
 
 
 class Import(NamedTuple):
@@ -187,10 +184,9 @@ def test_the_core_needs_only_httpx_and_tenacity(module: str) -> None:
     assert needed <= sys.stdlib_module_names | {"httpx", "tenacity"}
 
 
-@pytest.mark.parametrize("first", ["manager", "decorator"])
-def test_the_package_is_imported_without_any_extra(first: str) -> None:
-    """In an interpreter where nothing but the two dependencies and theirs exists; it starts no thread, and leaves the
-    machinery to the first manager or decorated function, which brings all of it and what httpx imports on demand."""
+def test_the_package_is_imported_without_any_extra() -> None:
+    """In an interpreter where nothing but the two dependencies and theirs exists. It brings all that it ever imports,
+    and what httpx imports with its first request; and it starts no thread."""
     program = """
         import sys
         ALLOWED = {"httpx", "tenacity", "linq_typing",
@@ -202,27 +198,19 @@ def test_the_package_is_imported_without_any_extra(first: str) -> None:
                     raise ModuleNotFoundError(f"No module named {name!r} here", name=name)
         sys.meta_path.insert(0, Bare())
         import linq_typing, threading
-        assert threading.active_count() == 1
-        def loaded():
-            return sorted(name.partition(".")[2] for name in sys.modules if name.startswith("linq_typing."))
-        print(*loaded())
-        if sys.argv[1] == "manager":
-            linq_typing.TypingManager(api_key="key", base_url="http://127.0.0.1:9")
-        else:
-            linq_typing.typing_while(lambda chat_id: None)
-        print(*loaded())
+        print(*sorted(name.partition(".")[2] for name in sys.modules if name.startswith("linq_typing.")))
         assert {"httpcore", "anyio._backends._asyncio"} <= set(sys.modules)
         assert threading.active_count() == 1
     """
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(program), first],
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(program)],
         check=False,
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert done.stderr == ""
-    assert [line.split() for line in done.stdout.splitlines()] == [sorted(set(CORE) - MACHINERY), CORE]
+    assert done.stdout.split() == CORE
 
 
 # -- The public face

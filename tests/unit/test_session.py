@@ -12,7 +12,7 @@ import trio
 from linq_typing._indicator import Wish
 from linq_typing._session import TypingSession, current_session, sender_in_context
 from linq_typing._settings import SessionOptions
-from linq_typing._typing_while import TypingWhile
+from linq_typing._typing_while import TypingWhile, make_typing_while
 from linq_typing.errors import APITimeoutError
 
 from .kit import CHAT, OTHER_CHAT, FakeDriver, FakeSource, carried
@@ -24,7 +24,7 @@ def source() -> FakeSource:
 
 
 def _typing_while(source: FakeSource, chat_id: str | None = CHAT, **options: Any) -> TypingWhile:
-    return TypingWhile(source, chat_id, "chat_id", **options)
+    return make_typing_while(source, chat_id, **options)
 
 
 def _session(driver: FakeDriver | None, **options: Any) -> TypingSession:

@@ -14,7 +14,7 @@ import trio
 from linq_typing import _typing_while
 from linq_typing._session import TypingSession, current_session
 from linq_typing._settings import SessionOptions
-from linq_typing._typing_while import TypingWhile
+from linq_typing._typing_while import TypingWhile, make_typing_while
 from linq_typing.errors import ConfigurationError
 
 from .kit import CHAT, OTHER_CHAT, FakeSource, carried
@@ -26,7 +26,7 @@ def source() -> FakeSource:
 
 
 def _make(source: FakeSource, chat_id: Any = CHAT, **options: Any) -> TypingWhile:
-    return TypingWhile(source, chat_id, "chat_id", **options)
+    return make_typing_while(source, chat_id, **options)
 
 
 def _passes(typing_while: TypingWhile, way: str, body: Any = None) -> Any:
@@ -141,12 +141,12 @@ def test_it_is_usable_again_and_gives_a_fresh_session(source: FakeSource, way: s
 
 
 @ways
-def test_entering_while_entered_says_to_make_another(source: FakeSource, way: str) -> None:
+def test_entering_while_entered_says_to_create_another(source: FakeSource, way: str) -> None:
     """The session that is open is not harmed."""
     typing_while = _make(source)
 
     def body(session: TypingSession) -> None:
-        with pytest.raises(RuntimeError, match="make another"):
+        with pytest.raises(RuntimeError, match="create a new one"):
             typing_while.__enter__()
         assert session.is_open
         assert current_session() is session
@@ -166,7 +166,7 @@ def test_entering_from_another_task_while_entered_is_told_too(source: FakeSource
                 async with typing_while:
                     pass
 
-            with pytest.raises(RuntimeError, match="entered already"):
+            with pytest.raises(RuntimeError, match="already active"):
                 await asyncio.create_task(other())
 
     asyncio.run(main())
@@ -301,7 +301,7 @@ def test_the_repr_says_chat_and_state(source: FakeSource) -> None:
     typing_while = _make(source)
     assert repr(typing_while) == f"<typing_while chat_id='{CHAT}'>"
     with typing_while:
-        assert repr(typing_while) == f"<typing_while chat_id='{CHAT}' entered>"
+        assert repr(typing_while) == f"<typing_while chat_id='{CHAT}' active>"
 
 
 # -- wait_on_exit

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-import linq_typing
 from linq_typing._default import default_manager
+from linq_typing._manager import managers_from_environment
 from linq_typing.sandbox import Request, Sandbox, Timeline
 from linq_typing.testing._describe import describe, ghostly
 
@@ -32,7 +32,8 @@ def assert_no_ghost(linq: Sandbox) -> None:
 
     Waits a second before it says so. Also what the fixture and `sandbox()` do at their ends.
     """
-    linq_typing.flush()
+    for manager in managers_from_environment():
+        manager.flush()
     linq.wait_until(lambda: not linq.ghosts(), PATIENCE + _until_landed(linq))
     haunted = [timeline for timeline in _timelines(linq) if ghostly(timeline)]
     if haunted:
