@@ -53,7 +53,7 @@ _MARGIN = 1.5  # seconds: the library's thread keeps the time-outs itself, this 
 
 def managers_from_environment() -> list[TypingManager]:
     """The living managers whose key or base comes from the environment."""
-    return [manager for manager in list(_managers) if manager._depends_on_environment]
+    return [manager for manager in list(_managers) if manager._from_environment]
 
 
 class TypingManager:
@@ -138,6 +138,7 @@ class TypingManager:
         self._enabled = enabled
         given = Credentials(api_key, normalized_base_url(base_url) if base_url is not None else None)
         self._credentials = given.or_else(_sends.lent_by(client)) if client is not None else given
+        self._from_environment = not (self._credentials.api_key and self._credentials.base_url)
         self._driver: Driver | None = None
         self._was_closed = False  # since the driver was last used: look whether the environment has changed
         self._api: TypingAPI | None = None
@@ -405,11 +406,6 @@ class TypingManager:
 
     def _is_enabled(self) -> bool:
         return enabled_by_environment() if self._enabled is None else self._enabled
-
-    @property
-    def _depends_on_environment(self) -> bool:
-        """Whether the key or the base comes from the environment."""
-        return not (self._credentials.api_key and self._credentials.base_url)
 
     def _known_credentials(self) -> Credentials:
         """What was given, else what the environment says now: a .env file may be loaded late."""

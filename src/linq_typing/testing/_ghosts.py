@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from linq_typing._default import default_manager
 from linq_typing._manager import managers_from_environment
 from linq_typing.sandbox import Request, Sandbox, Timeline
 from linq_typing.testing._describe import describe, ghostly
@@ -37,7 +36,8 @@ def assert_no_ghost(linq: Sandbox) -> None:
     linq.wait_until(lambda: not linq.ghosts(), PATIENCE + _until_landed(linq))
     haunted = [timeline for timeline in _timelines(linq) if ghostly(timeline)]
     if haunted:
-        raise GhostError(report(haunted, default_manager().stats().sessions))
+        open_sessions = sum(manager.stats().sessions for manager in managers_from_environment())
+        raise GhostError(report(haunted, open_sessions))
 
 
 def report(haunted: list[Timeline], open_sessions: int) -> str:
