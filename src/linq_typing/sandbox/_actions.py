@@ -136,7 +136,7 @@ def _lose(sandbox: Sandbox, asked: Asked) -> Record:
     return {}
 
 
-def _mend(sandbox: Sandbox, asked: Asked) -> Record:
+def _clear_faults(sandbox: Sandbox, asked: Asked) -> Record:
     sandbox.clear_faults(asked.whole("fault"))
     return {}
 
@@ -162,7 +162,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "fail": _fail,
     "slow": _slow,
     "lose": _lose,
-    "mend": _mend,
+    "clear-faults": _clear_faults,
     "set": _set,
     "webhook": _set_webhook,
 }
