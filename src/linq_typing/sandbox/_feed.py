@@ -106,8 +106,8 @@ class Feed:
         self._put("chats", chat.id, {**self._chat(chat, seen, current), "reopened": glimpse.reopened[-_RECENT:]})
 
     def _loop_starts(self, showing: Showing) -> int:
-        """How many starts the plain loop would have sent for it: up to its end, or to its last start if that is a
-        ghost's. One that is still showing may become a ghost."""
+        """How many starts the plain loop would have sent meanwhile. A ghost counts up to its last start only; so does
+        an indicator that is still showing, since it may become a ghost."""
         last_start = showing.expires_at - self._model.shown_for
         until = last_start if showing.until is None or showing.ended_by == "expired" else showing.until
         return int((until - showing.since) / LOOP_INTERVAL) + 1
