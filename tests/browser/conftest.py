@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from browser_kit import end, exports, free_port, start, wait_for
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 WORK = 1.0  # seconds that the bot's model takes
@@ -105,6 +100,7 @@ def page(browser: Any, stage: Stage, errors: list[str]) -> Iterator[Any]:
     chat = stage.act("new-chat")["chat"]
     page.goto(f"{stage.url}#{chat}")
     page.get_by_text("live", exact=True).wait_for()
+    page.locator("#env span").first.wait_for()  # the state has arrived
     yield page
     context.close()
     assert errors == []
@@ -114,48 +110,3 @@ def page(browser: Any, stage: Stage, errors: list[str]) -> Iterator[Any]:
 def chat(page: Any) -> str:
     """The chat that the page shows."""
     return str(page.url.partition("#")[2])
-
-
-def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("LINQ_", "COV_"))}
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        env={**inherited, **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.communicate()
-
-
-def exports(sandbox: subprocess.Popen[str]) -> dict[str, str]:
-    """The variables that it prints."""
-    assert sandbox.stdout is not None
-    found: dict[str, str] = {}
-    for line in sandbox.stdout:
-        if match := re.match(r"export (\w+)=(.*)", line):
-            found[match[1]] = match[2]
-        if line.startswith("curl"):
-            return found
-    raise AssertionError("the sandbox did not start")
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-def wait_for(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"nobody listens on {port}")

@@ -27,6 +27,22 @@ def test_start_send_and_settle_in_one_chat(model: Model, clock: FakeClock) -> No
     assert (showing.since, showing.until, showing.ended_by) == (0, 31, "message")
 
 
+def test_a_timeline_prints_as_text(model: Model, clock: FakeClock) -> None:
+    chat = model.add_chat(active=True)
+    exchange = model.log.arrive("POST", f"/v3/chats/{chat.id}/typing", "start", chat.id)
+    model.log.affect(exchange, model.start(chat))
+    model.log.end(exchange, "answered", 204)
+    clock += 9.5
+    model.send(chat, "done")
+    clock += 1
+    assert str(model.timeline(chat)).splitlines() == [
+        f"Chat {chat.id} (iMessage):",
+        "   0.0 s  [...]  #1   start  204        the indicator shows",
+        "  10.5 s  [   ]  the message is there: 'done'",
+        "  10.5 s  [   ]  now: nothing shows",
+    ]
+
+
 def test_settle_may_be_given_for_each_message(clock: FakeClock) -> None:
     model = Model(clock=clock, settle=[2.6, 0.2])
     chat = model.add_chat()

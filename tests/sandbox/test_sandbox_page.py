@@ -10,10 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
+from sandbox_fakes import FakeClock
 
-from linq_typing.sandbox import Sandbox
+from linq_typing.sandbox import Model, Sandbox
+from linq_typing.sandbox._feed import Feed
 from linq_typing.sandbox._page import PAGE
 from linq_typing.sandbox._shelf import Revisions, Shelf
+from linq_typing.sandbox._webhooks import DEFAULT_SECRET, DEFAULT_VERSION, Courier
 
 
 @pytest.fixture
@@ -195,6 +198,35 @@ def test_an_indicator_that_runs_out_is_a_ghost(page: httpx.Client) -> None:
             assert events.until("chats", ghosts=1)["showing"] is None
 
 
+def test_the_starts_of_a_loop_do_not_count_the_time_of_a_ghost(clock: FakeClock) -> None:
+    """The page calls the difference to the starts that were sent "starts saved"."""
+    sandbox = Sandbox()
+    model = Model(clock=clock)
+    feed = Feed(sandbox, model, Courier(model, None, DEFAULT_SECRET, DEFAULT_VERSION))
+    sandbox.start()  # for its address
+
+    def loop_starts() -> int:
+        feed.look()
+        return int(feed.since(None)["chats"][0]["loop_starts"])
+
+    try:
+        chat = model.add_chat(active=True)
+        model.start(chat)
+        clock += 60
+        assert loop_starts() == 1, "it may be a ghost already"
+        model.start(chat)
+        assert loop_starts() == 13, "0, 5, ... 60"
+        clock += 85
+        assert loop_starts() == 13
+        assert feed.since(None)["chats"][0]["ghosts"] == 1
+        model.start(chat)
+        clock += 12
+        model.stop(chat)
+        assert loop_starts() == 16
+    finally:
+        sandbox.stop()
+
+
 def test_a_shelf_gives_what_changed_and_forgets_the_oldest() -> None:
     shelf = Shelf(Revisions(), room=2)
     shelf.put("a", {"n": 1})
@@ -266,9 +298,9 @@ def test_faults_are_set_seen_used_up_and_taken_away(linq: Sandbox, http: httpx.C
     assert http.post(f"/v3/chats/{chat}/typing").status_code == 204
     with pytest.raises(httpx.RemoteProtocolError):
         http.post(f"/v3/chats/{chat}/messages", json={"message": {"parts": [{"type": "text", "value": "Hi"}]}})
-    act(page, "mend", fault=faults[2]["id"])
+    act(page, "clear-faults", fault=faults[2]["id"])
     assert [f["kind"] for f in state(page)["settings"][0]["faults"]] == ["slowness"]
-    act(page, "mend")
+    act(page, "clear-faults")
     assert state(page)["settings"][0]["faults"] == []
 
 
@@ -279,6 +311,13 @@ def test_the_time_scale_is_set_and_told(linq: Sandbox, page: httpx.Client) -> No
         act(page, "set", time_scale=20)
         assert events.next()["scale"] == 20
     assert linq.time_scale == 20
+
+
+def test_the_webhook_s_address_and_secret_are_told(linq: Sandbox, page: httpx.Client) -> None:
+    act(page, "webhook", url="http://127.0.0.1:9/webhook", secret="whsec_c2VjcmV0")
+    [settings] = state(page)["settings"]
+    assert settings["webhook"] == "http://127.0.0.1:9/webhook"
+    assert settings["webhook_secret"] == linq.webhook_secret == "whsec_c2VjcmV0"
 
 
 def test_the_bot_reads_the_chat(linq: Sandbox, http: httpx.Client, page: httpx.Client) -> None:

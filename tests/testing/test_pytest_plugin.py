@@ -69,7 +69,7 @@ def test_a_ghost_fails_the_test_and_the_text_says_why(bot: pytest.Pytester) -> N
             r" +\d+\.\d s  \[\.\.\.\]  now: still showing, for \d+ s more: a GHOST if nobody is at work",
             r"",
             r"Why: no stop came after start #2, nor a message that cleared the indicator\.",
-            r"Mend it: leave typing\.start\(\) to typing_while",
+            r"Fix: leave typing\.start\(\) to typing_while",
         ],
         consecutive=True,
     )
@@ -286,7 +286,7 @@ def test_with_xdist(bot: pytest.Pytester) -> None:
     """)
     result = run(bot, "-n", "2", plugins=["xdist"])
     result.assert_outcomes(passed=8, errors=1)
-    result.stdout.fnmatch_lines(["The typing indicator was left showing in a chat*", "Mend it: *"])
+    result.stdout.fnmatch_lines(["The typing indicator was left showing in a chat*", "Fix: *"])
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pytest_asyncio") is None, reason="pytest-asyncio is not installed here")

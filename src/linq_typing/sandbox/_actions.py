@@ -19,7 +19,7 @@ class Asked:
 
     def __init__(self, fields: object) -> None:
         if not isinstance(fields, dict):
-            raise ValueError("a JSON object is needed")
+            raise ValueError("the body must be a JSON object")
         self._fields: Record = fields
 
     def __contains__(self, name: str) -> bool:
@@ -29,7 +29,7 @@ class Asked:
         """A string that is not empty."""
         value = self._fields.get(name)
         if not isinstance(value, str) or not value.strip():
-            raise ValueError(f"{name} must be a text, got {value!r}")
+            raise ValueError(f"{name} must be a non-empty string, got {value!r}")
         return value
 
     def number(self, name: str, default: float | None = None) -> float:
@@ -136,7 +136,7 @@ def _lose(sandbox: Sandbox, asked: Asked) -> Record:
     return {}
 
 
-def _mend(sandbox: Sandbox, asked: Asked) -> Record:
+def _clear_faults(sandbox: Sandbox, asked: Asked) -> Record:
     sandbox.clear_faults(asked.whole("fault"))
     return {}
 
@@ -162,7 +162,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "fail": _fail,
     "slow": _slow,
     "lose": _lose,
-    "mend": _mend,
+    "clear-faults": _clear_faults,
     "set": _set,
     "webhook": _set_webhook,
 }

@@ -41,10 +41,9 @@ class _Seen:
     cleared: int = 0
     ghosts: int = 0
 
-    def end(self, showing: Showing) -> None:
-        assert showing.until is not None
+    def end(self, showing: Showing, loop_starts: int) -> None:
         self.showings += 1
-        self.loop_starts += int((showing.until - showing.since) / LOOP_INTERVAL) + 1
+        self.loop_starts += loop_starts
         self.cleared += showing.ended_by == "message"
         self.ghosts += showing.ended_by == "expired"
 
@@ -101,10 +100,17 @@ class Feed:
         for number, showing in glimpse.showings:
             self._put("showings", (chat.id, number), {"id": f"{chat.id}/{number}", "chat": chat.id, **asdict(showing)})
             if showing.until is not None:
-                seen.end(showing)
+                seen.end(showing, self._loop_starts(showing))
         last = glimpse.showings[-1][1] if glimpse.showings else None
         current = last if last and last.until is None else None
         self._put("chats", chat.id, {**self._chat(chat, seen, current), "reopened": glimpse.reopened[-_RECENT:]})
+
+    def _loop_starts(self, showing: Showing) -> int:
+        """How many starts the plain loop would have sent meanwhile. A ghost counts up to its last start only; so does
+        an indicator that is still showing, since it may become a ghost."""
+        last_start = showing.expires_at - self._model.shown_for
+        until = last_start if showing.until is None or showing.ended_by == "expired" else showing.until
+        return int((until - showing.since) / LOOP_INTERVAL) + 1
 
     def _pass_landed(self, seen: _Seen, messages: tuple[Message, ...], now: float) -> None:
         for message in messages:
@@ -132,7 +138,7 @@ class Feed:
             "stops": tally["stop"],
             "sends": tally["send"],
             "replies": seen.replies,
-            "loop_starts": seen.loop_starts,
+            "loop_starts": seen.loop_starts + (self._loop_starts(showing) if showing else 0),
             "cleared": seen.cleared,
             "ghosts": seen.ghosts,
         }
@@ -144,6 +150,7 @@ class Feed:
             "shown_for": self._model.shown_for,
             "webhook": courier.url,
             "webhook_version": courier.version,
+            "webhook_secret": courier.secret,
             "faults": [_fault(fault) for fault in self._sandbox.faults()],
         }
 

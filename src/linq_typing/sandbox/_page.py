@@ -130,4 +130,4 @@ async def _json(receive: Receive) -> object:
     try:
         return json.loads(raw)
     except ValueError:
-        raise ValueError("the body is no JSON") from None
+        raise ValueError("the body is not JSON") from None

@@ -38,8 +38,9 @@ class Sandbox:
     Parameters:
         api_key: the key that is let in.
         host, port: where to listen; port 0: a free one, kept over `stop()` and `start()`.
-        time_scale: modelled seconds per real second. It applies to the figures below and to every time that
-            is read; not to faults (see `fail`), which meet the client's own time-outs.
+        time_scale: the simulation speed, in modelled seconds per real second (1: real time). It applies to the
+            figures below and to every time that is read; not to faults (see `fail`), which meet the client's own
+            time-outs.
         shown_for: how long one start shows the indicator, in modelled seconds.
         active_for: how long after a chat's last message its indicator can be shown, in modelled seconds
             (`math.inf`: always).
@@ -151,7 +152,7 @@ class Sandbox:
 
     @property
     def time_scale(self) -> float:
-        """Modelled seconds per real second. It may be set; the time does not jump."""
+        """The simulation speed: 1 is real time. It may be set at any time; the sandbox's clock does not jump."""
         return self._clock.scale
 
     @time_scale.setter

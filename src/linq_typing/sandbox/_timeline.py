@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from linq_typing.sandbox._describe import describe
+
 Service = Literal["iMessage", "SMS", "RCS"]
 
 Endpoint = Literal["start", "stop", "send", "react", "read", "get", "other"]
@@ -91,7 +93,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """All that happened in one chat up to `now`."""
+    """All that happened in one chat up to `now`; as a string, one line for each event."""
 
     chat_id: str
     service: Service
@@ -103,6 +105,9 @@ class Timeline:
     reopened: tuple[float, ...]
     max_typing_in_flight: int
     """The largest number of typing requests of this chat that were in flight at the same moment."""
+
+    def __str__(self) -> str:
+        return describe(self)
 
     def of(self, *endpoints: Endpoint) -> tuple[Request, ...]:
         """The requests for these endpoints, in the order of their arrival."""

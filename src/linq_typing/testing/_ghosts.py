@@ -1,4 +1,4 @@
-"""Indicators that were left showing: which, why, and how to mend it."""
+"""Indicators that were left showing: which, why, and how to fix it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from linq_typing._manager import managers_from_environment
 from linq_typing.sandbox import Request, Sandbox, Timeline
-from linq_typing.testing._describe import describe, ghostly
+from linq_typing.sandbox._describe import describe, ghostly
 
 PATIENCE: Final = 1.0
 """Real seconds for what is on its way: a block that is being left, a stop of a manager of the bot's own."""
@@ -20,10 +20,10 @@ class GhostError(AssertionError):
 
 
 class Diagnosis(NamedTuple):
-    """Why an indicator was left, and how to mend it."""
+    """Why an indicator was left, and how to fix it."""
 
     why: str
-    cure: str
+    fix: str
 
 
 def assert_no_ghost(linq: Sandbox) -> None:
@@ -46,7 +46,7 @@ def report(haunted: list[Timeline], open_sessions: int) -> str:
     parts = [f"The typing indicator was left showing in {where}, with nobody at work: a ghost."]
     for timeline in haunted:
         found = diagnosis(timeline, open_sessions)
-        parts += ["", describe(timeline), "", f"Why: {found.why}", f"Mend it: {found.cure}"]
+        parts += ["", describe(timeline), "", f"Why: {found.why}", f"Fix: {found.fix}"]
     return "\n".join(parts)
 
 

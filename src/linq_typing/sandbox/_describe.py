@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from linq_typing.sandbox import Message, Request, Showing, Timeline
+if TYPE_CHECKING:
+    from linq_typing.sandbox._timeline import Message, Request, Showing, Timeline
 
 DELAYED: Final = 0.5
 """Modelled seconds from a request's arrival to its effect that are worth a word."""
