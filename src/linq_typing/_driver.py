@@ -139,7 +139,7 @@ class Driver:
     # -- Inputs from sessions
 
     def join(self, chat_id: str, wish: Wish) -> None:
-        if self._postpone(self.join, chat_id, wish):
+        if self._postpone(self.join, chat_id, wish) or self._over:
             return
         chat = self._chat(chat_id)
         chat.join(wish, wish.joined_at)
@@ -149,12 +149,14 @@ class Driver:
 
     def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Future[bool] | None) -> None:
         chat = self._chats.get(chat_id)
+        if (chat is None or wish not in chat.wishes) and self._postpone(self.leave, chat_id, wish, at, linger, done):
+            return  # its join was postponed
         if chat is not None:
             self._sessions -= chat.leave(wish, at, linger)
             self._go_on(chat)
             if done is not None:
                 self._hurry({chat}, done)
-        elif not self._postpone(self.leave, chat_id, wish, at, linger, done) and done is not None:
+        elif done is not None:
             _resolve(done, True)
         self._close_if_retired()
 
@@ -175,7 +177,7 @@ class Driver:
     # -- Inputs from messages
 
     def send_began(self, chat_id: str, window: Window) -> None:
-        if self._postpone(self.send_began, chat_id, window):
+        if chat_id not in self._chats and self._postpone(self.send_began, chat_id, window):
             return
         chat = self._chat(chat_id)
         chat.send_began(window)
@@ -223,11 +225,10 @@ class Driver:
         return any(chat.wishes or chat.pending(now) for chat in self._chats.values())
 
     def _postpone(self, call: Callable[..., None], *args: Any) -> bool:
-        """While it is closing: hear of this once it has closed. Returns whether it is closing."""
-        if self._closing is None:
+        """While closing: hear of this afterwards. Returns whether it is closing, to open again."""
+        if self._closing is None or self._over:
             return False
-        if not self._over:
-            self._postponed.append((call, args))
+        self._postponed.append((call, args))
         return True
 
     def _close(self, done: Future[bool]) -> None:
@@ -272,10 +273,10 @@ class Driver:
 
     def _open_again(self) -> None:
         """Hear what came while it was closing. Once the process exits, that is over."""
+        postponed, self._postponed = self._postponed, []
         if self._over:
             return
         self._closing, self._ended = None, False
-        postponed, self._postponed = self._postponed, []
         for call, args in postponed:
             call(*args)
 

@@ -179,6 +179,26 @@ def test_what_comes_while_a_manager_closes_waits_until_it_has_closed(
     assert asked(chat) == ["start", "stop", "start", "stop"]
 
 
+def test_a_session_and_its_message_while_a_manager_closes_leave_nothing_open(
+    linq: Sandbox, make_manager: MakeManager, asked: Asked
+) -> None:
+    """Join, message and leave are all heard afterwards, in their order; the next session is as usual."""
+    manager, chat = make_manager(settle=0.1), linq.chat()
+    linq.slow("stop", before=0.3)
+    with manager.typing_while(chat):
+        assert asked.soon(chat, "start")
+        closing = manager._begin_close()
+        with manager.typing_while(chat, stop_delay=0) as session, session.sending():
+            pass
+        session.mark_sent()
+        assert not closing.done()
+        assert closing.result(5)
+    assert linq.wait_until(lambda: manager.stats().sessions == 0)
+    with manager.typing_while(chat):
+        assert asked.soon(chat, "start", "stop", "start")
+    assert manager.close()
+
+
 def test_a_session_that_comes_and_goes_while_a_manager_closes_sends_nothing(
     linq: Sandbox, make_manager: MakeManager, asked: Asked
 ) -> None:
