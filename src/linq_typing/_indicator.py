@@ -9,7 +9,8 @@ Three rules hold it together:
 * ``effect_by`` is the latest moment at which a start that nothing has surely undone may take effect.
   While it is set the indicator may be up, and somebody has to see to it that it goes.
 * ``lit_at`` is when a start was last accepted that nothing has touched since. While it is set the
-  indicator is up for sure, and no start is due before the next refresh.
+  indicator is up, and no start is due before the next refresh. One exception: a stop whose answer was lost may take
+  effect up to 5 s later, and then clear a start that was sent meanwhile. That start is repeated once the 5 s are over.
 
 How inputs move the two (r: a message's request, A: its acceptance; "-" leaves as it is)::
 
@@ -30,8 +31,9 @@ What ``next`` answers, first line that fits::
     a request is in flight             wait for its answer
     a message is in flight             wait for its end        (not when hurried: then nobody wants it)
     a message has not settled          wait until A + settle   (not when hurried: then nobody wants it)
-    a session wants it                 start when due: at once if not lit, else refresh_interval after lit_at;
-                                       never before a retry's time, a Retry-After or the end of a refusal
+    a session wants it                 start when due: at once if not lit, else refresh_interval after lit_at, or
+                                       when a lost stop can no longer undo it; never before a retry's time, a
+                                       Retry-After or the end of a refusal
     effect_by is set                   stop when due: after every stop_delay (not when hurried), never before
                                        a retry's time; after a lost start once at once and once more at effect_by
     otherwise                          wait for the next session
@@ -52,7 +54,7 @@ from .errors import LinqTypingError
 
 LONG_AGO: Final = -inf  #: one object for all, since there are many chats
 
-LOST_FOR: Final = 5.0  #: a start whose answer was lost may take effect for so many seconds yet
+LOST_FOR: Final = 5.0  #: a request whose answer was lost may take effect for so many seconds yet
 SHOWN_AT_LEAST: Final = 85.0  #: one start shows the indicator for 85 to 90 s
 SHOWN_FOR: Final = 90.0
 LONGEST_BAR: Final = 3600.0  #: a Retry-After beyond that is asked about again
@@ -145,9 +147,9 @@ class Window:
 class Indicator:
     """The typing indicator of one chat. See the module's docstring for its rules."""
 
-    __slots__ = ("_attempt", "_barred_until", "_effect_by", "_hurried", "_lit_at", "_not_before", "_retried",
-                 "_round_began", "_second_stop_at", "_sent_at", "_settle", "_settles_at", "_windows",
-                 "in_flight", "wishes")  # fmt: skip
+    __slots__ = ("_attempt", "_barred_until", "_effect_by", "_hurried", "_lit_at", "_lost_stop_until", "_not_before",
+                 "_repeat_at", "_retried", "_round_began", "_second_stop_at", "_sent_at", "_settle", "_settles_at",
+                 "_windows", "in_flight", "wishes")  # fmt: skip
 
     def __init__(self, settle: float) -> None:
         self._settle = settle
@@ -157,6 +159,8 @@ class Indicator:
         self._settles_at = LONG_AGO
         self._effect_by = LONG_AGO
         self._lit_at = LONG_AGO
+        self._repeat_at = inf  # when the start that made it lit has to be repeated
+        self._lost_stop_until = LONG_AGO  # a stop whose answer was lost may take effect until then
         self._sent_at = LONG_AGO
         self._second_stop_at = LONG_AGO
         self._barred_until = LONG_AGO
@@ -199,6 +203,7 @@ class Indicator:
             or self.in_flight
             or now < self._settles_at
             or now < self._barred_until
+            or now < self._lost_stop_until
             or self.maybe_up(now)
         )
 
@@ -303,6 +308,7 @@ class Indicator:
         if outcome is Outcome.ACCEPTED:
             self._effect_by = max(self._effect_by, now)
             self._lit_at = now if sent_at >= self._settles_at else LONG_AGO
+            self._repeat_at = self._lost_stop_until if sent_at < self._lost_stop_until else inf
             self._end_round()
             return
         if outcome is Outcome.PERHAPS:
@@ -331,6 +337,8 @@ class Indicator:
     def _stop_answered(self, outcome: Outcome, sent_at: float, now: float, retry_in: float | None) -> None:
         if outcome in (Outcome.ACCEPTED, Outcome.PERHAPS, Outcome.LOST):
             self._lit_at = LONG_AGO
+        if outcome is Outcome.LOST:
+            self._lost_stop_until = now + LOST_FOR
         if outcome is Outcome.ACCEPTED:
             if self._effect_by <= sent_at:
                 self._effect_by = LONG_AGO
@@ -396,7 +404,7 @@ class Indicator:
         if any(wish.refused and wish.is_open for wish in self.wishes):
             return inf
         retry_at = self._not_before if self._retried is Action.START else LONG_AGO
-        refresh_at = self._lit_at + self._interval(now) if self.lit else LONG_AGO
+        refresh_at = min(self._lit_at + self._interval(now), self._repeat_at) if self.lit else LONG_AGO
         return max(refresh_at, retry_at, self._barred_until)
 
     def _stop_due(self) -> float:
@@ -409,7 +417,7 @@ class Indicator:
 
     def _next_change(self, now: float) -> float:
         """The next moment at which time alone may change the answer."""
-        moments = [self._settles_at, self._barred_until, self._effect_by + SHOWN_FOR]
+        moments = [self._settles_at, self._barred_until, self._lost_stop_until, self._effect_by + SHOWN_FOR]
         for wish in self.wishes:
             moments.extend(wish.changes())
         return min((moment for moment in moments if moment > now), default=inf)

@@ -185,6 +185,22 @@ def test_flush_waits_until_a_lost_start_can_no_longer_work(
     assert asked(chat) == ["start", "stop", "stop"]
 
 
+@pytest.mark.slow
+def test_a_start_is_repeated_when_a_lost_stop_has_cleared_it(
+    linq: Sandbox, make_manager: MakeManager, asked: Asked
+) -> None:
+    chat, manager = linq.chat(), make_manager(max_retries=0)
+    linq.lose("stop", times=1, effect_after=4.0)
+    with manager.typing_while(chat, stop_delay=0):
+        assert asked.soon(chat, "start")
+    assert asked.soon(chat, "start", "stop")
+    with manager.typing_while(chat):
+        assert asked.soon(chat, "start", "stop", "start", "start", timeout=10)
+        assert linq.visible(chat)
+    _, stop, _, again = linq.timeline(chat).requests
+    assert again.received_at - stop.received_at > 4.9
+
+
 def test_a_failed_stop_is_tried_again(linq: Sandbox, make_manager: MakeManager, asked: Asked) -> None:
     chat, manager = linq.chat(), make_manager(backoff_max=0.05)
     linq.fail("stop", 500, times=2)

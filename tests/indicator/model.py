@@ -112,10 +112,10 @@ class Message:
 class World:
     """Everything around one indicator. Each method is something that happens; all of them check the answers."""
 
-    def __init__(self, machine: ModuleType, *, faultless: bool = False) -> None:
+    def __init__(self, machine: ModuleType, *, starts_work: bool = False) -> None:
         self.machine = machine
         self.indicator = machine.Indicator(SETTLE)
-        self.faultless = faultless
+        self.starts_work = starts_work  # then no gap is excused by a failed start
         self.now = 0.0
         self.wake = inf
         self.said = ""  # the indicator's last answer, in words
@@ -185,8 +185,9 @@ class World:
             and not start.latest < began_at
         ]
 
-    def lit_since(self) -> float | None:
-        """When the last start was accepted, if nothing can have touched it since."""
+    def lit(self) -> Request | None:
+        """The last start that was accepted, if nothing but an earlier stop whose answer was lost can have touched
+        it since."""
         for request in reversed(self.requests):
             if request.number < self.forgiven:
                 return None
@@ -194,10 +195,15 @@ class World:
                 if request.number < self.faded:
                     return None
                 untouched = all(m.ended_at + SETTLE <= request.sent_at for m in self.accepted)
-                return request.answered_at if untouched else None
+                return request if untouched else None
             if not request.start and request.outcome in ("ACCEPTED", "PERHAPS", "LOST"):
                 return None
         return None
+
+    def lost_stop_until(self, start: Request | None = None) -> float:
+        """Until when a stop, sent before that start, may take effect although its answer was lost."""
+        before = len(self.requests) if start is None else start.number
+        return max((r.latest for r in self.requests[:before] if not r.start and r.outcome == "LOST"), default=-inf)
 
     def visible(self) -> list[tuple[float, float]]:
         """When the recipient sees the dots: the concrete intervals, each start fading as early as it may."""
@@ -231,9 +237,11 @@ class World:
         if any(s.refused for s in self.open) or self.now < self.barred_until:
             return {None}
         earliest = latest = -inf
-        lit_since = self.lit_since()
-        if lit_since is not None:
-            earliest = lit_since + min(s.options.refresh_interval for s in self.open if s.wants(self.now))
+        lit = self.lit()
+        if lit is not None:
+            earliest = lit.answered_at + min(s.options.refresh_interval for s in self.open if s.wants(self.now))
+            if lit.sent_at < (lost := self.lost_stop_until(lit)):
+                earliest = min(earliest, lost)
             latest = earliest
         if self.round is True:
             earliest, latest = max(earliest, self.retry_from), max(latest, self.retry_by)
@@ -289,14 +297,14 @@ class World:
         busy = self.in_flight is not None or up
         rest = not (
             self.open or self.lingering() or self.on_their_way or busy
-            or self.now < max(self.settled_at, self.barred_until)
+            or self.now < max(self.settled_at, self.barred_until, self.lost_stop_until())
         )  # fmt: skip
         asked = self.indicator
         assert asked.maybe_up(self.now) is up, f"at {self.now}: maybe_up is not {up}"
         assert asked.wanted(self.now) is self.wanted(), f"at {self.now}: wanted is not {self.wanted()}"
         assert asked.pending(self.now) is (busy and not self.wanted()), f"at {self.now}: pending is wrong"
         assert asked.forgettable(self.now) is rest, f"at {self.now}: forgettable is not {rest}"
-        assert asked.lit is (self.lit_since() is not None), f"at {self.now}: lit is {asked.lit}"
+        assert asked.lit is (self.lit() is not None), f"at {self.now}: lit is {asked.lit}"
         self.guess()
         if self.in_flight is None and not self.wanted():
             self.retry_from = self.retry_from if self.round is False else -inf
@@ -323,7 +331,7 @@ class World:
                 self.wanted_for += at - self.now
             self.now = at
             if times_out <= at:
-                self.answer("ACCEPTED" if self.faultless else "LOST", retry_in=2.0)
+                self.answer("ACCEPTED" if self.starts_work and self.in_flight.start else "LOST", retry_in=2.0)
             else:
                 self.ask(by_time=True)
             if at >= until:
@@ -340,7 +348,7 @@ class World:
         assert request is not None
         request.answered_at, request.outcome = self.now, outcome
         request.effect_at = self._effect(request, where)
-        was_lit = self.lit_since() is not None
+        was_lit = self.lit() is not None
         if outcome == "ACCEPTED":
             self._end_round()
         elif request.start:
@@ -431,8 +439,8 @@ class World:
     def _fresh(self, at: float) -> None:
         """A new wish waits for no retry of an old one, and trusts no start that may have faded."""
         self.hurried = False
-        lit_since = self.lit_since()
-        if lit_since is not None and lit_since + SHOWN_AT_LEAST <= at:
+        lit = self.lit()
+        if lit is not None and lit.answered_at + SHOWN_AT_LEAST <= at:
             self.faded = len(self.requests) - (self.in_flight is not None)
         if self.round is True and self.in_flight is None and not self.wanted(at):
             self._end_round()
@@ -520,7 +528,7 @@ class World:
         assert not self.survivors(), "at rest, and some ordering leaves the indicator up"
         assert self.gave_up or not any(since <= self.now < to for since, to in self.visible()), "a ghost"
         self._check_starts()
-        if self.faultless and all(s.options.refresh_interval <= 60.0 for s in self.sessions):
+        if self.starts_work and all(s.options.refresh_interval <= 60.0 for s in self.sessions):
             self._check_gaps()
 
     def _come_to_rest(self) -> None:
@@ -546,11 +554,17 @@ class World:
         assert starts <= causes + self.wanted_for / shortest, f"{starts} starts, too many"
 
     def _check_gaps(self) -> None:
-        """From the answer of a start that no message touched until the next stop or message, the dots show."""
+        """From the answer of a start that no message touched until the next stop or message, the dots show.
+
+        If the answer of an earlier stop was lost, that stop may follow the start: then there may be a gap until
+        the start is repeated.
+        """
         shown = self.visible()
         for start in self.requests:
             if start.start and not any(self._overlap(start, m) for m in self.messages):
-                self._check_gap(start.answered_at, self._undisturbed_until(start), shown)
+                lost = self.lost_stop_until(start)
+                since = start.answered_at if start.sent_at >= lost else max(lost, start.answered_at) + TIMEOUT
+                self._check_gap(since, self._undisturbed_until(start), shown)
 
     @staticmethod
     def _overlap(start: Request, message: Message) -> bool:
@@ -576,7 +590,7 @@ class World:
 def random_walk(machine: ModuleType, seed: int, steps: int = 30) -> None:
     """Let chance drive a world for a while, then finish. No two walks are of the same temper."""
     chance = random.Random(seed)
-    world = World(machine, faultless=chance.random() < 0.3)
+    world = World(machine, starts_work=chance.random() < 0.3)
     kinds = [_time] * chance.choice((1, 2, 6)) + [_session] + [_message] * chance.choice((0, 1, 1))
     slow = chance.choice((0.0, 0.5, 1.0))  # how seldom an answer comes at once
     for _ in range(chance.randrange(4, steps)):
@@ -599,7 +613,7 @@ def _time(world: World, chance: random.Random) -> None:
 
 def _network(world: World, chance: random.Random) -> None:
     where = chance.choice(WHERE)
-    if world.faultless or chance.random() < 0.5:
+    if (world.starts_work and world.in_flight.start) or chance.random() < 0.5:
         return world.answer("ACCEPTED", where=where)
     outcome = chance.choice(FAILURES if chance.random() < 0.4 else FAILURES[:3])
     retry_in = None if outcome == "REFUSED" else chance.choice(RETRIES)
@@ -622,7 +636,7 @@ def _session(world: World, chance: random.Random) -> None:
         world.resume(session, late=late)
     elif chance.random() < 0.3:
         world.hurry()
-    elif not world.faultless:
+    elif not world.starts_work:
         world.grant(not world.places)
 
 

@@ -82,6 +82,20 @@ MUTANTS: Final = (
     Mutant("max_duration is told again and again", "wish.expired = True", "pass"),
     Mutant("an unknown hand is the one that left first", "return max(left, key", "return min(left, key"),
     Mutant("forgets a message that settles", "or now < self._settles_at\n", ""),
+    Mutant("forgets a lost stop", "or now < self._lost_stop_until\n", ""),
+    Mutant("nobody wakes to forget a lost stop", "self._barred_until, self._lost_stop_until, ", "self._barred_until, "),
+    Mutant(
+        "a lost stop is settled by its answer",
+        "self._lost_stop_until = now + LOST_FOR",
+        "self._lost_stop_until = now",
+    ),
+    Mutant("repeats every start after a lost stop", "if sent_at < self._lost_stop_until else inf", ""),
+    Mutant(
+        "repeats a start while a lost stop may still undo it",
+        "self._repeat_at = self._lost_stop_until if",
+        "self._repeat_at = now if",
+    ),
+    Mutant("trusts a start that a lost stop may undo", "self._repeat_at) if self.lit", "inf) if self.lit"),
 )  # fmt: skip
 
 

@@ -311,6 +311,89 @@ def test_a_stop_that_surely_did_nothing_costs_the_next_session_no_start(machine:
         assert world.log == ["start 0", "stop 1"]
 
 
+def lost_stop(machine: ModuleType) -> World:
+    """A world at time 2 whose stop, sent at 1, was lost and given up: it may take effect until 7."""
+    world = lit(machine)
+    world.leave(world.sessions[0], error=True)
+    world.advance(1.0)
+    world.answer("LOST")
+    return world
+
+
+def test_a_start_that_a_lost_stop_may_still_undo_is_repeated_when_it_no_longer_can(machine: ModuleType) -> None:
+    """One start at once, one at 7; the next is a refresh."""
+    world = lost_stop(machine)
+    world.join(FOR_EVER)
+    passes(world, 70.0)
+    assert world.log == ["start 0", "stop 1", "start 2", "start 7", "start 67"]
+
+
+def test_an_accepted_retry_of_a_lost_stop_does_not_settle_it(machine: ModuleType) -> None:
+    """The first one may still come, after the start of the session that follows."""
+    world = lit(machine)
+    world.leave(world.sessions[0], error=True)
+    world.answer("LOST", retry_in=0.5)
+    passes(world, 1.0)
+    world.join(FOR_EVER)
+    passes(world, 10.0)
+    assert world.log == ["start 0", "stop 1", "stop 1.5", "start 2", "start 6"]
+
+
+def test_a_start_sent_when_the_lost_stop_can_no_longer_work_is_not_repeated(machine: ModuleType) -> None:
+    """Neither one sent at that very moment, nor one sent then because the one before had failed."""
+    world = lost_stop(machine)
+    world.advance(5.0)
+    world.join(FOR_EVER)
+    passes(world, 50.0)
+    assert world.log == ["start 0", "stop 1", "start 7"]
+    world = lost_stop(machine)
+    world.join(FOR_EVER)
+    world.answer("PERHAPS", retry_in=5.0)
+    passes(world, 50.0)
+    assert world.log == ["start 0", "stop 1", "start 2", "start 7"]
+
+
+def test_a_start_answered_when_the_lost_stop_can_no_longer_work_is_repeated_at_once(machine: ModuleType) -> None:
+    """It was sent before that, so nobody knows which came first."""
+    world = lost_stop(machine)
+    world.advance(4.75)
+    world.join(FOR_EVER)
+    world.advance(1.0)
+    world.answer("ACCEPTED")
+    assert world.log == ["start 0", "stop 1", "start 6.75", "start 7.75"]
+
+
+def test_a_start_is_not_repeated_for_a_session_that_has_left(machine: ModuleType) -> None:
+    """Only its stop goes out."""
+    world = lost_stop(machine)
+    session = world.join()
+    world.answer("ACCEPTED")
+    world.advance(1.0)
+    world.leave(session, error=True)
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 1", "start 2", "stop 3"]
+
+
+def test_a_start_waits_for_a_message_before_it_is_repeated(machine: ModuleType) -> None:
+    """Sent at 3 by a neighbour, settled at 6: the start at 6 is as doubtful as the one before."""
+    world = lost_stop(machine)
+    world.join(FOR_EVER)
+    passes(world, 1.0)
+    world.sent(None)
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 1", "start 2", "start 6", "start 7"]
+
+
+def test_a_chat_is_not_forgotten_while_a_lost_stop_may_still_work(machine: ModuleType) -> None:
+    """The session that follows has to know of it."""
+    world = lost_stop(machine)
+    assert world.wake == 7.0
+    world.advance(4.75)
+    assert not world.indicator.forgettable(world.now)
+    world.advance(0.25)
+    assert world.indicator.forgettable(world.now)
+
+
 # -- 4.4 A send quiets the session that sent it
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from linq_typing import _indicator
 
@@ -23,6 +23,10 @@ class Story(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World(self.machine)
+
+    @initialize(starts_work=st.booleans())
+    def begin(self, starts_work: bool) -> None:
+        self.world.starts_work = starts_work
 
     def pick(self, data: Any, among: list[Any]) -> Any:
         return data.draw(st.sampled_from(among))
@@ -50,6 +54,7 @@ class Story(RuleBasedStateMachine):
     def hurry(self) -> None:
         self.world.hurry()
 
+    @precondition(lambda self: not self.world.starts_work)
     @rule(places=st.booleans())
     def grant(self, places: bool) -> None:
         self.world.grant(places)
@@ -77,7 +82,7 @@ class Story(RuleBasedStateMachine):
     def accept(self, where: float) -> None:
         self.world.answer("ACCEPTED", where=where)
 
-    @precondition(lambda self: self.world.in_flight)
+    @precondition(lambda self: self.world.in_flight and not (self.world.starts_work and self.world.in_flight.start))
     @rule(
         outcome=st.sampled_from(FAILURES), retry_in=st.sampled_from(RETRIES),
         retry_after=st.sampled_from((None, 1.0, 30.0)), where=where,
