@@ -177,6 +177,8 @@ class Driver:
 
     def send_ended(self, chat_id: str, window: Window, at: float, accepted: bool) -> None:
         chat = self._chats.get(chat_id)
+        if chat is None and accepted and self._closing is None:
+            chat = self._chat(chat_id)  # the message took so long that the chat was forgotten
         if chat is None:
             return
         chat.send_ended(window, at, accepted)

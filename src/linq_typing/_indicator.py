@@ -29,7 +29,7 @@ How inputs move the two (r: a message's request, A: its acceptance; "-" leaves a
 What ``next`` answers, first line that fits::
 
     a request is in flight             wait for its answer
-    a message is in flight             wait for its end        (not when hurried: then nobody wants it)
+    a message is in flight             wait for its end, for at most 2 min (not when hurried: then nobody wants it)
     a message has not settled          wait until A + settle   (not when hurried: then nobody wants it)
     a session wants it                 start when due: at once if not lit, else refresh_interval after lit_at, or
                                        when a lost stop can no longer undo it; never before a retry's time, a
@@ -58,6 +58,7 @@ LOST_FOR: Final = 5.0  #: a request whose answer was lost may take effect for so
 SHOWN_AT_LEAST: Final = 85.0  #: one start shows the indicator for 85 to 90 s
 SHOWN_FOR: Final = 90.0
 LONGEST_BAR: Final = 3600.0  #: a Retry-After beyond that is asked about again
+MAX_SEND_TIME: Final = 120.0  #: a message that takes longer than that keeps nothing waiting any more
 REFUSED_FOR: Final = 600.0  #: a permanent refusal is remembered at least so long
 
 
@@ -135,13 +136,17 @@ Unknown = Literal["unknown"]
 
 
 class Window:
-    """A message on its way: from its request to its answer."""
+    """A message on its way: from its request to its answer, or for MAX_SEND_TIME. What comes later still counts."""
 
     __slots__ = ("began_at", "wish")
 
     def __init__(self, began_at: float, wish: Wish | Unknown | None = None) -> None:
         self.began_at = began_at
         self.wish = wish  # of the session that sends it
+
+    @property
+    def closes_at(self) -> float:
+        return self.began_at + MAX_SEND_TIME
 
 
 class Indicator:
@@ -368,7 +373,7 @@ class Indicator:
 
     def next(self, now: float) -> tuple[Action | None, float]:
         """What to do now, and when to ask again if no input comes before (``inf``: after the next one)."""
-        self._drop_those_who_left(now)
+        self._drop_what_is_over(now)
         if self._hurried and not self.pending(now):  # also when a session wants the indicator again
             self._hurried = False
         if self.in_flight is not None:
@@ -396,9 +401,11 @@ class Indicator:
             wish.expired = True
         return ended
 
-    def _drop_those_who_left(self, now: float) -> None:
+    def _drop_what_is_over(self, now: float) -> None:
         if any(wish.lingers_until <= now for wish in self.wishes):
             self.wishes = tuple(wish for wish in self.wishes if wish.lingers_until > now)
+        if any(window.closes_at <= now for window in self._windows):
+            self._windows = tuple(window for window in self._windows if window.closes_at > now)
 
     def _start_due(self, now: float) -> float:
         if any(wish.refused and wish.is_open for wish in self.wishes):
@@ -418,6 +425,7 @@ class Indicator:
     def _next_change(self, now: float) -> float:
         """The next moment at which time alone may change the answer."""
         moments = [self._settles_at, self._barred_until, self._lost_stop_until, self._effect_by + SHOWN_FOR]
+        moments.extend(window.closes_at for window in self._windows)
         for wish in self.wishes:
             moments.extend(wish.changes())
         return min((moment for moment in moments if moment > now), default=inf)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
-from behaviour_kit import Asked, Events, MakeManager, eventually
+from behaviour_kit import SETTLE, Asked, Events, MakeManager, eventually
 
-from linq_typing import APIConnectionError, APIStatusError, APITimeoutError
+from linq_typing import APIConnectionError, APIStatusError, APITimeoutError, TypingManager, _indicator
 from linq_typing.sandbox import Sandbox
 
 
@@ -199,6 +201,35 @@ def test_a_start_is_repeated_when_a_lost_stop_has_cleared_it(
         assert linq.visible(chat)
     _, stop, _, again = linq.timeline(chat).requests
     assert again.received_at - stop.received_at > 4.9
+
+
+def test_a_send_that_hangs_does_not_keep_the_refreshes_waiting_for_ever(
+    linq: Sandbox, manager: TypingManager, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_indicator, "MAX_SEND_TIME", 0.3)
+    chat = linq.chat()
+    with manager.typing_while(chat, refresh_interval=0.2) as session, session.sending() as sending:
+        assert asked.at_least(chat, 3)
+        sending.failed()
+
+
+def test_a_message_whose_answer_takes_very_long_still_has_to_settle(
+    linq: Sandbox, manager: TypingManager, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its chat was forgotten meanwhile."""
+    monkeypatch.setattr(_indicator, "MAX_SEND_TIME", 0.1)
+    chat, headers = linq.chat(), {"Authorization": f"Bearer {linq.api_key}"}
+    linq.slow("send", after=1.0, times=1)
+    with ThreadPoolExecutor() as pool, httpx.Client(base_url=linq.base_url, headers=headers) as client:
+        body = {"message": {"parts": [{"type": "text", "value": "Hello!"}]}}
+        sent = pool.submit(manager.watch(client).post, f"/v3/chats/{chat}/messages", json=body)
+        assert asked.arrives(chat, "send")
+        assert eventually(lambda: manager.stats().chats == 0)
+        assert sent.result().is_success
+    with manager.typing_while(chat):
+        assert asked.soon(chat, "send", "start")
+    message, start = linq.timeline(chat).requests
+    assert start.received_at - message.answered_at > SETTLE - 0.05
 
 
 def test_a_failed_stop_is_tried_again(linq: Sandbox, make_manager: MakeManager, asked: Asked) -> None:

@@ -30,6 +30,7 @@ from linq_typing._settings import SessionOptions
 SETTLE = 3.0
 TIMEOUT = 5.0
 LOST_FOR = 5.0
+MAX_SEND_TIME = 120.0
 SHOWN_AT_LEAST = 85.0
 SHOWN_AT_MOST = 90.0
 REFUSED_FOR = 600.0
@@ -154,6 +155,11 @@ class World:
         return [m for m in self.messages if m.ended_at is None]
 
     @property
+    def blocking(self) -> list[Message]:
+        """The messages in flight that nothing may overtake."""
+        return [m for m in self.on_their_way if self.now < m.began_at + MAX_SEND_TIME]
+
+    @property
     def accepted(self) -> list[Message]:
         return [m for m in self.messages if m.accepted]
 
@@ -223,7 +229,7 @@ class World:
         """Whether a message keeps everything waiting."""
         if self.hurried and not self.wanted():
             return False
-        return bool(self.on_their_way) or self.now < self.settled_at
+        return bool(self.blocking) or self.now < self.settled_at
 
     def allowed(self) -> set[str | None]:
         """The answers that the history allows now."""
@@ -296,7 +302,7 @@ class World:
         up = bool(self.survivors())
         busy = self.in_flight is not None or up
         rest = not (
-            self.open or self.lingering() or self.on_their_way or busy
+            self.open or self.lingering() or self.blocking or busy
             or self.now < max(self.settled_at, self.barred_until, self.lost_stop_until())
         )  # fmt: skip
         asked = self.indicator

@@ -58,6 +58,8 @@ MUTANTS: Final = (
         "self._effect_by = max(self._effect_by, now)\n            self._lit_at",
         "self._effect_by = now\n            self._lit_at",
     ),
+    Mutant("a message that hangs keeps starts waiting", "MAX_SEND_TIME: Final = 120.0", "MAX_SEND_TIME: Final = 1e9"),
+    Mutant("nobody wakes when a message takes too long", "(window.closes_at for window in self._windows)", "()"),
     Mutant("a start answered 5xx did nothing", "if outcome is Outcome.PERHAPS:", "if False:"),
     Mutant("one stop settles a lost start", "if self._effect_by <= sent_at:", "if True:"),
     Mutant("the second stop follows at once", "max(self._second_stop_at, retry_at,", "max(-inf, retry_at,"),

@@ -579,6 +579,44 @@ def test_a_message_that_failed_keeps_no_start_waiting(machine: ModuleType) -> No
     assert world.log == ["start 1"]
 
 
+def test_a_message_that_takes_for_ever_keeps_no_start_waiting_for_longer_than_two_minutes(
+    machine: ModuleType,
+) -> None:
+    """Begun at 0 and 30, never answered: the start goes out at 150."""
+    world = World(machine)
+    world.send(None)
+    world.advance(30.0)
+    world.send(None)
+    world.join(FOR_EVER)
+    world.advance(200.0)
+    assert world.log[0] == "start 150"
+
+
+def test_a_chat_is_forgotten_although_its_message_takes_for_ever(machine: ModuleType) -> None:
+    """After two minutes, for which the indicator asks to be woken."""
+    world = World(machine)
+    world.send(None)
+    assert world.wake == 120.0
+    world.advance(119.75)
+    assert not world.indicator.forgettable(world.now)
+    world.advance(0.25)
+    assert world.indicator.forgettable(world.now)
+
+
+def test_a_message_answered_after_more_than_two_minutes_still_counts(machine: ModuleType) -> None:
+    """Begun at 1, accepted at 131. Its sender's start at 121 overlapped it: one stop at 134. For a neighbour there
+    is one more start instead."""
+    for neighbours, last in ((0, "stop 134"), (1, "start 134")):
+        world = lit(machine)
+        message = world.send(world.sessions[0])
+        for _ in range(neighbours):
+            world.join(FOR_EVER)
+        passes(world, 130.0)
+        world.end(message)
+        passes(world, 20.0)
+        assert world.log == ["start 0", "start 121", last]
+
+
 def test_of_two_messages_the_later_one_settles_it(machine: ModuleType) -> None:
     """Even if it is told first."""
     world = lit(machine)
