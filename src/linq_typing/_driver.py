@@ -456,5 +456,5 @@ def _verdict(answer: Answer) -> Verdict:
     return Verdict.UP if isinstance(error, APIStatusError) and error.status_code == 409 else Verdict.DOWN
 
 
-def _retry_after(error: LinqTypingError) -> float | None:
-    return error.retry_after if isinstance(error, APIStatusError) else None
+def _retry_after(error: LinqTypingError) -> float:
+    return (error.retry_after or 0.0) if isinstance(error, APIStatusError) else 0.0

@@ -57,7 +57,7 @@ LONG_AGO: Final = -inf  #: one object for all, since there are many chats
 LOST_FOR: Final = 5.0  #: a request whose answer was lost may take effect for so many seconds yet
 SHOWN_AT_LEAST: Final = 85.0  #: one start shows the indicator for 85 to 90 s
 SHOWN_FOR: Final = 90.0
-LONGEST_BAR: Final = 3600.0  #: a Retry-After beyond that is asked about again
+LONGEST_BAR: Final = 3600.0  #: no Retry-After holds for longer
 MAX_SEND_TIME: Final = 120.0  #: a message that takes longer than that keeps nothing waiting any more
 REFUSED_FOR: Final = 600.0  #: a permanent refusal is remembered at least so long
 
@@ -153,8 +153,8 @@ class Indicator:
     """The typing indicator of one chat. See the module's docstring for its rules."""
 
     __slots__ = ("_attempt", "_barred_until", "_effect_by", "_hurried", "_lit_at", "_lost_stop_until", "_not_before",
-                 "_repeat_at", "_retried", "_round_began", "_second_stop_at", "_sent_at", "_settle", "_settles_at",
-                 "_windows", "in_flight", "wishes")  # fmt: skip
+                 "_quarter_from", "_repeat_at", "_retried", "_round_began", "_second_stop_at", "_sent_at", "_settle",
+                 "_settles_at", "_windows", "in_flight", "wishes")  # fmt: skip
 
     def __init__(self, settle: float) -> None:
         self._settle = settle
@@ -173,7 +173,8 @@ class Indicator:
         self._retried: Action | None = None
         self._attempt = 0
         self._round_began = LONG_AGO
-        self._not_before = LONG_AGO
+        self._not_before = LONG_AGO  # the end of the back-off; inf if the round of a start was given up
+        self._quarter_from = inf  # a start is tried again a quarter of the interval after this at the latest
         self._hurried = False
 
     # -- Questions
@@ -293,22 +294,23 @@ class Indicator:
             self._second_stop_at = LONG_AGO
 
     def answered(
-        self, outcome: Outcome, now: float, *, retry_in: float | None = None, retry_after: float | None = None
+        self, outcome: Outcome, now: float, *, retry_in: float | None = None, retry_after: float = 0.0
     ) -> None:
         """The request in flight has ended.
 
-        ``retry_in`` is when a failed one may be tried again, None if never; ``retry_after`` is what the API
-        asked for, which goes beyond this round.
+        ``retry_in`` is the back-off after which a failed one may be tried again, None if never. ``retry_after`` is
+        what the API asked for: it never shortens a back-off, and that of a start goes beyond this round.
         """
+        retry_after = min(retry_after, LONGEST_BAR)
         action, self.in_flight = self.in_flight, None
         sent_at, self._sent_at = self._sent_at, LONG_AGO  # many chats at rest: a number less in each
         if action is Action.START:
             self._start_answered(outcome, sent_at, now, retry_in, retry_after)
         else:
-            self._stop_answered(outcome, sent_at, now, retry_in)
+            self._stop_answered(outcome, sent_at, now, retry_in, retry_after)
 
     def _start_answered(
-        self, outcome: Outcome, sent_at: float, now: float, retry_in: float | None, retry_after: float | None
+        self, outcome: Outcome, sent_at: float, now: float, retry_in: float | None, retry_after: float
     ) -> None:
         if outcome is Outcome.ACCEPTED:
             self._effect_by = max(self._effect_by, now)
@@ -326,20 +328,15 @@ class Indicator:
                 wish.refused = True
             self._end_round()
             return
-        if retry_after is not None:
-            self._barred_until = max(self._barred_until, now + min(retry_after, LONGEST_BAR))
-        if not self.wanted(now):
-            self._end_round()
-            return
-        quarter = self._interval(now) / 4
+        self._barred_until = max(self._barred_until, now + retry_after)
         if retry_in is None:
-            next_round = max(now, self._round_began + quarter)
-            self._end_round()
-            self._not_before = next_round
+            self._attempt, self._not_before, self._quarter_from = 0, inf, self._round_began
         else:
-            self._not_before = now + (min(retry_in, quarter) if self.lit else retry_in)
+            self._not_before, self._quarter_from = now + retry_in, now if self.lit else inf
 
-    def _stop_answered(self, outcome: Outcome, sent_at: float, now: float, retry_in: float | None) -> None:
+    def _stop_answered(
+        self, outcome: Outcome, sent_at: float, now: float, retry_in: float | None, retry_after: float
+    ) -> None:
         if outcome in (Outcome.ACCEPTED, Outcome.PERHAPS, Outcome.LOST):
             self._lit_at = LONG_AGO
         if outcome is Outcome.LOST:
@@ -355,11 +352,12 @@ class Indicator:
             if not self.wanted(now):  # else it is not given up, but needless for now
                 self._effect_by = self._lit_at = LONG_AGO
         else:
-            self._not_before = now + retry_in
+            self._not_before = now + max(retry_in, retry_after)
 
     def _end_round(self) -> None:
         self._attempt = 0
         self._round_began = self._not_before = LONG_AGO
+        self._quarter_from = inf
 
     def _fresh_start(self, now: float) -> None:
         """A new wish is in no hurry, trusts no old light, and does not wait for the retries of an old one."""
@@ -410,9 +408,12 @@ class Indicator:
     def _start_due(self, now: float) -> float:
         if any(wish.refused and wish.is_open for wish in self.wishes):
             return inf
-        retry_at = self._not_before if self._retried is Action.START else LONG_AGO
-        refresh_at = min(self._lit_at + self._interval(now), self._repeat_at) if self.lit else LONG_AGO
-        return max(refresh_at, retry_at, self._barred_until)
+        interval, due = self._interval(now), self._barred_until
+        if self.lit:
+            due = max(due, min(self._lit_at + interval, self._repeat_at))
+        if self._retried is Action.START:
+            due = max(due, min(self._not_before, self._quarter_from + interval / 4))
+        return due
 
     def _stop_due(self) -> float:
         retry_at = self._not_before if self._retried is Action.STOP else LONG_AGO

@@ -95,6 +95,19 @@ def test_retry_after_is_obeyed(linq: Sandbox, make_manager: MakeManager, asked: 
     assert second.received_at - first.received_at > 0.75
 
 
+@pytest.mark.parametrize("retry_after", [0, -5])
+def test_a_retry_after_of_zero_or_less_does_not_switch_off_the_back_off(
+    linq: Sandbox, make_manager: MakeManager, asked: Asked, retry_after: int
+) -> None:
+    chat = linq.chat()
+    linq.fail("typing", 429, times=2, retry_after=retry_after)
+    with make_manager().typing_while(chat):
+        assert asked.soon(chat, "start", "start", "start")
+    first, second, third = (request.received_at for request in linq.timeline(chat).starts)
+    assert second - first > 0.45
+    assert third - second > 0.95
+
+
 def test_retry_after_holds_for_the_sessions_that_follow(linq: Sandbox, make_manager: MakeManager, asked: Asked) -> None:
     chat, manager = linq.chat(), make_manager(backoff_max=0.05)
     linq.fail("start", 429, times=1, retry_after=0.8)

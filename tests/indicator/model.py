@@ -34,6 +34,7 @@ MAX_SEND_TIME = 120.0
 SHOWN_AT_LEAST = 85.0
 SHOWN_AT_MOST = 90.0
 REFUSED_FOR = 600.0
+MAX_RETRY_AFTER = 3600.0
 
 OPTIONS = (
     SessionOptions(),
@@ -48,7 +49,8 @@ OPTIONS = (
 DELAYS = (0.0, 0.25, 0.5, 0.75, 1.0, 2.0, 3.0, 4.75, 5.0, 15.0, 60.0, 90.0, 700.0)
 LATENESS = (0.0, 0.0, 0.25, 1.0)
 WHERE = (0.0, 0.25, 0.5, 0.75, 1.0)
-RETRIES = (None, 0.0, 0.5, 2.0, 8.0)
+RETRIES = (None, 0.0, 0.5, 2.0, 8.0, 40.0)
+RETRY_AFTERS = (0.0, 0.0, -1.0, 1.0, 30.0, 86_400.0)
 FAILURES = ("PERHAPS", "LOST", "NOTHING", "REFUSED")
 
 
@@ -135,7 +137,8 @@ class World:
         self.round: bool | None = None  # of starts (True) or stops (False)
         self.round_began = -inf
         self.attempt = 0
-        self.retry_from = self.retry_by = -inf  # a failed request is tried again between these two
+        self.retry_at = -inf  # when a failed request is tried again; inf if its round was given up
+        self.quarter_from = inf  # a start also a quarter of the interval after this
         self.resumes = self.failures = 0
         self.wanted_for = 0.0
 
@@ -237,26 +240,23 @@ class World:
             return {None}
         if self.wanted():
             return self._starts_allowed()
-        return {"START", None} - {"START"} if not self.survivors() else self._stops_allowed()
+        return self._stops_allowed() if self.survivors() else {None}
 
     def _starts_allowed(self) -> set[str | None]:
         if any(s.refused for s in self.open) or self.now < self.barred_until:
             return {None}
-        earliest = latest = -inf
-        lit = self.lit()
+        due, lit = -inf, self.lit()
+        interval = min(s.options.refresh_interval for s in self.open if s.wants(self.now))
         if lit is not None:
-            earliest = lit.answered_at + min(s.options.refresh_interval for s in self.open if s.wants(self.now))
+            due = lit.answered_at + interval
             if lit.sent_at < (lost := self.lost_stop_until(lit)):
-                earliest = min(earliest, lost)
-            latest = earliest
+                due = min(due, lost)
         if self.round is True:
-            earliest, latest = max(earliest, self.retry_from), max(latest, self.retry_by)
-        if self.now < earliest:
-            return {None}
-        return {"START"} if self.now >= latest else {"START", None}
+            due = max(due, min(self.retry_at, self.quarter_from + interval / 4))
+        return {"START"} if self.now >= due else {None}
 
     def _stops_allowed(self) -> set[str | None]:
-        due = self.retry_from if self.round is False else -inf
+        due = self.retry_at if self.round is False else -inf
         if self.lingering():
             return {None}
         last = self.requests[-1]
@@ -312,8 +312,6 @@ class World:
         assert asked.forgettable(self.now) is rest, f"at {self.now}: forgettable is not {rest}"
         assert asked.lit is (self.lit() is not None), f"at {self.now}: lit is {asked.lit}"
         self.guess()
-        if self.in_flight is None and not self.wanted():
-            self.retry_from = self.retry_from if self.round is False else -inf
 
     def _send(self, action: Any) -> None:
         start = action.name == "START"
@@ -346,7 +344,7 @@ class World:
     # -- What happens: the network
 
     def answer(
-        self, outcome: str, *, retry_in: float | None = None, retry_after: float | None = None,
+        self, outcome: str, *, retry_in: float | None = None, retry_after: float = 0.0,
         where: float = 0.5,
     ) -> None:  # fmt: skip
         """The request in flight ends."""
@@ -360,7 +358,7 @@ class World:
         elif request.start:
             self._start_failed(outcome, retry_in, retry_after, was_lit)
         else:
-            self._stop_failed(retry_in)
+            self._stop_failed(retry_in, retry_after)
         self.indicator.answered(self.machine.Outcome[outcome], self.now, retry_in=retry_in, retry_after=retry_after)
         self.ask()
 
@@ -371,7 +369,7 @@ class World:
             return None
         return request.sent_at + where * (latest - request.sent_at)
 
-    def _start_failed(self, outcome: str, retry_in: float | None, retry_after: float | None, was_lit: bool) -> None:
+    def _start_failed(self, outcome: str, retry_in: float | None, retry_after: float, was_lit: bool) -> None:
         self.failures += 1
         if outcome == "REFUSED":
             self._end_round()
@@ -379,22 +377,16 @@ class World:
             for session in self.open:
                 session.refused = True
             return
-        if retry_after is not None:
-            self.barred_until = max(self.barred_until, self.now + retry_after)
-        if not self.wanted():
-            self._end_round()
-            return
-        quarter = min(s.options.refresh_interval for s in self.open if s.wants(self.now)) / 4
+        self.barred_until = max(self.barred_until, self.now + min(retry_after, MAX_RETRY_AFTER))
         if retry_in is None:
-            self.attempt = 0
-            self.retry_from, self.retry_by = self.now, max(self.now, self.round_began + quarter)
+            self.attempt, self.retry_at, self.quarter_from = 0, inf, self.round_began
         else:
-            self.retry_from = self.retry_by = self.now + (min(retry_in, quarter) if was_lit else retry_in)
+            self.retry_at, self.quarter_from = self.now + retry_in, self.now if was_lit else inf
 
-    def _stop_failed(self, retry_in: float | None) -> None:
+    def _stop_failed(self, retry_in: float | None, retry_after: float) -> None:
         self.failures += 1
         if retry_in is not None:
-            self.retry_from = self.now + retry_in
+            self.retry_at = self.now + max(retry_in, min(retry_after, MAX_RETRY_AFTER))
             return
         self._end_round()
         if not self.wanted():
@@ -403,7 +395,7 @@ class World:
 
     def _end_round(self) -> None:
         self.attempt = 0
-        self.retry_from = self.retry_by = -inf
+        self.retry_at, self.quarter_from = -inf, inf
 
     # -- What happens: sessions
 
@@ -454,7 +446,7 @@ class World:
     def hurry(self) -> None:
         self.hurried = True
         if self.round is False:
-            self.retry_from = -inf
+            self.retry_at = -inf
         for session in self.lingering():
             session.lingers_until = self.now
         self.indicator.hurry()
@@ -544,7 +536,7 @@ class World:
                 if self.in_flight is not None:
                     self.answer("ACCEPTED", where=1.0)
             elif self.wake < inf:
-                self.advance(self.wake - self.now)
+                self.advance(min(self.wake - self.now, MAX_RETRY_AFTER))
             else:
                 return
         raise AssertionError("it never comes to rest")
@@ -623,7 +615,7 @@ def _network(world: World, chance: random.Random) -> None:
         return world.answer("ACCEPTED", where=where)
     outcome = chance.choice(FAILURES if chance.random() < 0.4 else FAILURES[:3])
     retry_in = None if outcome == "REFUSED" else chance.choice(RETRIES)
-    retry_after = chance.choice((None, None, 1.0, 30.0)) if outcome == "NOTHING" else None
+    retry_after = chance.choice(RETRY_AFTERS) if outcome in ("NOTHING", "PERHAPS") else 0.0
     return world.answer(outcome, retry_in=retry_in, retry_after=retry_after, where=where)
 
 

@@ -690,6 +690,33 @@ def test_a_refresh_that_was_given_up_begins_anew_a_quarter_after_it_began(machin
     assert world.log == ["start 0", "start 61", "start 63", "start 76"]
 
 
+def test_a_new_round_waits_for_the_interval_of_those_who_want_the_indicator_then(machine: ModuleType) -> None:
+    """Given up at 0. The first session alone would wait for 150 s, or for ever; beside a second one 15 s are enough."""
+    for interval, alone in ((600.0, "start 150"), (inf, None)):
+        for leaves in (False, True):
+            world = World(machine)
+            world.join(SessionOptions(refresh_interval=interval, max_duration=None))
+            world.answer("NOTHING")
+            world.advance(1.0)
+            second = world.join(FOR_EVER)
+            world.advance(1.0)
+            if leaves:
+                world.leave(second, error=True)
+            world.advance(400.0)
+            assert world.log[1:2] == ([] if leaves and alone is None else [alone] if leaves else ["start 15"])
+
+
+def test_the_retry_of_a_refresh_waits_for_the_interval_of_those_who_want_it_then(machine: ModuleType) -> None:
+    """Failed at 81, to be retried at 101, after a quarter of 80 s; beside one that refreshes every 20 s, at 86."""
+    world = lit(machine, SessionOptions(refresh_interval=80.0, max_duration=None))
+    world.advance(80.0)
+    world.answer("PERHAPS", retry_in=40.0)
+    world.advance(1.0)
+    world.join(EVERY_20)
+    world.advance(10.0)
+    assert world.log == ["start 0", "start 81", "start 86"]
+
+
 def test_a_message_that_failed_does_not_put_off_the_refresh(machine: ModuleType) -> None:
     """It is due when it would have been; one that became due meanwhile goes out at its end."""
     world = lit(machine)
@@ -752,6 +779,52 @@ def test_a_retry_after_holds_for_the_sessions_to_come(machine: ModuleType) -> No
     world.join()
     world.advance(40.0)
     assert world.log[:2] == ["start 0", "start 30"]
+
+
+def test_a_retry_after_that_is_sooner_than_the_back_off_does_not_shorten_it(machine: ModuleType) -> None:
+    """Zero, negative or short; for starts and for stops."""
+    for retry_after in (0.0, -5.0, 1.5):
+        world = World(machine)
+        world.join()
+        world.answer("NOTHING", retry_in=2.0, retry_after=retry_after)
+        world.advance(2.0)
+        world.answer("ACCEPTED")
+        world.leave(world.sessions[0], error=True)
+        world.answer("NOTHING", retry_in=2.0, retry_after=retry_after)
+        world.advance(2.0)
+        assert world.log == ["start 0", "start 2", "stop 2", "stop 4"]
+
+
+def test_a_stop_waits_for_a_retry_after(machine: ModuleType) -> None:
+    """Longer than the back-off; unless it was given up."""
+    for retry_in, stops in ((2.0, ["stop 1", "stop 31"]), (None, ["stop 1"])):
+        world = lit(machine)
+        world.leave(world.sessions[0], error=True)
+        world.answer("NOTHING", retry_in=retry_in, retry_after=30.0)
+        passes(world, 50.0)
+        assert world.log == ["start 0", *stops]
+
+
+def test_a_retry_after_holds_for_an_hour_at_most(machine: ModuleType) -> None:
+    """However long the API asks to wait."""
+    world = World(machine)
+    world.join(FOR_EVER)
+    world.answer("NOTHING", retry_in=2.0, retry_after=86_400.0)
+    world.advance(4000.0)
+    assert world.log[:2] == ["start 0", "start 3600"]
+
+
+def test_a_session_that_wants_it_again_by_itself_waits_for_the_retry_of_its_start(machine: ModuleType) -> None:
+    """Its message quiets it from 1 to 6; the start that was in flight failed at 2, to be retried at 10 or 15."""
+    for retry_in, again in ((8.0, "start 10"), (None, "start 15")):
+        world = World(machine)
+        world.join(SessionOptions(resume_after=5.0))
+        world.advance(1.0)
+        world.sent(world.sessions[0])
+        world.advance(1.0)
+        world.answer("NOTHING", retry_in=retry_in)
+        world.advance(20.0)
+        assert world.log[:2] == ["start 0", again]
 
 
 def test_a_refusal_holds_as_long_as_the_sessions_then_open_last(machine: ModuleType) -> None:

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from linq_typing import _indicator
 
-from .model import DELAYS, FAILURES, OPTIONS, RETRIES, WHERE, Message, Session, World
+from .model import DELAYS, FAILURES, OPTIONS, RETRIES, RETRY_AFTERS, WHERE, Message, Session, World
 
 where = st.sampled_from(WHERE)
 late = st.sampled_from((0.0, 0.25, 1.0))
@@ -85,11 +85,11 @@ class Story(RuleBasedStateMachine):
     @precondition(lambda self: self.world.in_flight and not (self.world.starts_work and self.world.in_flight.start))
     @rule(
         outcome=st.sampled_from(FAILURES), retry_in=st.sampled_from(RETRIES),
-        retry_after=st.sampled_from((None, 1.0, 30.0)), where=where,
+        retry_after=st.sampled_from(RETRY_AFTERS), where=where,
     )  # fmt: skip
-    def fail(self, outcome: str, retry_in: float | None, retry_after: float | None, where: float) -> None:
+    def fail(self, outcome: str, retry_in: float | None, retry_after: float, where: float) -> None:
         retry_in = None if outcome == "REFUSED" else retry_in
-        retry_after = retry_after if outcome == "NOTHING" else None
+        retry_after = retry_after if outcome in ("NOTHING", "PERHAPS") else 0.0
         self.world.answer(outcome, retry_in=retry_in, retry_after=retry_after, where=where)
 
     @rule(seconds=st.sampled_from(DELAYS))
