@@ -11,7 +11,7 @@ import httpx
 import pytest
 from behaviour_kit import SETTLE, Asked, Events, MakeManager, eventually
 
-from linq_typing import APIConnectionError, APIStatusError, APITimeoutError, TypingManager, _indicator
+from linq_typing import APIConnectionError, APIStatusError, APITimeoutError, TypingManager, _gate, _indicator
 from linq_typing.sandbox import Sandbox
 
 
@@ -300,6 +300,52 @@ def test_an_api_that_is_down_is_probed_by_one_chat_at_a_time_and_all_recover(
     assert "recovered" in events.kinds()
     for block in blocks:
         block.__exit__(None, None, None)
+
+
+def test_a_chat_that_always_fails_does_not_silence_the_others(
+    linq: Sandbox, make_manager: MakeManager, asked: Asked, events: Events
+) -> None:
+    manager = make_manager(backoff_max=0.05, on_event=events)
+    bad, good, late = linq.chat(), linq.chat(), linq.chat()
+    linq.fail("start", 500, chat=bad)
+    with manager.typing_while(good):
+        assert asked.soon(good, "start")
+        with manager.typing_while(bad, refresh_interval=0.2):
+            assert asked.at_least(bad, 12)
+            with manager.typing_while(late):
+                assert asked.at_least(late, 1)
+                assert linq.visible(late)
+    assert "suspended" not in events.kinds()
+
+
+def test_a_chat_that_joins_the_only_one_which_fails_does_not_wait_for_the_end_of_the_pause(
+    linq: Sandbox, make_manager: MakeManager, asked: Asked, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_gate, "FIRST_PAUSE", 60.0)
+    manager, bad, good = make_manager(backoff_max=0.05, on_event=events), linq.chat(), linq.chat()
+    linq.fail("start", 500, chat=bad)
+    with manager.typing_while(bad):
+        assert eventually(lambda: "suspended" in events.kinds())
+        with manager.typing_while(good):
+            assert asked.at_least(good, 1)
+            assert eventually(lambda: "recovered" in events.kinds(good))
+
+
+def test_every_chat_has_its_turn_to_probe(
+    linq: Sandbox, make_manager: MakeManager, asked: Asked, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first start goes before the refresh that would find the API up again; but not each time."""
+    monkeypatch.setattr(_gate, "FIRST_PAUSE", 0.3)
+    manager = make_manager(backoff_max=0.05, max_retries=1000, on_event=events)
+    bad, good = linq.chat(), linq.chat()
+    with manager.typing_while(good, refresh_interval=0.5):
+        assert asked.soon(good, "start")
+        linq.fail("start", 500)
+        with manager.typing_while(bad):
+            assert eventually(lambda: "suspended" in events.kinds())
+            linq.clear_faults()
+            linq.fail("start", 500, chat=bad)
+            assert eventually(lambda: "recovered" in events.kinds(), timeout=10)
 
 
 def test_stops_go_out_while_starts_are_suspended(linq: Sandbox, make_manager: MakeManager, asked: Asked) -> None:
