@@ -119,7 +119,7 @@ class TypingAPI:
             timer.cancel()
 
     def retry_in(self, attempt: int, error: LinqTypingError) -> float | None:
-        """How many seconds after the failed attempt of that number to try again, or None: never."""
+        """The back-off in seconds after the failed attempt of that number, or None: no other one."""
         state = tenacity.RetryCallState(self._retrying, None, (), {})
         state.attempt_number = attempt
         state.set_exception((type(error), error, None))
@@ -324,24 +324,13 @@ def _ssl_context(base: str) -> ssl.SSLContext:
         raise ConfigurationError(f"The TLS certificates can't be loaded: {error}") from None
 
 
-class _wait_as_told(tenacity.wait.wait_base):  # noqa: N801 - named like tenacity's own strategies
-    """What ``Retry-After`` says, else another strategy's wait."""
-
-    def __init__(self, otherwise: tenacity.wait.wait_base) -> None:
-        self._otherwise = otherwise
-
-    def __call__(self, retry_state: tenacity.RetryCallState) -> float:
-        told = getattr(retry_state.outcome.exception(), "retry_after", None) if retry_state.outcome else None
-        return self._otherwise(retry_state) if told is None else told
-
-
 def _retrying(settings: HTTPSettings) -> tenacity.Retrying:
-    """tenacity's strategies for whether and when; the indicator makes the attempts."""
+    """tenacity's strategies for whether and when; the indicator makes the attempts, and obeys ``Retry-After``."""
     jitter = min(LONGEST_JITTER, settings.backoff_max / 5)
     backoff = tenacity.wait_exponential(multiplier=FIRST_BACKOFF, max=settings.backoff_max - jitter)
     return tenacity.Retrying(
         stop=tenacity.stop_after_attempt(settings.max_retries + 1),
-        wait=_wait_as_told(backoff + tenacity.wait_random(0, jitter)),
+        wait=backoff + tenacity.wait_random(0, jitter),
         retry=tenacity.retry_if_exception(_is_passing),
     )
 

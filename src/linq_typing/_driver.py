@@ -81,8 +81,8 @@ class Driver:
         self._hooks: list[EventHook] = [LoggingHook(), *([] if on_event is None else [on_event])]
         self._chats: dict[str, Chat] = {}
         self._agenda: Agenda[Chat] = Agenda()
-        self._places: Places[Chat] = Places(max_connections)
-        self._gate = Gate()
+        self._places: Places[str] = Places(max_connections)
+        self._gate: Gate[str] = Gate()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._starts: set[asyncio.Task[None]] = set()
@@ -185,6 +185,8 @@ class Driver:
 
     def send_ended(self, chat_id: str, window: Window, at: float, accepted: bool) -> None:
         chat = self._chats.get(chat_id)
+        if chat is None and accepted and self._closing is None:
+            chat = self._chat(chat_id)  # the message took so long that the chat was forgotten
         if chat is None:
             self._postpone(self.send_ended, chat_id, window, at, accepted)
             return
@@ -315,12 +317,12 @@ class Driver:
         self._agenda.call_up(chat, due)
         self._count_shown(chat, chat.maybe_up(now))
         if action is None:
-            self._places.withdraw(chat)
+            self._places.withdraw(chat.id)
             if chat.forgettable(now):
                 self._agenda.strike(chat)
                 self._chats.pop(chat.id, None)
         else:
-            self._places.wait(chat, _rank(action, chat))
+            self._places.wait(chat.id, _rank(action, chat))
         if self._waiters:
             self._tell_waiters(chat, now)
 
@@ -338,13 +340,17 @@ class Driver:
         """Give the free places to those whose turn it is."""
         self._dispatch_due = False
         while not self._ended:
-            now = monotonic()
-            chat = self._places.next(starts=self._gate.may_start(now))
-            if chat is None:
+            now, tried = monotonic(), self._gate.tried
+            may_start = self._gate.may_start(now, untried=self._places.starts_waiting(besides=tried))
+            chat_id = self._places.next(starts=may_start, avoid=tried)
+            if chat_id is None:
                 break
+            chat = self._chats[chat_id]
             # The wish may have gone while it waited.
             action, _ = chat.next(now)
-            if action is None or (action is Action.START and not self._gate.may_start(now)):
+            if action is None or (
+                action is Action.START and not self._gate.may_start(now, untried=chat_id not in tried)
+            ):
                 self._review(chat)
             else:
                 self._send(chat, action, now)
@@ -352,7 +358,7 @@ class Driver:
 
     def _set_timer(self) -> None:
         # Where no place is free, the next one that is released asks anyway.
-        gate_matters = self._places.starts_waiting and self._places.free
+        gate_matters = self._places.free and self._places.starts_waiting()
         when = min(self._agenda.next_at, self._gate.opens_at if gate_matters else inf)
         if self._timer is not None:
             if self._timer.when() == when:
@@ -373,7 +379,7 @@ class Driver:
     def _send(self, chat: Chat, action: Action, now: float) -> None:
         chat.sent(action, now)
         self._places.take()
-        probe = action is Action.START and self._gate.began()
+        probe = action is Action.START and self._gate.began(chat.id)
         task = self._create_task(self._request(chat, action, probe))
         if action is Action.START:
             self._starts.add(task)
@@ -437,12 +443,19 @@ class Driver:
 
     def _tell_of_all(self, chat: Chat, action: Action, answer: Answer, probe: bool) -> None:
         """What the answer means beyond this request: for the chat's failures, and for the gate."""
-        change = self._gate.ended(_verdict(answer), monotonic(), probe=probe) if action is Action.START else None
+        change = self._tell_gate(chat, answer, probe) if action is Action.START else None
         recovered = answer.error is None and self._failing.discard(chat.id)
         if change is Change.SUSPENDED:
             self._emit("suspended", chat, error=answer.error)
         elif recovered or change is Change.RECOVERED:
             self._emit("recovered", chat)
+
+    def _tell_gate(self, chat: Chat, answer: Answer, probe: bool) -> Change | None:
+        verdict, now = _verdict(answer), monotonic()
+        others_work = verdict is not Verdict.UP and any(
+            other.wanted(now) for other in self._chats.values() if other is not chat
+        )
+        return self._gate.ended(chat.id, verdict, now, probe=probe, others_work=others_work)
 
     def _emit(
         self,
@@ -483,5 +496,5 @@ def _verdict(answer: Answer) -> Verdict:
     return Verdict.UP if isinstance(error, APIStatusError) and error.status_code == 409 else Verdict.DOWN
 
 
-def _retry_after(error: LinqTypingError) -> float | None:
-    return error.retry_after if isinstance(error, APIStatusError) else None
+def _retry_after(error: LinqTypingError) -> float:
+    return (error.retry_after or 0.0) if isinstance(error, APIStatusError) else 0.0

@@ -9,7 +9,8 @@ Three rules hold it together:
 * ``effect_by`` is the latest moment at which a start that nothing has surely undone may take effect.
   While it is set the indicator may be up, and somebody has to see to it that it goes.
 * ``lit_at`` is when a start was last accepted that nothing has touched since. While it is set the
-  indicator is up for sure, and no start is due before the next refresh.
+  indicator is up, and no start is due before the next refresh. One exception: a stop whose answer was lost may take
+  effect up to 5 s later, and then clear a start that was sent meanwhile. That start is repeated once the 5 s are over.
 
 How inputs move the two (r: a message's request, A: its acceptance; "-" leaves as it is)::
 
@@ -28,10 +29,11 @@ How inputs move the two (r: a message's request, A: its acceptance; "-" leaves a
 What ``next`` answers, first line that fits::
 
     a request is in flight             wait for its answer
-    a message is in flight             wait for its end        (not when hurried: then nobody wants it)
+    a message is in flight             wait for its end, for at most 2 min (not when hurried: then nobody wants it)
     a message has not settled          wait until A + settle   (not when hurried: then nobody wants it)
-    a session wants it                 start when due: at once if not lit, else refresh_interval after lit_at;
-                                       never before a retry's time, a Retry-After or the end of a refusal
+    a session wants it                 start when due: at once if not lit, else refresh_interval after lit_at, or
+                                       when a lost stop can no longer undo it; never before a retry's time, a
+                                       Retry-After or the end of a refusal
     effect_by is set                   stop when due: after every stop_delay (not when hurried), never before
                                        a retry's time; after a lost start once at once and once more at effect_by
     otherwise                          wait for the next session
@@ -52,10 +54,11 @@ from .errors import LinqTypingError
 
 LONG_AGO: Final = -inf  #: one object for all, since there are many chats
 
-LOST_FOR: Final = 5.0  #: a start whose answer was lost may take effect for so many seconds yet
+LOST_FOR: Final = 5.0  #: a request whose answer was lost may take effect for so many seconds yet
 SHOWN_AT_LEAST: Final = 85.0  #: one start shows the indicator for 85 to 90 s
 SHOWN_FOR: Final = 90.0
-LONGEST_BAR: Final = 3600.0  #: a Retry-After beyond that is asked about again
+LONGEST_BAR: Final = 3600.0  #: no Retry-After holds for longer
+MAX_SEND_TIME: Final = 120.0  #: a message that takes longer than that keeps nothing waiting any more
 REFUSED_FOR: Final = 600.0  #: a permanent refusal is remembered at least so long
 
 
@@ -133,7 +136,7 @@ Unknown = Literal["unknown"]
 
 
 class Window:
-    """A message on its way: from its request to its answer."""
+    """A message on its way: from its request to its answer, or for MAX_SEND_TIME. What comes later still counts."""
 
     __slots__ = ("began_at", "wish")
 
@@ -141,13 +144,17 @@ class Window:
         self.began_at = began_at
         self.wish = wish  # of the session that sends it
 
+    @property
+    def closes_at(self) -> float:
+        return self.began_at + MAX_SEND_TIME
+
 
 class Indicator:
     """The typing indicator of one chat. See the module's docstring for its rules."""
 
-    __slots__ = ("_attempt", "_barred_until", "_effect_by", "_hurried", "_lit_at", "_not_before", "_retried",
-                 "_round_began", "_second_stop_at", "_sent_at", "_settle", "_settles_at", "_windows",
-                 "in_flight", "wishes")  # fmt: skip
+    __slots__ = ("_attempt", "_barred_until", "_effect_by", "_hurried", "_lit_at", "_lost_stop_until", "_not_before",
+                 "_quarter_from", "_repeat_at", "_retried", "_round_began", "_second_stop_at", "_sent_at", "_settle",
+                 "_settles_at", "_windows", "in_flight", "wishes")  # fmt: skip
 
     def __init__(self, settle: float) -> None:
         self._settle = settle
@@ -157,6 +164,8 @@ class Indicator:
         self._settles_at = LONG_AGO
         self._effect_by = LONG_AGO
         self._lit_at = LONG_AGO
+        self._repeat_at = inf  # when the start that made it lit has to be repeated
+        self._lost_stop_until = LONG_AGO  # a stop whose answer was lost may take effect until then
         self._sent_at = LONG_AGO
         self._second_stop_at = LONG_AGO
         self._barred_until = LONG_AGO
@@ -164,7 +173,8 @@ class Indicator:
         self._retried: Action | None = None
         self._attempt = 0
         self._round_began = LONG_AGO
-        self._not_before = LONG_AGO
+        self._not_before = LONG_AGO  # the end of the back-off; inf if the round of a start was given up
+        self._quarter_from = inf  # a start is tried again a quarter of the interval after this at the latest
         self._hurried = False
 
     # -- Questions
@@ -199,6 +209,7 @@ class Indicator:
             or self.in_flight
             or now < self._settles_at
             or now < self._barred_until
+            or now < self._lost_stop_until
             or self.maybe_up(now)
         )
 
@@ -283,26 +294,28 @@ class Indicator:
             self._second_stop_at = LONG_AGO
 
     def answered(
-        self, outcome: Outcome, now: float, *, retry_in: float | None = None, retry_after: float | None = None
+        self, outcome: Outcome, now: float, *, retry_in: float | None = None, retry_after: float = 0.0
     ) -> None:
         """The request in flight has ended.
 
-        ``retry_in`` is when a failed one may be tried again, None if never; ``retry_after`` is what the API
-        asked for, which goes beyond this round.
+        ``retry_in`` is the back-off after which a failed one may be tried again, None if never. ``retry_after`` is
+        what the API asked for: it never shortens a back-off, and that of a start goes beyond this round.
         """
+        retry_after = min(retry_after, LONGEST_BAR)
         action, self.in_flight = self.in_flight, None
         sent_at, self._sent_at = self._sent_at, LONG_AGO  # many chats at rest: a number less in each
         if action is Action.START:
             self._start_answered(outcome, sent_at, now, retry_in, retry_after)
         else:
-            self._stop_answered(outcome, sent_at, now, retry_in)
+            self._stop_answered(outcome, sent_at, now, retry_in, retry_after)
 
     def _start_answered(
-        self, outcome: Outcome, sent_at: float, now: float, retry_in: float | None, retry_after: float | None
+        self, outcome: Outcome, sent_at: float, now: float, retry_in: float | None, retry_after: float
     ) -> None:
         if outcome is Outcome.ACCEPTED:
             self._effect_by = max(self._effect_by, now)
             self._lit_at = now if sent_at >= self._settles_at else LONG_AGO
+            self._repeat_at = self._lost_stop_until if sent_at < self._lost_stop_until else inf
             self._end_round()
             return
         if outcome is Outcome.PERHAPS:
@@ -315,22 +328,19 @@ class Indicator:
                 wish.refused = True
             self._end_round()
             return
-        if retry_after is not None:
-            self._barred_until = max(self._barred_until, now + min(retry_after, LONGEST_BAR))
-        if not self.wanted(now):
-            self._end_round()
-            return
-        quarter = self._interval(now) / 4
+        self._barred_until = max(self._barred_until, now + retry_after)
         if retry_in is None:
-            next_round = max(now, self._round_began + quarter)
-            self._end_round()
-            self._not_before = next_round
+            self._attempt, self._not_before, self._quarter_from = 0, inf, self._round_began
         else:
-            self._not_before = now + (min(retry_in, quarter) if self.lit else retry_in)
+            self._not_before, self._quarter_from = now + retry_in, now if self.lit else inf
 
-    def _stop_answered(self, outcome: Outcome, sent_at: float, now: float, retry_in: float | None) -> None:
+    def _stop_answered(
+        self, outcome: Outcome, sent_at: float, now: float, retry_in: float | None, retry_after: float
+    ) -> None:
         if outcome in (Outcome.ACCEPTED, Outcome.PERHAPS, Outcome.LOST):
             self._lit_at = LONG_AGO
+        if outcome is Outcome.LOST:
+            self._lost_stop_until = now + LOST_FOR
         if outcome is Outcome.ACCEPTED:
             if self._effect_by <= sent_at:
                 self._effect_by = LONG_AGO
@@ -342,11 +352,12 @@ class Indicator:
             if not self.wanted(now):  # else it is not given up, but needless for now
                 self._effect_by = self._lit_at = LONG_AGO
         else:
-            self._not_before = now + retry_in
+            self._not_before = now + max(retry_in, retry_after)
 
     def _end_round(self) -> None:
         self._attempt = 0
         self._round_began = self._not_before = LONG_AGO
+        self._quarter_from = inf
 
     def _fresh_start(self, now: float) -> None:
         """A new wish is in no hurry, trusts no old light, and does not wait for the retries of an old one."""
@@ -360,7 +371,7 @@ class Indicator:
 
     def next(self, now: float) -> tuple[Action | None, float]:
         """What to do now, and when to ask again if no input comes before (``inf``: after the next one)."""
-        self._drop_those_who_left(now)
+        self._drop_what_is_over(now)
         if self._hurried and not self.pending(now):  # also when a session wants the indicator again
             self._hurried = False
         if self.in_flight is not None:
@@ -388,16 +399,21 @@ class Indicator:
             wish.expired = True
         return ended
 
-    def _drop_those_who_left(self, now: float) -> None:
+    def _drop_what_is_over(self, now: float) -> None:
         if any(wish.lingers_until <= now for wish in self.wishes):
             self.wishes = tuple(wish for wish in self.wishes if wish.lingers_until > now)
+        if any(window.closes_at <= now for window in self._windows):
+            self._windows = tuple(window for window in self._windows if window.closes_at > now)
 
     def _start_due(self, now: float) -> float:
         if any(wish.refused and wish.is_open for wish in self.wishes):
             return inf
-        retry_at = self._not_before if self._retried is Action.START else LONG_AGO
-        refresh_at = self._lit_at + self._interval(now) if self.lit else LONG_AGO
-        return max(refresh_at, retry_at, self._barred_until)
+        interval, due = self._interval(now), self._barred_until
+        if self.lit:
+            due = max(due, min(self._lit_at + interval, self._repeat_at))
+        if self._retried is Action.START:
+            due = max(due, min(self._not_before, self._quarter_from + interval / 4))
+        return due
 
     def _stop_due(self) -> float:
         retry_at = self._not_before if self._retried is Action.STOP else LONG_AGO
@@ -409,7 +425,8 @@ class Indicator:
 
     def _next_change(self, now: float) -> float:
         """The next moment at which time alone may change the answer."""
-        moments = [self._settles_at, self._barred_until, self._effect_by + SHOWN_FOR]
+        moments = [self._settles_at, self._barred_until, self._lost_stop_until, self._effect_by + SHOWN_FOR]
+        moments.extend(window.closes_at for window in self._windows)
         for wish in self.wishes:
             moments.extend(wish.changes())
         return min((moment for moment in moments if moment > now), default=inf)

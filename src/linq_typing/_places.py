@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -46,9 +46,9 @@ class Places(Generic[K]):
     def free(self) -> bool:
         return self._taken < self._capacity
 
-    @property
-    def starts_waiting(self) -> bool:
-        return bool(self._queues[Rank.FIRST_START] or self._queues[Rank.REFRESH])
+    def starts_waiting(self, *, besides: Collection[K] = ()) -> bool:
+        """Whether a start waits that is of none of these."""
+        return any(who not in besides for queue in self._queues[Rank.FIRST_START :] for who in queue)
 
     def wait(self, who: K, rank: Rank) -> None:
         """Queue for a place. Who waits already keeps its turn, unless the rank has changed."""
@@ -60,20 +60,23 @@ class Places(Generic[K]):
         for queue in self._queues:
             queue.pop(who, None)
 
-    def next(self, *, starts: bool) -> K | None:
-        """Who may go now, no longer waiting; None if nobody. Without ``starts`` only those with a stop."""
+    def next(self, *, starts: bool, avoid: Collection[K] = ()) -> K | None:
+        """Who may go now, no longer waiting; None if nobody. Without ``starts`` only those with a stop; a start of
+        those to avoid only if no other one waits."""
         if not self.free:
             return None
         stops, first_starts, refreshes = self._queues
         queues = (stops, first_starts, refreshes) if starts else (stops,)
         if starts and self._given % TURN_OF_STARTS == TURN_OF_STARTS - 1:
             queues = (first_starts, stops, refreshes)
-        for queue in queues:
-            if queue:
-                who, _ = queue.popitem(last=False)
-                if not queue:
-                    queue.clear()  # gives back what a crowd took
-                return who
+        for avoided in (avoid, ()):
+            for queue in queues:
+                who = next((who for who in queue if queue is stops or who not in avoided), None)
+                if who is not None:
+                    del queue[who]
+                    if not queue:
+                        queue.clear()  # gives back what a crowd took
+                    return who
         return None
 
     def take(self) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
+import httpx
 import pytest
-from behaviour_kit import Asked, Events, MakeManager, eventually
+from behaviour_kit import SETTLE, Asked, Events, MakeManager, eventually
 
-from linq_typing import APIConnectionError, APIStatusError, APITimeoutError
+from linq_typing import APIConnectionError, APIStatusError, APITimeoutError, TypingManager, _gate, _indicator
 from linq_typing.sandbox import Sandbox
 
 
@@ -92,6 +94,19 @@ def test_retry_after_is_obeyed(linq: Sandbox, make_manager: MakeManager, asked: 
         assert asked.soon(chat, "start", "start")
     first, second = linq.timeline(chat).starts
     assert second.received_at - first.received_at > 0.75
+
+
+@pytest.mark.parametrize("retry_after", [0, -5])
+def test_a_retry_after_of_zero_or_less_does_not_switch_off_the_back_off(
+    linq: Sandbox, make_manager: MakeManager, asked: Asked, retry_after: int
+) -> None:
+    chat = linq.chat()
+    linq.fail("typing", 429, times=2, retry_after=retry_after)
+    with make_manager().typing_while(chat):
+        assert asked.soon(chat, "start", "start", "start")
+    first, second, third = (request.received_at for request in linq.timeline(chat).starts)
+    assert second - first > 0.45
+    assert third - second > 0.95
 
 
 def test_retry_after_holds_for_the_sessions_that_follow(linq: Sandbox, make_manager: MakeManager, asked: Asked) -> None:
@@ -186,6 +201,51 @@ def test_flush_waits_until_a_lost_start_can_no_longer_work(
     assert asked(chat) == ["start", "stop", "stop"]
 
 
+@pytest.mark.slow
+def test_a_start_is_repeated_when_a_lost_stop_has_cleared_it(
+    linq: Sandbox, make_manager: MakeManager, asked: Asked
+) -> None:
+    chat, manager = linq.chat(), make_manager(max_retries=0)
+    linq.lose("stop", times=1, effect_after=4.0)
+    with manager.typing_while(chat, stop_delay=0):
+        assert asked.soon(chat, "start")
+    assert asked.soon(chat, "start", "stop")
+    with manager.typing_while(chat):
+        assert asked.soon(chat, "start", "stop", "start", "start", timeout=10)
+        assert linq.visible(chat)
+    _, stop, _, again = linq.timeline(chat).requests
+    assert again.received_at - stop.received_at > 4.9
+
+
+def test_a_send_that_hangs_does_not_keep_the_refreshes_waiting_for_ever(
+    linq: Sandbox, manager: TypingManager, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_indicator, "MAX_SEND_TIME", 0.3)
+    chat = linq.chat()
+    with manager.typing_while(chat, refresh_interval=0.2) as session, session.sending() as sending:
+        assert asked.at_least(chat, 3)
+        sending.failed()
+
+
+def test_a_message_whose_answer_takes_very_long_still_has_to_settle(
+    linq: Sandbox, manager: TypingManager, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its chat was forgotten meanwhile."""
+    monkeypatch.setattr(_indicator, "MAX_SEND_TIME", 0.1)
+    chat, headers = linq.chat(), {"Authorization": f"Bearer {linq.api_key}"}
+    linq.slow("send", after=1.0, times=1)
+    with ThreadPoolExecutor() as pool, httpx.Client(base_url=linq.base_url, headers=headers) as client:
+        body = {"message": {"parts": [{"type": "text", "value": "Hello!"}]}}
+        sent = pool.submit(manager.watch(client).post, f"/v3/chats/{chat}/messages", json=body)
+        assert asked.arrives(chat, "send")
+        assert eventually(lambda: manager.stats().chats == 0)
+        assert sent.result().is_success
+    with manager.typing_while(chat):
+        assert asked.soon(chat, "send", "start")
+    message, start = linq.timeline(chat).requests
+    assert start.received_at - message.answered_at > SETTLE - 0.05
+
+
 def test_a_failed_stop_is_tried_again(linq: Sandbox, make_manager: MakeManager, asked: Asked) -> None:
     chat, manager = linq.chat(), make_manager(backoff_max=0.05)
     linq.fail("stop", 500, times=2)
@@ -241,6 +301,52 @@ def test_an_api_that_is_down_is_probed_by_one_chat_at_a_time_and_all_recover(
     assert "recovered" in events.kinds()
     for block in blocks:
         block.__exit__(None, None, None)
+
+
+def test_a_chat_that_always_fails_does_not_silence_the_others(
+    linq: Sandbox, make_manager: MakeManager, asked: Asked, events: Events
+) -> None:
+    manager = make_manager(backoff_max=0.05, on_event=events)
+    bad, good, late = linq.chat(), linq.chat(), linq.chat()
+    linq.fail("start", 500, chat=bad)
+    with manager.typing_while(good):
+        assert asked.soon(good, "start")
+        with manager.typing_while(bad, refresh_interval=0.2):
+            assert asked.at_least(bad, 12)
+            with manager.typing_while(late):
+                assert asked.at_least(late, 1)
+                assert linq.visible(late)
+    assert "suspended" not in events.kinds()
+
+
+def test_a_chat_that_joins_the_only_one_which_fails_does_not_wait_for_the_end_of_the_pause(
+    linq: Sandbox, make_manager: MakeManager, asked: Asked, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_gate, "FIRST_PAUSE", 60.0)
+    manager, bad, good = make_manager(backoff_max=0.05, on_event=events), linq.chat(), linq.chat()
+    linq.fail("start", 500, chat=bad)
+    with manager.typing_while(bad):
+        assert eventually(lambda: "suspended" in events.kinds())
+        with manager.typing_while(good):
+            assert asked.at_least(good, 1)
+            assert eventually(lambda: "recovered" in events.kinds(good))
+
+
+def test_every_chat_has_its_turn_to_probe(
+    linq: Sandbox, make_manager: MakeManager, asked: Asked, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first start goes before the refresh that would find the API up again; but not each time."""
+    monkeypatch.setattr(_gate, "FIRST_PAUSE", 0.3)
+    manager = make_manager(backoff_max=0.05, max_retries=1000, on_event=events)
+    bad, good = linq.chat(), linq.chat()
+    with manager.typing_while(good, refresh_interval=0.5):
+        assert asked.soon(good, "start")
+        linq.fail("start", 500)
+        with manager.typing_while(bad):
+            assert eventually(lambda: "suspended" in events.kinds())
+            linq.clear_faults()
+            linq.fail("start", 500, chat=bad)
+            assert eventually(lambda: "recovered" in events.kinds(), timeout=10)
 
 
 def test_stops_go_out_while_starts_are_suspended(linq: Sandbox, make_manager: MakeManager, asked: Asked) -> None:

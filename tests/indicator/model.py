@@ -30,9 +30,11 @@ from linq_typing._settings import SessionOptions
 SETTLE = 3.0
 TIMEOUT = 5.0
 LOST_FOR = 5.0
+MAX_SEND_TIME = 120.0
 SHOWN_AT_LEAST = 85.0
 SHOWN_AT_MOST = 90.0
 REFUSED_FOR = 600.0
+MAX_RETRY_AFTER = 3600.0
 
 OPTIONS = (
     SessionOptions(),
@@ -47,7 +49,8 @@ OPTIONS = (
 DELAYS = (0.0, 0.25, 0.5, 0.75, 1.0, 2.0, 3.0, 4.75, 5.0, 15.0, 60.0, 90.0, 700.0)
 LATENESS = (0.0, 0.0, 0.25, 1.0)
 WHERE = (0.0, 0.25, 0.5, 0.75, 1.0)
-RETRIES = (None, 0.0, 0.5, 2.0, 8.0)
+RETRIES = (None, 0.0, 0.5, 2.0, 8.0, 40.0)
+RETRY_AFTERS = (0.0, 0.0, -1.0, 1.0, 30.0, 86_400.0)
 FAILURES = ("PERHAPS", "LOST", "NOTHING", "REFUSED")
 
 
@@ -112,10 +115,10 @@ class Message:
 class World:
     """Everything around one indicator. Each method is something that happens; all of them check the answers."""
 
-    def __init__(self, machine: ModuleType, *, faultless: bool = False) -> None:
+    def __init__(self, machine: ModuleType, *, starts_work: bool = False) -> None:
         self.machine = machine
         self.indicator = machine.Indicator(SETTLE)
-        self.faultless = faultless
+        self.starts_work = starts_work  # then no gap is excused by a failed start
         self.now = 0.0
         self.wake = inf
         self.said = ""  # the indicator's last answer, in words
@@ -134,7 +137,8 @@ class World:
         self.round: bool | None = None  # of starts (True) or stops (False)
         self.round_began = -inf
         self.attempt = 0
-        self.retry_from = self.retry_by = -inf  # a failed request is tried again between these two
+        self.retry_at = -inf  # when a failed request is tried again; inf if its round was given up
+        self.quarter_from = inf  # a start also a quarter of the interval after this
         self.resumes = self.failures = 0
         self.wanted_for = 0.0
 
@@ -152,6 +156,11 @@ class World:
     @property
     def on_their_way(self) -> list[Message]:
         return [m for m in self.messages if m.ended_at is None]
+
+    @property
+    def blocking(self) -> list[Message]:
+        """The messages in flight that nothing may overtake."""
+        return [m for m in self.on_their_way if self.now < m.began_at + MAX_SEND_TIME]
 
     @property
     def accepted(self) -> list[Message]:
@@ -185,8 +194,9 @@ class World:
             and not start.latest < began_at
         ]
 
-    def lit_since(self) -> float | None:
-        """When the last start was accepted, if nothing can have touched it since."""
+    def lit(self) -> Request | None:
+        """The last start that was accepted, if nothing but an earlier stop whose answer was lost can have touched
+        it since."""
         for request in reversed(self.requests):
             if request.number < self.forgiven:
                 return None
@@ -194,10 +204,15 @@ class World:
                 if request.number < self.faded:
                     return None
                 untouched = all(m.ended_at + SETTLE <= request.sent_at for m in self.accepted)
-                return request.answered_at if untouched else None
+                return request if untouched else None
             if not request.start and request.outcome in ("ACCEPTED", "PERHAPS", "LOST"):
                 return None
         return None
+
+    def lost_stop_until(self, start: Request | None = None) -> float:
+        """Until when a stop, sent before that start, may take effect although its answer was lost."""
+        before = len(self.requests) if start is None else start.number
+        return max((r.latest for r in self.requests[:before] if not r.start and r.outcome == "LOST"), default=-inf)
 
     def visible(self) -> list[tuple[float, float]]:
         """When the recipient sees the dots: the concrete intervals, each start fading as early as it may."""
@@ -217,7 +232,7 @@ class World:
         """Whether a message keeps everything waiting."""
         if self.hurried and not self.wanted():
             return False
-        return bool(self.on_their_way) or self.now < self.settled_at
+        return bool(self.blocking) or self.now < self.settled_at
 
     def allowed(self) -> set[str | None]:
         """The answers that the history allows now."""
@@ -225,24 +240,23 @@ class World:
             return {None}
         if self.wanted():
             return self._starts_allowed()
-        return {"START", None} - {"START"} if not self.survivors() else self._stops_allowed()
+        return self._stops_allowed() if self.survivors() else {None}
 
     def _starts_allowed(self) -> set[str | None]:
         if any(s.refused for s in self.open) or self.now < self.barred_until:
             return {None}
-        earliest = latest = -inf
-        lit_since = self.lit_since()
-        if lit_since is not None:
-            earliest = lit_since + min(s.options.refresh_interval for s in self.open if s.wants(self.now))
-            latest = earliest
+        due, lit = -inf, self.lit()
+        interval = min(s.options.refresh_interval for s in self.open if s.wants(self.now))
+        if lit is not None:
+            due = lit.answered_at + interval
+            if lit.sent_at < (lost := self.lost_stop_until(lit)):
+                due = min(due, lost)
         if self.round is True:
-            earliest, latest = max(earliest, self.retry_from), max(latest, self.retry_by)
-        if self.now < earliest:
-            return {None}
-        return {"START"} if self.now >= latest else {"START", None}
+            due = max(due, min(self.retry_at, self.quarter_from + interval / 4))
+        return {"START"} if self.now >= due else {None}
 
     def _stops_allowed(self) -> set[str | None]:
-        due = self.retry_from if self.round is False else -inf
+        due = self.retry_at if self.round is False else -inf
         if self.lingering():
             return {None}
         last = self.requests[-1]
@@ -288,18 +302,16 @@ class World:
         up = bool(self.survivors())
         busy = self.in_flight is not None or up
         rest = not (
-            self.open or self.lingering() or self.on_their_way or busy
-            or self.now < max(self.settled_at, self.barred_until)
+            self.open or self.lingering() or self.blocking or busy
+            or self.now < max(self.settled_at, self.barred_until, self.lost_stop_until())
         )  # fmt: skip
         asked = self.indicator
         assert asked.maybe_up(self.now) is up, f"at {self.now}: maybe_up is not {up}"
         assert asked.wanted(self.now) is self.wanted(), f"at {self.now}: wanted is not {self.wanted()}"
         assert asked.pending(self.now) is (busy and not self.wanted()), f"at {self.now}: pending is wrong"
         assert asked.forgettable(self.now) is rest, f"at {self.now}: forgettable is not {rest}"
-        assert asked.lit is (self.lit_since() is not None), f"at {self.now}: lit is {asked.lit}"
+        assert asked.lit is (self.lit() is not None), f"at {self.now}: lit is {asked.lit}"
         self.guess()
-        if self.in_flight is None and not self.wanted():
-            self.retry_from = self.retry_from if self.round is False else -inf
 
     def _send(self, action: Any) -> None:
         start = action.name == "START"
@@ -323,7 +335,7 @@ class World:
                 self.wanted_for += at - self.now
             self.now = at
             if times_out <= at:
-                self.answer("ACCEPTED" if self.faultless else "LOST", retry_in=2.0)
+                self.answer("ACCEPTED" if self.starts_work and self.in_flight.start else "LOST", retry_in=2.0)
             else:
                 self.ask(by_time=True)
             if at >= until:
@@ -332,7 +344,7 @@ class World:
     # -- What happens: the network
 
     def answer(
-        self, outcome: str, *, retry_in: float | None = None, retry_after: float | None = None,
+        self, outcome: str, *, retry_in: float | None = None, retry_after: float = 0.0,
         where: float = 0.5,
     ) -> None:  # fmt: skip
         """The request in flight ends."""
@@ -340,13 +352,13 @@ class World:
         assert request is not None
         request.answered_at, request.outcome = self.now, outcome
         request.effect_at = self._effect(request, where)
-        was_lit = self.lit_since() is not None
+        was_lit = self.lit() is not None
         if outcome == "ACCEPTED":
             self._end_round()
         elif request.start:
             self._start_failed(outcome, retry_in, retry_after, was_lit)
         else:
-            self._stop_failed(retry_in)
+            self._stop_failed(retry_in, retry_after)
         self.indicator.answered(self.machine.Outcome[outcome], self.now, retry_in=retry_in, retry_after=retry_after)
         self.ask()
 
@@ -357,7 +369,7 @@ class World:
             return None
         return request.sent_at + where * (latest - request.sent_at)
 
-    def _start_failed(self, outcome: str, retry_in: float | None, retry_after: float | None, was_lit: bool) -> None:
+    def _start_failed(self, outcome: str, retry_in: float | None, retry_after: float, was_lit: bool) -> None:
         self.failures += 1
         if outcome == "REFUSED":
             self._end_round()
@@ -365,22 +377,16 @@ class World:
             for session in self.open:
                 session.refused = True
             return
-        if retry_after is not None:
-            self.barred_until = max(self.barred_until, self.now + retry_after)
-        if not self.wanted():
-            self._end_round()
-            return
-        quarter = min(s.options.refresh_interval for s in self.open if s.wants(self.now)) / 4
+        self.barred_until = max(self.barred_until, self.now + min(retry_after, MAX_RETRY_AFTER))
         if retry_in is None:
-            self.attempt = 0
-            self.retry_from, self.retry_by = self.now, max(self.now, self.round_began + quarter)
+            self.attempt, self.retry_at, self.quarter_from = 0, inf, self.round_began
         else:
-            self.retry_from = self.retry_by = self.now + (min(retry_in, quarter) if was_lit else retry_in)
+            self.retry_at, self.quarter_from = self.now + retry_in, self.now if was_lit else inf
 
-    def _stop_failed(self, retry_in: float | None) -> None:
+    def _stop_failed(self, retry_in: float | None, retry_after: float) -> None:
         self.failures += 1
         if retry_in is not None:
-            self.retry_from = self.now + retry_in
+            self.retry_at = self.now + max(retry_in, min(retry_after, MAX_RETRY_AFTER))
             return
         self._end_round()
         if not self.wanted():
@@ -389,7 +395,7 @@ class World:
 
     def _end_round(self) -> None:
         self.attempt = 0
-        self.retry_from = self.retry_by = -inf
+        self.retry_at, self.quarter_from = -inf, inf
 
     # -- What happens: sessions
 
@@ -431,8 +437,8 @@ class World:
     def _fresh(self, at: float) -> None:
         """A new wish waits for no retry of an old one, and trusts no start that may have faded."""
         self.hurried = False
-        lit_since = self.lit_since()
-        if lit_since is not None and lit_since + SHOWN_AT_LEAST <= at:
+        lit = self.lit()
+        if lit is not None and lit.answered_at + SHOWN_AT_LEAST <= at:
             self.faded = len(self.requests) - (self.in_flight is not None)
         if self.round is True and self.in_flight is None and not self.wanted(at):
             self._end_round()
@@ -440,7 +446,7 @@ class World:
     def hurry(self) -> None:
         self.hurried = True
         if self.round is False:
-            self.retry_from = -inf
+            self.retry_at = -inf
         for session in self.lingering():
             session.lingers_until = self.now
         self.indicator.hurry()
@@ -520,7 +526,7 @@ class World:
         assert not self.survivors(), "at rest, and some ordering leaves the indicator up"
         assert self.gave_up or not any(since <= self.now < to for since, to in self.visible()), "a ghost"
         self._check_starts()
-        if self.faultless and all(s.options.refresh_interval <= 60.0 for s in self.sessions):
+        if self.starts_work and all(s.options.refresh_interval <= 60.0 for s in self.sessions):
             self._check_gaps()
 
     def _come_to_rest(self) -> None:
@@ -530,7 +536,7 @@ class World:
                 if self.in_flight is not None:
                     self.answer("ACCEPTED", where=1.0)
             elif self.wake < inf:
-                self.advance(self.wake - self.now)
+                self.advance(min(self.wake - self.now, MAX_RETRY_AFTER))
             else:
                 return
         raise AssertionError("it never comes to rest")
@@ -546,11 +552,17 @@ class World:
         assert starts <= causes + self.wanted_for / shortest, f"{starts} starts, too many"
 
     def _check_gaps(self) -> None:
-        """From the answer of a start that no message touched until the next stop or message, the dots show."""
+        """From the answer of a start that no message touched until the next stop or message, the dots show.
+
+        If the answer of an earlier stop was lost, that stop may follow the start: then there may be a gap until
+        the start is repeated.
+        """
         shown = self.visible()
         for start in self.requests:
             if start.start and not any(self._overlap(start, m) for m in self.messages):
-                self._check_gap(start.answered_at, self._undisturbed_until(start), shown)
+                lost = self.lost_stop_until(start)
+                since = start.answered_at if start.sent_at >= lost else max(lost, start.answered_at) + TIMEOUT
+                self._check_gap(since, self._undisturbed_until(start), shown)
 
     @staticmethod
     def _overlap(start: Request, message: Message) -> bool:
@@ -576,7 +588,7 @@ class World:
 def random_walk(machine: ModuleType, seed: int, steps: int = 30) -> None:
     """Let chance drive a world for a while, then finish. No two walks are of the same temper."""
     chance = random.Random(seed)
-    world = World(machine, faultless=chance.random() < 0.3)
+    world = World(machine, starts_work=chance.random() < 0.3)
     kinds = [_time] * chance.choice((1, 2, 6)) + [_session] + [_message] * chance.choice((0, 1, 1))
     slow = chance.choice((0.0, 0.5, 1.0))  # how seldom an answer comes at once
     for _ in range(chance.randrange(4, steps)):
@@ -599,11 +611,11 @@ def _time(world: World, chance: random.Random) -> None:
 
 def _network(world: World, chance: random.Random) -> None:
     where = chance.choice(WHERE)
-    if world.faultless or chance.random() < 0.5:
+    if (world.starts_work and world.in_flight.start) or chance.random() < 0.5:
         return world.answer("ACCEPTED", where=where)
     outcome = chance.choice(FAILURES if chance.random() < 0.4 else FAILURES[:3])
     retry_in = None if outcome == "REFUSED" else chance.choice(RETRIES)
-    retry_after = chance.choice((None, None, 1.0, 30.0)) if outcome == "NOTHING" else None
+    retry_after = chance.choice(RETRY_AFTERS) if outcome in ("NOTHING", "PERHAPS") else 0.0
     return world.answer(outcome, retry_in=retry_in, retry_after=retry_after, where=where)
 
 
@@ -622,7 +634,7 @@ def _session(world: World, chance: random.Random) -> None:
         world.resume(session, late=late)
     elif chance.random() < 0.3:
         world.hurry()
-    elif not world.faultless:
+    elif not world.starts_work:
         world.grant(not world.places)
 
 

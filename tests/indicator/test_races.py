@@ -311,6 +311,89 @@ def test_a_stop_that_surely_did_nothing_costs_the_next_session_no_start(machine:
         assert world.log == ["start 0", "stop 1"]
 
 
+def lost_stop(machine: ModuleType) -> World:
+    """A world at time 2 whose stop, sent at 1, was lost and given up: it may take effect until 7."""
+    world = lit(machine)
+    world.leave(world.sessions[0], error=True)
+    world.advance(1.0)
+    world.answer("LOST")
+    return world
+
+
+def test_a_start_that_a_lost_stop_may_still_undo_is_repeated_when_it_no_longer_can(machine: ModuleType) -> None:
+    """One start at once, one at 7; the next is a refresh."""
+    world = lost_stop(machine)
+    world.join(FOR_EVER)
+    passes(world, 70.0)
+    assert world.log == ["start 0", "stop 1", "start 2", "start 7", "start 67"]
+
+
+def test_an_accepted_retry_of_a_lost_stop_does_not_settle_it(machine: ModuleType) -> None:
+    """The first one may still come, after the start of the session that follows."""
+    world = lit(machine)
+    world.leave(world.sessions[0], error=True)
+    world.answer("LOST", retry_in=0.5)
+    passes(world, 1.0)
+    world.join(FOR_EVER)
+    passes(world, 10.0)
+    assert world.log == ["start 0", "stop 1", "stop 1.5", "start 2", "start 6"]
+
+
+def test_a_start_sent_when_the_lost_stop_can_no_longer_work_is_not_repeated(machine: ModuleType) -> None:
+    """Neither one sent at that very moment, nor one sent then because the one before had failed."""
+    world = lost_stop(machine)
+    world.advance(5.0)
+    world.join(FOR_EVER)
+    passes(world, 50.0)
+    assert world.log == ["start 0", "stop 1", "start 7"]
+    world = lost_stop(machine)
+    world.join(FOR_EVER)
+    world.answer("PERHAPS", retry_in=5.0)
+    passes(world, 50.0)
+    assert world.log == ["start 0", "stop 1", "start 2", "start 7"]
+
+
+def test_a_start_answered_when_the_lost_stop_can_no_longer_work_is_repeated_at_once(machine: ModuleType) -> None:
+    """It was sent before that, so nobody knows which came first."""
+    world = lost_stop(machine)
+    world.advance(4.75)
+    world.join(FOR_EVER)
+    world.advance(1.0)
+    world.answer("ACCEPTED")
+    assert world.log == ["start 0", "stop 1", "start 6.75", "start 7.75"]
+
+
+def test_a_start_is_not_repeated_for_a_session_that_has_left(machine: ModuleType) -> None:
+    """Only its stop goes out."""
+    world = lost_stop(machine)
+    session = world.join()
+    world.answer("ACCEPTED")
+    world.advance(1.0)
+    world.leave(session, error=True)
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 1", "start 2", "stop 3"]
+
+
+def test_a_start_waits_for_a_message_before_it_is_repeated(machine: ModuleType) -> None:
+    """Sent at 3 by a neighbour, settled at 6: the start at 6 is as doubtful as the one before."""
+    world = lost_stop(machine)
+    world.join(FOR_EVER)
+    passes(world, 1.0)
+    world.sent(None)
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 1", "start 2", "start 6", "start 7"]
+
+
+def test_a_chat_is_not_forgotten_while_a_lost_stop_may_still_work(machine: ModuleType) -> None:
+    """The session that follows has to know of it."""
+    world = lost_stop(machine)
+    assert world.wake == 7.0
+    world.advance(4.75)
+    assert not world.indicator.forgettable(world.now)
+    world.advance(0.25)
+    assert world.indicator.forgettable(world.now)
+
+
 # -- 4.4 A send quiets the session that sent it
 
 
@@ -496,6 +579,44 @@ def test_a_message_that_failed_keeps_no_start_waiting(machine: ModuleType) -> No
     assert world.log == ["start 1"]
 
 
+def test_a_message_that_takes_for_ever_keeps_no_start_waiting_for_longer_than_two_minutes(
+    machine: ModuleType,
+) -> None:
+    """Begun at 0 and 30, never answered: the start goes out at 150."""
+    world = World(machine)
+    world.send(None)
+    world.advance(30.0)
+    world.send(None)
+    world.join(FOR_EVER)
+    world.advance(200.0)
+    assert world.log[0] == "start 150"
+
+
+def test_a_chat_is_forgotten_although_its_message_takes_for_ever(machine: ModuleType) -> None:
+    """After two minutes, for which the indicator asks to be woken."""
+    world = World(machine)
+    world.send(None)
+    assert world.wake == 120.0
+    world.advance(119.75)
+    assert not world.indicator.forgettable(world.now)
+    world.advance(0.25)
+    assert world.indicator.forgettable(world.now)
+
+
+def test_a_message_answered_after_more_than_two_minutes_still_counts(machine: ModuleType) -> None:
+    """Begun at 1, accepted at 131. Its sender's start at 121 overlapped it: one stop at 134. For a neighbour there
+    is one more start instead."""
+    for neighbours, last in ((0, "stop 134"), (1, "start 134")):
+        world = lit(machine)
+        message = world.send(world.sessions[0])
+        for _ in range(neighbours):
+            world.join(FOR_EVER)
+        passes(world, 130.0)
+        world.end(message)
+        passes(world, 20.0)
+        assert world.log == ["start 0", "start 121", last]
+
+
 def test_of_two_messages_the_later_one_settles_it(machine: ModuleType) -> None:
     """Even if it is told first."""
     world = lit(machine)
@@ -569,6 +690,33 @@ def test_a_refresh_that_was_given_up_begins_anew_a_quarter_after_it_began(machin
     assert world.log == ["start 0", "start 61", "start 63", "start 76"]
 
 
+def test_a_new_round_waits_for_the_interval_of_those_who_want_the_indicator_then(machine: ModuleType) -> None:
+    """Given up at 0. The first session alone would wait for 150 s, or for ever; beside a second one 15 s are enough."""
+    for interval, alone in ((600.0, "start 150"), (inf, None)):
+        for leaves in (False, True):
+            world = World(machine)
+            world.join(SessionOptions(refresh_interval=interval, max_duration=None))
+            world.answer("NOTHING")
+            world.advance(1.0)
+            second = world.join(FOR_EVER)
+            world.advance(1.0)
+            if leaves:
+                world.leave(second, error=True)
+            world.advance(400.0)
+            assert world.log[1:2] == ([] if leaves and alone is None else [alone] if leaves else ["start 15"])
+
+
+def test_the_retry_of_a_refresh_waits_for_the_interval_of_those_who_want_it_then(machine: ModuleType) -> None:
+    """Failed at 81, to be retried at 101, after a quarter of 80 s; beside one that refreshes every 20 s, at 86."""
+    world = lit(machine, SessionOptions(refresh_interval=80.0, max_duration=None))
+    world.advance(80.0)
+    world.answer("PERHAPS", retry_in=40.0)
+    world.advance(1.0)
+    world.join(EVERY_20)
+    world.advance(10.0)
+    assert world.log == ["start 0", "start 81", "start 86"]
+
+
 def test_a_message_that_failed_does_not_put_off_the_refresh(machine: ModuleType) -> None:
     """It is due when it would have been; one that became due meanwhile goes out at its end."""
     world = lit(machine)
@@ -631,6 +779,52 @@ def test_a_retry_after_holds_for_the_sessions_to_come(machine: ModuleType) -> No
     world.join()
     world.advance(40.0)
     assert world.log[:2] == ["start 0", "start 30"]
+
+
+def test_a_retry_after_that_is_sooner_than_the_back_off_does_not_shorten_it(machine: ModuleType) -> None:
+    """Zero, negative or short; for starts and for stops."""
+    for retry_after in (0.0, -5.0, 1.5):
+        world = World(machine)
+        world.join()
+        world.answer("NOTHING", retry_in=2.0, retry_after=retry_after)
+        world.advance(2.0)
+        world.answer("ACCEPTED")
+        world.leave(world.sessions[0], error=True)
+        world.answer("NOTHING", retry_in=2.0, retry_after=retry_after)
+        world.advance(2.0)
+        assert world.log == ["start 0", "start 2", "stop 2", "stop 4"]
+
+
+def test_a_stop_waits_for_a_retry_after(machine: ModuleType) -> None:
+    """Longer than the back-off; unless it was given up."""
+    for retry_in, stops in ((2.0, ["stop 1", "stop 31"]), (None, ["stop 1"])):
+        world = lit(machine)
+        world.leave(world.sessions[0], error=True)
+        world.answer("NOTHING", retry_in=retry_in, retry_after=30.0)
+        passes(world, 50.0)
+        assert world.log == ["start 0", *stops]
+
+
+def test_a_retry_after_holds_for_an_hour_at_most(machine: ModuleType) -> None:
+    """However long the API asks to wait."""
+    world = World(machine)
+    world.join(FOR_EVER)
+    world.answer("NOTHING", retry_in=2.0, retry_after=86_400.0)
+    world.advance(4000.0)
+    assert world.log[:2] == ["start 0", "start 3600"]
+
+
+def test_a_session_that_wants_it_again_by_itself_waits_for_the_retry_of_its_start(machine: ModuleType) -> None:
+    """Its message quiets it from 1 to 6; the start that was in flight failed at 2, to be retried at 10 or 15."""
+    for retry_in, again in ((8.0, "start 10"), (None, "start 15")):
+        world = World(machine)
+        world.join(SessionOptions(resume_after=5.0))
+        world.advance(1.0)
+        world.sent(world.sessions[0])
+        world.advance(1.0)
+        world.answer("NOTHING", retry_in=retry_in)
+        world.advance(20.0)
+        assert world.log[:2] == ["start 0", again]
 
 
 def test_a_refusal_holds_as_long_as_the_sessions_then_open_last(machine: ModuleType) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from linq_typing import _indicator
 
-from .model import DELAYS, FAILURES, OPTIONS, RETRIES, WHERE, Message, Session, World
+from .model import DELAYS, FAILURES, OPTIONS, RETRIES, RETRY_AFTERS, WHERE, Message, Session, World
 
 where = st.sampled_from(WHERE)
 late = st.sampled_from((0.0, 0.25, 1.0))
@@ -23,6 +23,10 @@ class Story(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World(self.machine)
+
+    @initialize(starts_work=st.booleans())
+    def begin(self, starts_work: bool) -> None:
+        self.world.starts_work = starts_work
 
     def pick(self, data: Any, among: list[Any]) -> Any:
         return data.draw(st.sampled_from(among))
@@ -50,6 +54,7 @@ class Story(RuleBasedStateMachine):
     def hurry(self) -> None:
         self.world.hurry()
 
+    @precondition(lambda self: not self.world.starts_work)
     @rule(places=st.booleans())
     def grant(self, places: bool) -> None:
         self.world.grant(places)
@@ -77,14 +82,14 @@ class Story(RuleBasedStateMachine):
     def accept(self, where: float) -> None:
         self.world.answer("ACCEPTED", where=where)
 
-    @precondition(lambda self: self.world.in_flight)
+    @precondition(lambda self: self.world.in_flight and not (self.world.starts_work and self.world.in_flight.start))
     @rule(
         outcome=st.sampled_from(FAILURES), retry_in=st.sampled_from(RETRIES),
-        retry_after=st.sampled_from((None, 1.0, 30.0)), where=where,
+        retry_after=st.sampled_from(RETRY_AFTERS), where=where,
     )  # fmt: skip
-    def fail(self, outcome: str, retry_in: float | None, retry_after: float | None, where: float) -> None:
+    def fail(self, outcome: str, retry_in: float | None, retry_after: float, where: float) -> None:
         retry_in = None if outcome == "REFUSED" else retry_in
-        retry_after = retry_after if outcome == "NOTHING" else None
+        retry_after = retry_after if outcome in ("NOTHING", "PERHAPS") else 0.0
         self.world.answer(outcome, retry_in=retry_in, retry_after=retry_after, where=where)
 
     @rule(seconds=st.sampled_from(DELAYS))

@@ -127,6 +127,17 @@ def stop_backing_off(world: World) -> None:
     world.answer("PERHAPS", retry_in=2.0, where=0.0)
 
 
+def stop_lost(world: World) -> None:
+    stop_in_flight(world)
+    world.answer("LOST", where=1.0)
+
+
+def lit_after_a_lost_stop(world: World) -> None:
+    stop_lost(world)
+    world.join()
+    world.answer("ACCEPTED")
+
+
 def lost_start_stopped_once(world: World) -> None:
     start_lost(world)
     world.leave(world.sessions[0], error=True)
@@ -236,8 +247,8 @@ STATES: list[Callable[[World], None]] = [
     idle, start_delayed, start_queued, start_in_flight, start_unwanted, start_backing_off, start_lost,
     start_throttled, lit, lit_for_two, refresh_due, refresh_in_flight, refresh_backing_off, refresh_given_up,
     lingering, lingering_beside_another, stop_queued, stop_in_flight, stop_in_flight_beside_another,
-    stop_backing_off, lost_start_stopped_once, stopping_for_a_pause, paused, expired, message_in_flight,
-    message_in_flight_all_left, message_beside_a_start, message_over_a_start, settling_clean,
+    stop_backing_off, stop_lost, lit_after_a_lost_stop, lost_start_stopped_once, stopping_for_a_pause, paused, expired,
+    message_in_flight, message_in_flight_all_left, message_beside_a_start, message_over_a_start, settling_clean,
     settling_clean_beside_another, settling_dirty, settling_dirty_in_flight, quiet, quiet_for_a_while,
     hurried_in_a_message, hurried_beside_another, refused, refused_and_left, refused_while_lit,
 ]  # fmt: skip

@@ -7,9 +7,9 @@ import pytest
 from linq_typing._places import Places, Rank
 
 
-def _drain(places: Places[str], *, starts: bool = True) -> list[str]:
+def _drain(places: Places[str], *, starts: bool = True, avoid: str = "") -> list[str]:
     order = []
-    while (who := places.next(starts=starts)) is not None:
+    while (who := places.next(starts=starts, avoid=avoid)) is not None:
         order.append(who)
     return order
 
@@ -46,7 +46,7 @@ def test_a_changed_rank_moves_to_the_new_queue() -> None:
     places.wait("a", Rank.FIRST_START)
     places.wait("b", Rank.STOP)
     places.wait("a", Rank.STOP)
-    assert (places.waiting, places.starts_waiting) == (2, False)
+    assert (places.waiting, places.starts_waiting()) == (2, False)
     assert _drain(places) == ["b", "a"]
 
 
@@ -58,6 +58,39 @@ def test_without_starts_only_stops_go() -> None:
     places.wait("stop", Rank.STOP)
     assert _drain(places, starts=False) == ["stop"]
     assert _drain(places) == ["start", "refresh"]
+
+
+def test_a_start_to_avoid_goes_only_if_no_other_one_waits() -> None:
+    """Whatever its rank; stops are not avoided."""
+    places: Places[str] = Places(1)
+    for who, rank in (("a", Rank.FIRST_START), ("b", Rank.FIRST_START), ("c", Rank.REFRESH), ("d", Rank.STOP)):
+        places.wait(who, rank)
+    assert _drain(places, avoid="abd") == ["d", "c", "a", "b"]
+
+
+def test_starts_waiting_besides_some() -> None:
+    """Whether there is one that need not be avoided."""
+    places: Places[str] = Places(1)
+    places.wait("a", Rank.FIRST_START)
+    places.wait("b", Rank.REFRESH)
+    places.wait("c", Rank.STOP)
+    assert [places.starts_waiting(besides=some) for some in ("", "a", "b", "ab")] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("goes_first", [Rank.FIRST_START, Rank.STOP])
+def test_every_eighth_place_goes_to_a_first_start(goes_first: Rank) -> None:
+    """Even while stops wait; not to a refresh, nor while starts are suspended."""
+    places: Places[str] = Places(100)
+    for number in range(24):
+        places.wait(f"stop {number}", Rank.STOP)
+    places.wait("refresh", Rank.REFRESH)
+    starts = goes_first is Rank.FIRST_START
+    places.wait("start", Rank.FIRST_START)
+    order = []
+    for _ in range(10):
+        order.append((places.next(starts=starts) or "").split()[0])
+        places.take()
+    assert order == ["stop"] * 7 + (["start"] if starts else ["stop"]) + ["stop"] * 2
 
 
 def test_nobody_goes_while_all_places_are_taken() -> None:
@@ -79,16 +112,16 @@ def test_who_withdraws_is_not_called() -> None:
     places.wait("a", Rank.REFRESH)
     places.withdraw("a")
     places.withdraw("stranger")
-    assert (places.waiting, places.starts_waiting, places.next(starts=True)) == (0, False, None)
+    assert (places.waiting, places.starts_waiting(), places.next(starts=True)) == (0, False, None)
 
 
 @pytest.mark.parametrize("rank", [Rank.FIRST_START, Rank.REFRESH])
 def test_starts_waiting_sees_both_kinds_of_start(rank: Rank) -> None:
     """A timer for the end of a suspension is needed for either."""
     places: Places[str] = Places(1)
-    assert not places.starts_waiting
+    assert not places.starts_waiting()
     places.wait("a", rank)
-    assert places.starts_waiting
+    assert places.starts_waiting()
 
 
 def test_random_use_agrees_with_a_sorted_list() -> None:
