@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar, cast, overload
+from collections.abc import Callable
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 from uuid import UUID
 
 from . import _sends
 from ._manager import TypingManager
 from ._process import process_lock
 from ._session import TypingSession, session_in_context
-from ._settings import parse_chat_id
-from ._typing_while import ChatIdFrom, TypingWhile, make_typing_while
+from ._settings import GivenOptions, parse_chat_id
+from ._typing_while import ChatIdFrom, TypingWhile, make_typing_while, show_options
+from .events import Stats
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._manager import ManagerSettings
 
 C = TypeVar("C")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,7 +45,7 @@ def default_manager() -> TypingManager:
 class _ProcessWide:
     """Opens sessions on whichever is the process-wide manager."""
 
-    def _new_session(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
+    def _new_session(self, chat_id: str, given: GivenOptions) -> TypingSession:
         return default_manager()._new_session(chat_id, given)
 
 
@@ -65,15 +72,11 @@ def typing_while(
     chat_id: str | UUID | None = None,
     *,
     chat_id_from: ChatIdFrom = "chat_id",
-    start_delay: float = ...,
-    stop_delay: float = ...,
-    refresh_interval: float = ...,
-    max_duration: float | None = ...,
-    resume_after: float | None = ...,
-    wait_on_exit: bool = ...,
+    **options: Unpack[GivenOptions],
 ) -> TypingWhile: ...
 
 
+@show_options()
 def typing_while(chat_id: Any = None, **options: Any) -> Any:
     """Show the typing indicator in a Linq chat while a block or a function runs.
 
@@ -155,7 +158,17 @@ def close() -> bool:
     return True if _manager is None else _manager.close()
 
 
-def configure(**settings: Any) -> None:
+async def aclose() -> bool:
+    """:meth:`TypingManager.aclose` of the process-wide manager."""
+    return True if _manager is None else await _manager.aclose()
+
+
+def stats() -> Stats:
+    """:meth:`TypingManager.stats` of the process-wide manager."""
+    return Stats() if _manager is None else _manager.stats()
+
+
+def configure(**settings: Unpack[ManagerSettings]) -> None:
     """Replace the process-wide manager by ``TypingManager(**settings)``.
 
     Sessions that are open finish on the old one, which then closes itself. Clients given to :func:`watch` stay
@@ -164,3 +177,6 @@ def configure(**settings: Any) -> None:
     old = _replace(TypingManager(**settings))
     if old is not None:
         old._retire()
+
+
+configure.__signature__ = signature(TypingManager, eval_str=True).replace(return_annotation=None)  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from math import inf
 from time import monotonic
@@ -71,14 +71,14 @@ class Driver:
         *,
         settle: float,
         max_connections: int,
-        on_event: EventHook | None,
+        hooks: Sequence[EventHook],
     ) -> None:
         self.thread = thread
         #: Have one of the methods below called on the loop's thread, in the order of posting. From any thread.
         self.post = thread.post
         self._api = api
         self._settle = settle
-        self._hooks: list[EventHook] = [LoggingHook(), *([] if on_event is None else [on_event])]
+        self._hooks: list[EventHook] = [LoggingHook(), *hooks]
         self._chats: dict[str, Chat] = {}
         self._agenda: Agenda[Chat] = Agenda()
         self._places: Places[str] = Places(max_connections)
@@ -262,6 +262,9 @@ class Driver:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        for chat in self._chats.values():
+            if chat.maybe_up(monotonic()):
+                self._emit("gave_up", chat, Action.STOP)
         self._chats.clear()
         self._shown, self._agenda, self._places = 0, Agenda(), Places(self._max_connections)
         for waiter in self._waiters:
@@ -416,7 +419,7 @@ class Driver:
         chat.refusal = None
         chat.answered(Outcome.ACCEPTED, monotonic())
         kind: EventKind = "stopped" if action is Action.STOP else "refreshed" if refresh else "started"
-        self._emit(kind, chat, attempt=attempt, elapsed=elapsed)
+        self._emit(kind, chat, action, attempt=attempt, elapsed=elapsed)
 
     def _failed(self, chat: Chat, action: Action, outcome: Outcome, error: LinqTypingError, elapsed: float) -> None:
         attempt = chat.attempt
@@ -433,7 +436,15 @@ class Driver:
         if outcome is Outcome.REFUSED and action is Action.START:
             chat.refusal = error
         kind: EventKind = "refused" if outcome is Outcome.REFUSED else "failed"
-        self._emit(kind, chat, error=error, attempt=attempt, elapsed=elapsed)
+        self._emit(kind, chat, action, error=error, attempt=attempt, elapsed=elapsed)
+        if retry_in is None and self._matters(chat, action, outcome):
+            self._emit("gave_up", chat, action, error=error, attempt=attempt)
+
+    @staticmethod
+    def _matters(chat: Chat, action: Action, outcome: Outcome) -> bool:
+        """Whether it makes a difference that this request is not tried again. A refused start has its own event."""
+        wanted = chat.wanted(monotonic())
+        return not wanted if action is Action.STOP else wanted and outcome is not Outcome.REFUSED
 
     def _spoil_waiters(self, chat: Chat) -> None:
         """A stop of the chat was given up."""
@@ -446,9 +457,9 @@ class Driver:
         change = self._tell_gate(chat, answer, probe) if action is Action.START else None
         recovered = answer.error is None and self._failing.discard(chat.id)
         if change is Change.SUSPENDED:
-            self._emit("suspended", chat, error=answer.error)
+            self._emit("suspended", chat, action, error=answer.error)
         elif recovered or change is Change.RECOVERED:
-            self._emit("recovered", chat)
+            self._emit("recovered", chat, action)
 
     def _tell_gate(self, chat: Chat, answer: Answer, probe: bool) -> Change | None:
         verdict, now = _verdict(answer), monotonic()
@@ -461,12 +472,13 @@ class Driver:
         self,
         kind: EventKind,
         chat: Chat,
+        action: Action | None = None,
         *,
         error: LinqTypingError | None = None,
         attempt: int = 0,
         elapsed: float = 0.0,
     ) -> None:
-        event = TypingEvent(kind, chat.id, error, attempt, elapsed)
+        event = TypingEvent(kind, chat.id, action and action.value, error, attempt, elapsed)
         for hook in self._hooks:
             try:
                 hook(event)

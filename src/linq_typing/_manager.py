@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import logging
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from time import monotonic
 from types import TracebackType
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 from uuid import UUID
 
 import httpx
@@ -23,8 +23,12 @@ from ._indicator import Window, Wish
 from ._process import EXIT_TIMEOUT, loop_thread, process_lock
 from ._session import TypingSession, sender_in_context
 from ._settings import (
+    HTTP,
+    OPTIONS,
     PUBLIC_BASE_URL,
+    SETTLE,
     Credentials,
+    GivenOptions,
     HTTPSettings,
     SessionOptions,
     check_flag,
@@ -35,10 +39,13 @@ from ._settings import (
     parse_chat_id,
     without_password,
 )
-from ._typing_while import ChatIdFrom, TypingWhile, make_typing_while
+from ._typing_while import ChatIdFrom, TypingWhile, make_typing_while, show_options
 from ._waiting import wait_for, wait_for_async
 from .errors import ConfigurationError, LinqTypingError
 from .events import EventHook, Stats
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["TypingManager"]
 
@@ -47,8 +54,37 @@ logger = logging.getLogger("linq_typing")
 C = TypeVar("C")
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+class ManagerSettings(GivenOptions, total=False):
+    """What ``TypingManager`` and ``configure`` take."""
+
+    api_key: str | None
+    base_url: str | httpx.URL | None
+    client: object
+    timeout: float
+    max_retries: int
+    backoff_max: float
+    max_connections: int
+    settle: float
+    transport: httpx.AsyncBaseTransport | None
+    on_event: EventHook | Sequence[EventHook] | None
+    enabled: bool | None
+
+
 _managers: weakref.WeakSet[TypingManager] = weakref.WeakSet()
 _MARGIN = 1.5  # seconds: the library's thread keeps the time-outs itself, this is for when it can't
+
+
+def _checked_hooks(on_event: object) -> tuple[EventHook, ...]:
+    if on_event is None:
+        return ()
+    hooks = (on_event,) if callable(on_event) or not isinstance(on_event, Sequence) else tuple(on_event)
+    for hook in hooks:
+        if not callable(hook):
+            raise TypeError(f"on_event must be callable, or a sequence of callables, got {type(hook).__name__}")
+        if inspect.iscoroutinefunction(hook):
+            raise TypeError("on_event must be a plain function: it is called on the library's thread, not awaited")
+    return hooks
 
 
 def managers_from_environment() -> list[TypingManager]:
@@ -79,8 +115,8 @@ class TypingManager:
         transport: an ``httpx.AsyncBaseTransport`` to use instead of the built-in ones: a private CA, a mock,
             ``httpx-aiohttp`` for speed. (Proxies: ``HTTPS_PROXY`` and ``NO_PROXY`` are heeded anyway.) It is used on
             the library's own event loop, and closed with the manager.
-        on_event: called with each :class:`TypingEvent` on the library's thread, so it must not block; what it
-            raises is logged. The ``linq_typing`` logger is told in any case.
+        on_event: a function, or several, called with each :class:`TypingEvent` on the library's thread, so it must not
+            block; what it raises is logged. The ``linq_typing`` logger is told in any case.
         enabled: False: sessions work, nothing is sent and no key is needed. Default: unless
             ``LINQ_TYPING_ENABLED`` is ``0``.
         start_delay, stop_delay, refresh_interval, max_duration, resume_after, wait_on_exit: defaults for
@@ -100,28 +136,24 @@ class TypingManager:
         api_key: str | None = None,
         base_url: str | httpx.URL | None = None,
         client: object = None,
-        timeout: float = 5.0,
-        max_retries: int = 4,
-        backoff_max: float = 8.0,
-        max_connections: int = 64,
-        settle: float = 3.0,
+        timeout: float = HTTP.timeout,
+        max_retries: int = HTTP.max_retries,
+        backoff_max: float = HTTP.backoff_max,
+        max_connections: int = HTTP.max_connections,
+        settle: float = SETTLE,
         transport: httpx.AsyncBaseTransport | None = None,
-        on_event: EventHook | None = None,
+        on_event: EventHook | Sequence[EventHook] | None = None,
         enabled: bool | None = None,
-        start_delay: float = 0.0,
-        stop_delay: float = 0.5,
-        refresh_interval: float = 60.0,
-        max_duration: float | None = 600.0,
-        resume_after: float | None = None,
-        wait_on_exit: bool = False,
+        start_delay: float = OPTIONS.start_delay,
+        stop_delay: float = OPTIONS.stop_delay,
+        refresh_interval: float = OPTIONS.refresh_interval,
+        max_duration: float | None = OPTIONS.max_duration,
+        resume_after: float | None = OPTIONS.resume_after,
+        wait_on_exit: bool = OPTIONS.wait_on_exit,
     ) -> None:
         check_seconds("settle", settle)
         if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport):
             raise TypeError(f"transport must be an httpx.AsyncBaseTransport, got {type(transport).__name__}")
-        if on_event is not None and not callable(on_event):
-            raise TypeError(f"on_event must be callable, got {type(on_event).__name__}")
-        if inspect.iscoroutinefunction(on_event):
-            raise TypeError("on_event must be a plain function: it is called on the library's thread, not awaited")
         if api_key is not None and not isinstance(api_key, str):
             raise TypeError(f"api_key must be a str, got {type(api_key).__name__}")  # not its value
         if enabled is not None:
@@ -134,7 +166,7 @@ class TypingManager:
         self._http = HTTPSettings(timeout, max_retries, backoff_max, max_connections)
         self._settle = settle
         self._transport = transport
-        self._on_event = on_event
+        self._hooks = _checked_hooks(on_event)
         self._enabled = enabled
         given = Credentials(api_key, normalized_base_url(base_url) if base_url is not None else None)
         self._credentials = given.or_else(_sends.lent_by(client)) if client is not None else given
@@ -167,19 +199,15 @@ class TypingManager:
         chat_id: str | UUID | None = None,
         *,
         chat_id_from: ChatIdFrom = "chat_id",
-        start_delay: float = ...,
-        stop_delay: float = ...,
-        refresh_interval: float = ...,
-        max_duration: float | None = ...,
-        resume_after: float | None = ...,
-        wait_on_exit: bool = ...,
+        **options: Unpack[GivenOptions],
     ) -> TypingWhile: ...
 
+    @show_options(inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD))
     def typing_while(self, chat_id: Any = None, **options: Any) -> Any:
         """As :func:`linq_typing.typing_while`, on this manager and with its defaults."""
         return make_typing_while(self, chat_id, **options)
 
-    def _new_session(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
+    def _new_session(self, chat_id: str, given: GivenOptions) -> TypingSession:
         wish = Wish(replace(self._options, **given) if given else self._options, monotonic())
         driver = self._driver
         if driver is None or not driver.alive or self._was_closed:
@@ -396,7 +424,7 @@ class TypingManager:
             self._api,
             settle=self._settle,
             max_connections=self._http.max_connections,
-            on_event=self._on_event,
+            hooks=self._hooks,
         )
         weakref.finalize(self, driver.post, driver.retire).atexit = False  # a manager that was dropped, not closed
         return driver

@@ -9,7 +9,7 @@ import reprlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Final
+from typing import Final, TypedDict
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -101,7 +101,19 @@ class SessionOptions:
         )
 
 
+OPTIONS: Final = SessionOptions()  #: the defaults
 OPTION_NAMES: Final = tuple(option.name for option in fields(SessionOptions))
+
+
+class GivenOptions(TypedDict, total=False):
+    """What callers may give of :class:`SessionOptions`."""
+
+    start_delay: float
+    stop_delay: float
+    refresh_interval: float
+    max_duration: float | None
+    resume_after: float | None
+    wait_on_exit: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +134,10 @@ class HTTPSettings:
     def scaled(self, time_scale: float) -> HTTPSettings:
         """The same in a world that is so many times as fast; but the network is not."""
         return replace(self, backoff_max=self.backoff_max / time_scale)
+
+
+HTTP: Final = HTTPSettings()  #: the defaults
+SETTLE: Final = 3.0  #: seconds; the default
 
 
 @dataclass(frozen=True, slots=True)

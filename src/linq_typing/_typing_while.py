@@ -8,13 +8,17 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
+from inspect import Parameter
 from types import TracebackType
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, get_type_hints
 from uuid import UUID
 
 from ._session import Stack, TypingSession, push, remove, stack
-from ._settings import OPTION_NAMES, SessionOptions, parse_chat_id
+from ._settings import OPTION_NAMES, GivenOptions, SessionOptions, parse_chat_id
 from ._waiting import wait_for, wait_for_async
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 logger = logging.getLogger("linq_typing")
 
@@ -28,13 +32,13 @@ Paths = tuple[str, ...]
 
 _DEFAULT_PATH: Final = "chat_id"
 _DEFAULT_PATHS: Final = (_DEFAULT_PATH,)  # shared, as is
-_NOTHING: Final[dict[str, Any]] = {}  # since there are as many typing_while objects as chats
+_NOTHING: Final[GivenOptions] = {}  # since there are as many typing_while objects as chats
 
 
 class SessionSource(Protocol):
     """What makes sessions: a manager, or whichever is the process's."""
 
-    def _new_session(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
+    def _new_session(self, chat_id: str, given: GivenOptions) -> TypingSession:
         """A session that has not joined yet; ``given`` are its options, where they differ. Never raises for want of a
         key, of a file or of a thread."""
         ...
@@ -55,7 +59,7 @@ class TypingWhile:
         source: SessionSource,
         chat_id: str | None,
         chat_id_from: Paths | Callable[..., object],
-        given: dict[str, Any],
+        given: GivenOptions,
     ) -> None:
         self._source = source
         self._chat_id = chat_id
@@ -181,8 +185,33 @@ class _Active(TypingWhile):
 BlockMaker = Callable[[tuple[Any, ...], dict[str, Any]], TypingWhile | None]
 
 
+class _Managers:
+    """Stands in signatures for a default that is the manager's."""
+
+    def __repr__(self) -> str:
+        return "<the manager's>"
+
+
+def show_options(*leading: Parameter) -> Callable[[F], F]:
+    """Give ``typing_while`` the signature that ``help`` shows: the ``leading`` parameters, and the options by name."""
+    hints = get_type_hints(SessionOptions)
+    options = (Parameter(n, Parameter.KEYWORD_ONLY, default=_Managers(), annotation=hints[n]) for n in OPTION_NAMES)
+    parameters = [
+        *leading,
+        Parameter("chat_id", Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=str | UUID | None),
+        Parameter("chat_id_from", Parameter.KEYWORD_ONLY, default=_DEFAULT_PATH, annotation=ChatIdFrom),
+        *options,
+    ]
+
+    def show(function: F) -> F:
+        function.__signature__ = inspect.Signature(parameters, return_annotation=TypingWhile)  # type: ignore[attr-defined]
+        return function
+
+    return show
+
+
 def make_typing_while(
-    source: SessionSource, chat_id: Any, *, chat_id_from: ChatIdFrom = _DEFAULT_PATH, **options: Any
+    source: SessionSource, chat_id: Any, *, chat_id_from: ChatIdFrom = _DEFAULT_PATH, **options: Unpack[GivenOptions]
 ) -> Any:
     """``typing_while`` in all its forms: a function in the place of the chat id is to be decorated."""
     if options and (unknown := options.keys() - OPTION_NAMES):

@@ -368,3 +368,40 @@ def test_the_key_is_in_no_error_even_if_the_api_repeats_it(linq: Sandbox, make_m
         assert eventually(lambda: session.error is not None)
         assert linq.api_key not in f"{session.error} {session.error!r}"
         assert "***" in str(session.error)
+
+
+def test_a_stop_that_is_given_up_says_so(linq: Sandbox, make_manager: MakeManager, events: Events) -> None:
+    """Of a stop, gave_up means that a ghost is likely."""
+    chat, manager = linq.chat(), make_manager(on_event=[events], max_retries=1, backoff_max=0.05)
+    linq.fail("stop", 500, times=2)
+    with manager.typing_while(chat, stop_delay=0):
+        assert linq.wait_until(lambda: linq.visible(chat))
+    assert eventually(lambda: "gave_up" in events.kinds())
+    assert [(event.kind, event.action, event.attempt) for event in events] == [
+        ("started", "start", 1),
+        ("failed", "stop", 1),
+        ("failed", "stop", 2),
+        ("gave_up", "stop", 2),
+    ]
+    linq.reopen(chat)
+
+
+def test_a_stop_that_closing_gives_up_says_so(linq: Sandbox, make_manager: MakeManager, events: Events) -> None:
+    chat, manager = linq.chat(), make_manager(on_event=events)
+    linq.lose("stop", hang=True)
+    with manager.typing_while(chat, stop_delay=60):
+        assert linq.wait_until(lambda: linq.visible(chat))
+    assert not manager.close()
+    assert [(event.kind, event.action) for event in events][-1] == ("gave_up", "stop")
+    linq.reopen(chat)
+
+
+def test_a_start_that_is_given_up_for_now_says_so(linq: Sandbox, make_manager: MakeManager, events: Events) -> None:
+    """It has another chance a quarter of the interval later; a refused one has an event of its own."""
+    chat, refused = linq.chat(), linq.chat()
+    manager = make_manager(on_event=events, max_retries=0)
+    linq.fail("start", 503, chat=chat, times=1)
+    linq.fail("start", 403, chat=refused, times=1)
+    with manager.typing_while(chat), manager.typing_while(refused):
+        assert eventually(lambda: "gave_up" in events.kinds(chat) and "refused" in events.kinds(refused))
+    assert events.kinds(refused) == ["refused"]

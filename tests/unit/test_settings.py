@@ -1,13 +1,21 @@
 """What a session, a manager and the environment say, and how bad input is told."""
 
+import inspect
 import math
 import uuid
+from dataclasses import asdict
+from typing import Any
 
 import pytest
 
+import linq_typing
+from linq_typing import TypingManager
+from linq_typing._manager import ManagerSettings
 from linq_typing._settings import (
+    OPTION_NAMES,
     PUBLIC_BASE_URL,
     Credentials,
+    GivenOptions,
     HTTPSettings,
     SessionOptions,
     enabled_by_environment,
@@ -291,3 +299,41 @@ def test_otherwise_it_is_on(monkeypatch: pytest.MonkeyPatch, value: str | None) 
     if value is not None:
         monkeypatch.setenv("LINQ_TYPING_ENABLED", value)
     assert enabled_by_environment()
+
+
+# -- What ``help`` and editors show
+
+
+async def _hook_async(event: object) -> None: ...
+
+
+def _parameters(function: object) -> dict[str, str]:
+    return {p.name: repr(p.default) for p in inspect.signature(function).parameters.values()}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("function", [linq_typing.typing_while, TypingManager(enabled=False).typing_while])
+def test_typing_while_shows_its_options(function: object) -> None:
+    """By name; a default that is the manager's says so."""
+    assert _parameters(function) == {
+        "chat_id": "None",
+        "chat_id_from": "'chat_id'",
+        **dict.fromkeys(OPTION_NAMES, "<the manager's>"),
+    }
+
+
+def test_configure_shows_the_settings_of_the_manager_and_their_defaults() -> None:
+    """They stand in one place."""
+    shown = _parameters(linq_typing.configure)
+    assert shown == _parameters(TypingManager)
+    assert {name: shown[name] for name in OPTION_NAMES} == {n: repr(v) for n, v in asdict(SessionOptions()).items()}
+
+
+def test_what_checkers_know_of_the_settings_is_complete() -> None:
+    assert set(GivenOptions.__annotations__) == set(OPTION_NAMES)
+    assert set(ManagerSettings.__annotations__) == set(_parameters(TypingManager))
+
+
+@pytest.mark.parametrize("hooks", [5, [print, 5], "text", [_hook_async]])
+def test_a_hook_that_can_not_be_called_is_a_type_error(hooks: Any) -> None:
+    with pytest.raises(TypeError, match="on_event"):
+        TypingManager(enabled=False, on_event=hooks)

@@ -12,12 +12,11 @@ from urllib.parse import urlsplit
 import linq_typing
 from linq_typing._default import default_manager
 from linq_typing._manager import managers_from_environment
-from linq_typing._settings import ENABLED_VARIABLE, HTTPSettings, SessionOptions, from_environment
+from linq_typing._settings import ENABLED_VARIABLE, HTTP, OPTIONS, SETTLE, from_environment
 from linq_typing.sandbox import Sandbox
 from linq_typing.testing._ghosts import assert_no_ghost
 
 TIME_SCALE: Final = 10.0
-SETTLE: Final = 3.0  # the manager's default
 
 _NO_PROXY: Final = ("NO_PROXY", "no_proxy")
 _port = 0  # that of the first: a client that was made at import finds the next sandbox where the last one was
@@ -99,7 +98,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 def _scaled(time_scale: float) -> dict[str, Any]:
     """The library's defaults in the sandbox's time."""
-    options, http = SessionOptions().scaled(time_scale), HTTPSettings().scaled(time_scale)
+    options, http = OPTIONS.scaled(time_scale), HTTP.scaled(time_scale)
     return {**asdict(options), **asdict(http), "enabled": True, "settle": SETTLE / time_scale}
 
 
