@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple, cast
-from urllib.parse import SplitResult, urlsplit
-from urllib.request import getproxies
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import tenacity
@@ -287,29 +287,17 @@ def _transport_maker(base: str, transport: httpx.AsyncBaseTransport | None) -> C
     return lambda: httpx.AsyncHTTPTransport(limits=limits, verify=context, proxy=proxy)
 
 
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
 def _proxy(base: str) -> str | None:
     """The proxy that the environment or the system wants for it (``HTTPS_PROXY``, ``NO_PROXY``, ...)."""
     url, proxies = urlsplit(base), getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
-    if not proxy or any(_names(entry.strip().lower(), url) for entry in proxies.get("no", "").split(",")):
+    host, port = url.hostname or "", url.port or _DEFAULT_PORTS[url.scheme]
+    if not proxy or proxy_bypass(host) or proxy_bypass(f"{host}:{port}"):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def _names(entry: str, url: SplitResult) -> bool:
-    """Whether an entry of ``NO_PROXY`` names the URL: ``*``, or a host or domain, with or without scheme and port."""
-    scheme, _, rest = entry.rpartition("://")
-    try:
-        named = urlsplit(f"//[{rest}]" if rest.count(":") > 1 and "[" not in rest else f"//{rest}")
-        host, port = (named.hostname or "").lstrip("."), named.port
-    except ValueError:  # it names nothing
-        return False
-    return (
-        scheme in ("", "all", url.scheme)
-        and host != ""
-        and (host == "*" or f".{url.hostname}".endswith(f".{host}"))
-        and port in (None, url.port or {"http": 80, "https": 443}[url.scheme])
-    )
 
 
 def _ssl_context(base: str) -> ssl.SSLContext:
