@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from math import inf
-from time import monotonic
 from typing import Any, Final
 
 from ._agenda import Agenda
@@ -76,6 +75,7 @@ class Driver:
         self.thread = thread
         #: Have one of the methods below called on the loop's thread, in the order of posting. From any thread.
         self.post = thread.post
+        self.now = thread.now  #: the clock of all that happens to a chat, in seconds. From any thread
         self._api = api
         self._settle = settle
         self._hooks: list[EventHook] = [LoggingHook(), *hooks]
@@ -223,7 +223,7 @@ class Driver:
             self._close(Future())
 
     def _busy(self) -> bool:
-        now = monotonic()
+        now = self.now()
         return any(chat.wishes or chat.pending(now) for chat in self._chats.values())
 
     def _postpone(self, call: Callable[..., None], *args: Any) -> bool:
@@ -241,7 +241,7 @@ class Driver:
             return
         self._closing = Future()  # its own: who waits may cancel what it was given
         self._closing.add_done_callback(lambda closed: _resolve(done, closed.result()))
-        now = monotonic()
+        now = self.now()
         for chat in self._chats.values():
             for wish in chat.wishes:
                 self._sessions -= chat.leave(wish, now, 0)
@@ -263,7 +263,7 @@ class Driver:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         for chat in self._chats.values():
-            if chat.maybe_up(monotonic()):
+            if chat.maybe_up(self.now()):
                 self._emit("gave_up", chat, Action.STOP)
         self._chats.clear()
         self._shown, self._agenda, self._places = 0, Agenda(), Places(self._max_connections)
@@ -286,7 +286,7 @@ class Driver:
             call(*args)
 
     def _hurry(self, chats: Iterable[Chat], done: Future[bool]) -> None:
-        now = monotonic()
+        now = self.now()
         pending = {chat for chat in chats if chat.pending(now)}
         waiter = _Waiter(pending, done)
         if not waiter.tell_if_done():
@@ -313,7 +313,7 @@ class Driver:
 
     def _review(self, chat: Chat) -> None:
         """Ask the indicator what now, and queue, wait or forget accordingly."""
-        now = monotonic()
+        now = self.now()
         for _ in chat.expire(now):
             self._emit("expired", chat)
         action, due = chat.next(now)
@@ -343,7 +343,7 @@ class Driver:
         """Give the free places to those whose turn it is."""
         self._dispatch_due = False
         while not self._ended:
-            now, tried = monotonic(), self._gate.tried
+            now, tried = self.now(), self._gate.tried
             may_start = self._gate.may_start(now, untried=self._places.starts_waiting(besides=tried))
             chat_id = self._places.next(starts=may_start, avoid=tried)
             if chat_id is None:
@@ -373,7 +373,7 @@ class Driver:
 
     def _on_time(self) -> None:
         self._timer = None
-        now = monotonic()
+        now = self.now()
         while (chat := self._agenda.pop(now)) is not None:
             self._review(chat)
         self._dispatch()
@@ -395,14 +395,14 @@ class Driver:
         return task
 
     async def _request(self, chat: Chat, action: Action, probe: bool) -> None:
-        began = monotonic()
+        began = self.now()
         try:
             answer = await self._api.request(action, chat.id)
         except asyncio.CancelledError:
             if self._ended:
                 raise
             answer = Answer(Outcome.LOST, APITimeoutError("given up: the manager closes"))
-        elapsed = monotonic() - began
+        elapsed = self.now() - began
         self._places.release()
         self._requests[answer.outcome.value] += 1
         self._retries += chat.attempt > 1
@@ -417,7 +417,7 @@ class Driver:
     def _accepted(self, chat: Chat, action: Action, elapsed: float) -> None:
         attempt, refresh = chat.attempt, chat.lit
         chat.refusal = None
-        chat.answered(Outcome.ACCEPTED, monotonic())
+        chat.answered(Outcome.ACCEPTED, self.now())
         kind: EventKind = "stopped" if action is Action.STOP else "refreshed" if refresh else "started"
         self._emit(kind, chat, action, attempt=attempt, elapsed=elapsed)
 
@@ -430,7 +430,7 @@ class Driver:
             outcome, retry_in = Outcome.NOTHING, 0.0  # no fault of this chat: the gate says when
         if action is Action.STOP and retry_in is None:
             self._spoil_waiters(chat)
-        chat.answered(outcome, monotonic(), retry_in=retry_in, retry_after=_retry_after(error))
+        chat.answered(outcome, self.now(), retry_in=retry_in, retry_after=_retry_after(error))
         if not is_bad_key(error):
             self._failing.add(chat.id)
         if outcome is Outcome.REFUSED and action is Action.START:
@@ -440,10 +440,9 @@ class Driver:
         if retry_in is None and self._matters(chat, action, outcome):
             self._emit("gave_up", chat, action, error=error, attempt=attempt)
 
-    @staticmethod
-    def _matters(chat: Chat, action: Action, outcome: Outcome) -> bool:
+    def _matters(self, chat: Chat, action: Action, outcome: Outcome) -> bool:
         """Whether it makes a difference that this request is not tried again. A refused start has its own event."""
-        wanted = chat.wanted(monotonic())
+        wanted = chat.wanted(self.now())
         return not wanted if action is Action.STOP else wanted and outcome is not Outcome.REFUSED
 
     def _spoil_waiters(self, chat: Chat) -> None:
@@ -462,7 +461,7 @@ class Driver:
             self._emit("recovered", chat, action)
 
     def _tell_gate(self, chat: Chat, answer: Answer, probe: bool) -> Change | None:
-        verdict, now = _verdict(answer), monotonic()
+        verdict, now = _verdict(answer), self.now()
         others_work = verdict is not Verdict.UP and any(
             other.wanted(now) for other in self._chats.values() if other is not chat
         )

@@ -103,6 +103,8 @@ class _Loop(asyncio.SelectorEventLoop):
 class LoopThread:
     """A running event loop in a daemon thread named ``linq-typing``."""
 
+    now = staticmethod(monotonic)  #: the loop's clock
+
     def __init__(self) -> None:
         self.dead = False
         self._residents: weakref.WeakSet[Resident] = weakref.WeakSet()

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
-from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 from uuid import UUID
@@ -208,10 +207,12 @@ class TypingManager:
         return make_typing_while(self, chat_id, **options)
 
     def _new_session(self, chat_id: str, given: GivenOptions) -> TypingSession:
-        wish = Wish(replace(self._options, **given) if given else self._options, monotonic())
+        wish = Wish(replace(self._options, **given) if given else self._options, 0.0)
         driver = self._driver
         if driver is None or not driver.alive or self._was_closed:
             driver = self._live_driver(wish)
+        if driver is not None:
+            wish.joined_at = driver.now()
         return TypingSession(chat_id, driver, wish)
 
     # -- Messages
@@ -228,7 +229,7 @@ class TypingManager:
         """
         chat_id, driver = parse_chat_id(chat_id), self._driver
         if driver is not None:
-            driver.post(driver.mark_sent, chat_id, Window(monotonic(), sender_in_context(chat_id, driver)))
+            driver.post(driver.mark_sent, chat_id, Window(driver.now(), sender_in_context(chat_id, driver)))
 
     def watch(self, client: C) -> C:
         """Notice the messages that go out through ``client``, and return it.
@@ -247,9 +248,9 @@ class TypingManager:
         driver = self._listening_driver()
         if driver is None:
             return lambda accepted: None
-        window = Window(monotonic(), sender_in_context(chat_id, driver))
+        window = Window(driver.now(), sender_in_context(chat_id, driver))
         driver.post(driver.send_began, chat_id, window)
-        return lambda accepted: driver.post(driver.send_ended, chat_id, window, monotonic(), accepted)
+        return lambda accepted: driver.post(driver.send_ended, chat_id, window, driver.now(), accepted)
 
     def _message_sent(self, chat_id: str, began_at: float) -> None:
         """A watched client has sent a message whose chat only the answer told."""
@@ -257,7 +258,7 @@ class TypingManager:
         if driver is not None:
             window = Window(began_at, sender_in_context(chat_id, driver))
             driver.post(driver.send_began, chat_id, window)
-            driver.post(driver.send_ended, chat_id, window, monotonic(), True)
+            driver.post(driver.send_ended, chat_id, window, driver.now(), True)
 
     # -- Ends
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextvars import ContextVar
 from math import inf
-from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar, Union
 
@@ -72,7 +71,7 @@ def current_session() -> TypingSession | None:
 
 def sender_in_context(chat_id: str, driver: Driver) -> Wish | Unknown:
     """The sender of a message that the calling context sends: its innermost session of that chat."""
-    now = monotonic()
+    now = driver.now()
     for session in _innermost_first():
         listens = session.is_open or now < session._lingers_until < inf
         if listens and session.chat_id == chat_id and session._driver is driver:
@@ -128,7 +127,7 @@ class TypingSession:
         it stays away until :meth:`resume`, or for ``resume_after`` seconds.
         """
         if self._driver is not None:
-            self._driver.post(self._driver.mark_sent, self.chat_id, Window(monotonic(), self._wish))
+            self._driver.post(self._driver.mark_sent, self.chat_id, Window(self._driver.now(), self._wish))
 
     def sending(self) -> Sending:
         """A context manager, sync or async, around a send by a road that the library can't see.
@@ -146,12 +145,12 @@ class TypingSession:
         """Take the indicator down, while waiting for a person, say. Paused time does not count towards
         ``max_duration``. Pausing twice is pausing once."""
         if self._driver is not None:
-            self._driver.post(self._driver.pause, self.chat_id, self._wish, monotonic())
+            self._driver.post(self._driver.pause, self.chat_id, self._wish, self._driver.now())
 
     def resume(self) -> None:
         """Show the indicator again, after :meth:`pause` or after a message."""
         if self._driver is not None:
-            self._driver.post(self._driver.resume, self.chat_id, self._wish, monotonic())
+            self._driver.post(self._driver.resume, self.chat_id, self._wish, self._driver.now())
 
     def paused(self) -> Paused:
         """A context manager, sync or async: :meth:`pause` before the block, :meth:`resume` after it.
@@ -170,10 +169,13 @@ class TypingSession:
 
         Needs no more room on the stack than ``_join``, which came before: a RecursionError leaves no session open.
         """
-        now = monotonic()
+        driver = self._driver
+        if driver is None:
+            self._lingers_until = linger
+            return
+        now = driver.now()
         self._lingers_until = now + linger
-        if self._driver is not None:
-            self._driver.post(self._driver.leave, self.chat_id, self._wish, now, linger, done)
+        driver.post(driver.leave, self.chat_id, self._wish, now, linger, done)
 
     def _end(self, failed: bool) -> Future[bool] | None:
         """Leave as the options say. Returns what to wait for, if the caller is to wait."""
@@ -217,14 +219,14 @@ class Sending(_BothWays["Sending"]):
         self._failed = True
 
     def __enter__(self) -> Sending:
-        session = self._session
+        session, driver = self._session, self._session._driver
         if self._message is not None:
             raise RuntimeError("this sending() is already active: call sending() for each send")
         self._failed = False
-        self._message = Window(monotonic(), session._wish)
-        self.__class__ = _ActiveSending
-        if session._driver is not None:
-            session._driver.post(session._driver.send_began, session.chat_id, self._message)
+        if driver is not None:
+            self._message = Window(driver.now(), session._wish)
+            self.__class__ = _ActiveSending
+            driver.post(driver.send_began, session.chat_id, self._message)
         return self
 
     def __exit__(
@@ -235,7 +237,7 @@ class Sending(_BothWays["Sending"]):
     def _end(self, accepted: bool) -> None:
         message, driver = self._message, self._session._driver
         if driver is not None and message is not None:
-            driver.post(driver.send_ended, self._session.chat_id, message, monotonic(), accepted)
+            driver.post(driver.send_ended, self._session.chat_id, message, driver.now(), accepted)
         self.__class__ = Sending
         self._message = None
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,6 +33,7 @@ class FakeDriver:
         self.thread = SimpleNamespace(is_current=False)
         self.posted: list[tuple[str, tuple[Any, ...]]] = []
         self.answer: bool | None = True
+        self.now = monotonic
 
     @property
     def is_open(self) -> bool:
