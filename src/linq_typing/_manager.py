@@ -127,7 +127,7 @@ class TypingManager:
         self._on_event = on_event
         self._enabled = enabled_by_environment() if enabled is None else enabled
         given = Credentials(api_key, normalized_base_url(base_url) if base_url is not None else None)
-        self._credentials = given.or_else(_sends.lent_by(client)) if client is not None else given
+        self._credentials = given.or_else(_sends.credentials_of(client)) if client is not None else given
         self._driver: Driver | None = None
         self._closed = False
         # Loading certificates is slow: better now than when the first session waits for it.

@@ -48,6 +48,7 @@ _CHAT_IN_BODY: Final = re.compile(rb"(?s).*/v3/(?:chats|messages|messages/[^/]+/
 _NOT_LENT: Final = frozenset(
     ["accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host", "user-agent"]
 )
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Listener(Protocol):
@@ -153,20 +154,43 @@ def unwatch_all() -> None:
                 kind.send = original  # type: ignore[method-assign]
 
 
-def lent_by(client: object) -> Credentials:
-    """The key, base URL and default headers that a client was made with. TypeError for another type."""
-    http_client = _http_client_of(client)
-    owner: Any = client
-    if owner is http_client:
-        headers, key = dict(http_client.headers), _bearer(http_client.headers.get("Authorization"))
+def credentials_of(client: object) -> Credentials:
+    """The key, base URL and default headers that a client was made with; those that can't be used are left out.
+
+    TypeError for another type of client.
+    """
+    if _http_client_of(client) is client:
+        given = _attribute(client, "headers")
+        raw = given.raw if isinstance(given, httpx.Headers) else []  # httpx can't decode odd bytes
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
+        key: object = _bearer(headers.get("authorization", ""))
     else:
-        headers, key = dict(getattr(owner, "default_headers", {})), getattr(owner, "api_key", None)
-    lent = {
-        name: value
-        for name, value in headers.items()
-        if isinstance(value, str) and name.lower() not in _NOT_LENT and not name.lower().startswith("x-stainless-")
-    }
-    return Credentials(key, str(owner.base_url) or None, lent)
+        given = _attribute(client, "default_headers")
+        headers = dict(given) if isinstance(given, Mapping) else {}
+        key = _attribute(client, "api_key")
+    base_url = _attribute(client, "base_url")
+    return Credentials(
+        key if isinstance(key, str) else None,
+        str(base_url) or None if isinstance(base_url, (str, httpx.URL)) else None,
+        {name: value for name, value in headers.items() if _is_lent(name, value)},
+    )
+
+
+def _attribute(client: object, name: str) -> object:
+    try:
+        return getattr(client, name, None)
+    except Exception:  # a property of somebody else's
+        logger.debug("could not read %s of a %s", name, type(client).__name__, exc_info=True)
+        return None
+
+
+def _is_lent(name: object, value: object) -> bool:
+    """Whether our requests are to carry the header too."""
+    if not (isinstance(name, str) and isinstance(value, str) and _HEADER_NAME.fullmatch(name)):
+        return False
+    if name.lower() in _NOT_LENT or name.lower().startswith("x-stainless-"):
+        return False
+    return value.isascii() and value.isprintable() and value == value.strip()
 
 
 def _http_client_of(client: object) -> HTTPXClient:
@@ -179,8 +203,8 @@ def _http_client_of(client: object) -> HTTPXClient:
     )
 
 
-def _bearer(authorization: str | None) -> str | None:
-    kind, _, key = (authorization or "").partition(" ")
+def _bearer(authorization: str) -> str | None:
+    kind, _, key = authorization.partition(" ")
     return key if kind.lower() == "bearer" and key else None
 
 

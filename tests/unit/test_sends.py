@@ -25,7 +25,7 @@ from unittest.mock import Mock
 import httpx
 import pytest
 
-from linq_typing import _sends
+from linq_typing import TypingManager, _sends
 from linq_typing._sends import WatchedMessage
 
 from .kit import CHAT, OTHER_CHAT
@@ -799,6 +799,47 @@ def test_a_broken_compressed_answer_is_nothing(listener: Listener) -> None:
     with watched.stream("POST", NEW_CHAT_URL) as answer:
         assert list(answer.iter_raw()) == [b"no gzip"]
     assert listener.heard == []
+
+
+# -- What a client lends
+
+
+def lent(client: object) -> Any:
+    return _sends.credentials_of(client)
+
+
+def test_headers_that_typing_requests_could_not_carry_are_not_lent() -> None:
+    names = {"X-Good": "fine", "X-Bytes": b"\xff\xfe", "X-Latin": "é".encode("latin-1"), "X-Utf8": "é".encode()}
+    given = lent(httpx.Client(headers={**names, "X-Break": "a\nb", "X-Space": " a", "Authorization": "Bearer key"}))
+    assert given.headers == {"x-good": "fine"}
+    assert given.api_key == "key"
+
+
+def test_a_manager_takes_a_client_with_headers_of_odd_bytes() -> None:
+    headers = {"X-Bytes": b"\xff", "Authorization": b"Bearer key"}
+    with TypingManager(client=httpx.Client(headers=headers, base_url="https://linq.test")) as manager:
+        assert "linq.test" in repr(manager)
+
+
+def test_a_client_with_odd_attributes_lends_what_can_be_used() -> None:
+    class Raising:
+        _client = httpx.Client()
+        default_headers = property(lambda self: 1 / 0)
+        api_key = property(lambda self: 1 / 0)
+        base_url = property(lambda self: 1 / 0)
+
+    class Odd:
+        _client = httpx.Client()
+        default_headers = {1: "a", "X-None": None, "bad name": "a", "X-Good": "fine"}  # noqa: RUF012
+        api_key = b"key"
+        base_url = 7
+
+    class Bare:
+        _client = httpx.Client()
+
+    for client in (Raising(), Bare(), Mock(spec=httpx.Client)):
+        assert (lent(client).api_key, lent(client).base_url, dict(lent(client).headers)) == (None, None, {})
+    assert (lent(Odd()).api_key, lent(Odd()).base_url, lent(Odd()).headers) == (None, None, {"X-Good": "fine"})
 
 
 def test_two_chats_do_not_mix(listener: Listener) -> None:
