@@ -145,7 +145,7 @@ class TypingManager:
         self._on_event = on_event
         self._enabled = enabled
         given = Credentials(api_key, normalized_base_url(base_url) if base_url is not None else None)
-        self._credentials = given.or_else(_sends.lent_by(client)) if client is not None else given
+        self._credentials = given.or_else(_sends.credentials_of(client)) if client is not None else given
         self._from_environment = not (self._credentials.api_key and self._credentials.base_url)
         self._driver: Driver | None = None
         self._was_closed = False  # since the driver was last used: look whether the environment has changed
@@ -224,22 +224,12 @@ class TypingManager:
         """
         return _sends.watch(client, self)
 
-    def _message_began(self, chat_id: str) -> Callable[[bool], object]:
-        """A watched client sends a message; call what is returned with whether it was accepted."""
+    def _message_in_flight(self, chat_id: str, began_at: float) -> _sends.WatchedMessage | None:
+        """A message that a watched client is sending, or of which it has learnt by the answer."""
         driver = self._listening_driver()
         if driver is None:
-            return lambda accepted: None
-        window = Window(monotonic(), sender_in_context(chat_id, driver))
-        driver.post(driver.send_began, chat_id, window)
-        return lambda accepted: driver.post(driver.send_ended, chat_id, window, monotonic(), accepted)
-
-    def _message_sent(self, chat_id: str, began_at: float) -> None:
-        """A watched client has sent a message whose chat only the answer told."""
-        driver = self._listening_driver()
-        if driver is not None:
-            window = Window(began_at, sender_in_context(chat_id, driver))
-            driver.post(driver.send_began, chat_id, window)
-            driver.post(driver.send_ended, chat_id, window, monotonic(), True)
+            return None
+        return _sends.WatchedMessage(driver, chat_id, Window(began_at, sender_in_context(chat_id, driver)))
 
     # -- Ends
 

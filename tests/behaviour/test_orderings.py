@@ -50,22 +50,6 @@ def test_waiting_starts_do_not_spin_while_stops_hang_and_the_gate_is_shut(
         block.__exit__(None, None, None)
 
 
-def test_a_listener_that_fails_does_not_leave_the_windows_of_others_open(
-    linq: Sandbox, make_manager: MakeManager, asked: Asked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(chat_id: str) -> None:
-        raise RuntimeError("broken on purpose")
-
-    chat, manager, other = linq.chat(), make_manager(), make_manager()
-    monkeypatch.setattr(other, "_message_began", broken)
-    with httpx.Client(base_url=linq.base_url, headers={"Authorization": f"Bearer {linq.api_key}"}) as client:
-        other.watch(manager.watch(client))
-        with manager.typing_while(chat, refresh_interval=0.1, resume_after=0):
-            assert asked.soon(chat, "start")
-            client.post(f"/v3/chats/{chat}/messages", json=MESSAGE)
-            assert asked.at_least(chat, 2)
-
-
 def test_a_session_that_is_over_before_the_loop_hears_of_it_costs_nothing(
     linq: Sandbox, make_manager: MakeManager, asked: Asked
 ) -> None:
