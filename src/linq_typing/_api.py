@@ -113,7 +113,7 @@ class TypingAPI:
             if not overdue:
                 raise
             return Answer(Outcome.LOST, APITimeoutError(f"no answer within {self._timeout:g} s"))
-        except Exception as exc:
+        except BaseException as exc:  # a transport of the user's may raise anything; a SystemExit would end the thread
             return self._failure(exc)
         finally:
             timer.cancel()
@@ -127,8 +127,13 @@ class TypingAPI:
             return None
         return float(self._retrying.wait(state))
 
-    async def aclose(self) -> None:
-        """Close all connections. The next request opens others."""
+    async def aclose(self, *, for_good: bool = True) -> None:
+        """Close all connections. The next request opens others.
+
+        A transport of the user's may not be able to (httpx-aiohttp's is not): that is closed only ``for_good``.
+        """
+        if self._shared and not for_good:
+            return
         transports, self._transports, self._idle = self._transports, [], []
         for transport in transports:
             await transport.aclose()
@@ -167,7 +172,7 @@ class TypingAPI:
         error = status_error(response, body, self._without_key)
         return Answer(outcome_of(error), error)
 
-    def _failure(self, exc: Exception) -> Answer:
+    def _failure(self, exc: BaseException) -> Answer:
         # The httpx exception is not chained: its request carries the key.
         text = printable(self._without_key(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__))
         # A transport of the user's may raise these for an answer that was lost: it is not believed.

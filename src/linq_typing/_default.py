@@ -58,7 +58,7 @@ def _replace(new: TypingManager) -> TypingManager | None:
     with process_lock():
         old = _manager
         if old is not None:
-            _sends.hand_over(old, new)
+            _sends.transfer(old, new)
         _manager = new
     return old
 

@@ -12,7 +12,6 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from concurrent.futures import Future, InvalidStateError
 from math import inf
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ from ._indicator import Action, Indicator, Outcome, Window, Wish
 from ._loop import LoopThread, log_exception
 from ._places import Places, Rank
 from ._process import EXIT_TIMEOUT
-from ._waiting import wait_for_async
+from ._waiting import Completion, wait_for_async
 from .errors import APIStatusError, APITimeoutError, LinqTypingError
 from .events import EventHook, EventKind, Failing, LoggingHook, Stats, TypingEvent, is_bad_key
 
@@ -48,7 +47,7 @@ class Chat(Indicator):
 class _Waiter:
     """Somebody who waits until some chats have nothing pending."""
 
-    def __init__(self, chats: set[Chat], done: Future[bool]) -> None:
+    def __init__(self, chats: set[Chat], done: Completion) -> None:
         self.chats = chats
         self.done = done
         self.clean = True
@@ -56,7 +55,7 @@ class _Waiter:
     def tell_if_done(self) -> bool:
         if self.chats:
             return False
-        _resolve(self.done, self.clean)
+        self.done.set(self.clean)
         return True
 
 
@@ -93,13 +92,14 @@ class Driver:
         self._dispatch_due = False
         self._waiters: list[_Waiter] = []
         self._failing = Failing()
+        self._suspended_for: LinqTypingError | None = None
         self._requests: Counter[str] = Counter()
         self._retries = 0
         self._sessions = 0
         self._shown = 0
         self._retiring = False
         self._manager: object = None
-        self._closing: Future[bool] | None = None
+        self._closing: Completion | None = None
         thread.add_resident(self)
 
     # -- From any thread
@@ -109,16 +109,16 @@ class Driver:
         """Whether this is still the process in which it was made."""
         return not self.thread.dead
 
-    def begin_close(self) -> Future[bool]:
+    def begin_close(self) -> Completion:
         """End all sessions, let the stops go out (5 s at most), drop all connections. The future says whether all stops
         were accepted. A later session opens it again."""
-        done: Future[bool] = Future()
+        done = Completion()
         self.post(self._close, done)
         if not self.alive:
-            _resolve(done, True)
+            done.set(True)
         return done
 
-    def begin_end(self) -> Future[bool]:
+    def begin_end(self) -> Completion:
         """Close for good: the process exits."""
         self._over = True
         return self.begin_close()
@@ -144,10 +144,10 @@ class Driver:
         chat = self._chat(chat_id)
         chat.join(wish, wish.joined_at)
         self._sessions += 1
-        wish.error = chat.refusal
+        wish.error = chat.refusal or self._suspended_for
         self._go_on(chat)
 
-    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Future[bool] | None) -> None:
+    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Completion | None) -> None:
         chat = self._chats.get(chat_id)
         if (chat is None or wish not in chat.wishes) and self._postpone(self.leave, chat_id, wish, at, linger, done):
             return  # its join was postponed
@@ -157,7 +157,7 @@ class Driver:
             if done is not None:
                 self._hurry({chat}, done)
         elif done is not None:
-            _resolve(done, True)
+            done.set(True)
         self._close_if_retired()
 
     def pause(self, chat_id: str, wish: Wish, at: float) -> None:
@@ -207,7 +207,7 @@ class Driver:
 
     # -- Ends
 
-    def flush(self, done: Future[bool]) -> None:
+    def flush(self, done: Completion) -> None:
         """Let the stops that are due or delayed go out now; ``done`` says whether all did."""
         self._hurry(self._chats.values(), done)
 
@@ -220,7 +220,7 @@ class Driver:
 
     def _close_if_retired(self) -> None:
         if self._retiring and self._closing is None and not self._busy():
-            self._close(Future())
+            self._close(Completion())
 
     def _busy(self) -> bool:
         now = self.now()
@@ -233,27 +233,38 @@ class Driver:
         self._postponed.append((call, args))
         return True
 
-    def _close(self, done: Future[bool]) -> None:
+    def _close(self, done: Completion) -> None:
         if self._postponed and self._postpone(self._close, done):
             return
         if self._closing is not None:
-            self._closing.add_done_callback(lambda closed: _resolve(done, closed.result()))
+            self._closing.add_callback(done.set)
             return
-        self._closing = Future()  # its own: who waits may cancel what it was given
-        self._closing.add_done_callback(lambda closed: _resolve(done, closed.result()))
+        self._closing = Completion()
+        self._closing.add_callback(done.set)
         now = self.now()
         for chat in self._chats.values():
             for wish in chat.wishes:
                 self._sessions -= chat.leave(wish, now, 0)
-        flushed: Future[bool] = Future()
+        flushed = Completion()
         self.flush(flushed)
         self._create_task(self._finish(flushed, self._closing))
 
-    async def _finish(self, flushed: Future[bool], closing: Future[bool]) -> None:
-        await wait_for_async(flushed, PATIENCE)
-        for task in self._starts:
-            task.cancel()  # one that hangs would keep the stop after it from going out
-        clean = await wait_for_async(flushed, PATIENCE)
+    async def _finish(self, flushed: Completion, closing: Completion) -> None:
+        clean = False
+        try:
+            await wait_for_async(flushed, PATIENCE)
+            for task in self._starts:
+                task.cancel()  # one that hangs would keep the stop after it from going out
+            clean = await wait_for_async(flushed, PATIENCE)
+            await self._end_requests()
+            await self._close_api()
+        finally:
+            self._manager = None
+            self._open_again()
+            closing.set(clean)
+
+    async def _end_requests(self) -> None:
+        """Cancel what is left, without waiting for what ignores that, and forget the chats that it was about."""
         self._ended = True
         if self._timer is not None:
             self._timer.cancel()
@@ -261,20 +272,32 @@ class Driver:
         others = self._tasks - {asyncio.current_task()}
         for task in others:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        for chat in self._chats.values():
-            if chat.maybe_up(self.now()):
-                self._emit("gave_up", chat, Action.STOP)
-        self._chats.clear()
+        if others:
+            await asyncio.wait(others, timeout=CLOSE_TIMEOUT)
+        now, chats = self.now(), self._chats
         self._shown, self._agenda, self._places = 0, Agenda(), Places(self._max_connections)
+        for chat in chats.values():
+            if chat.maybe_up(now):
+                self._emit("gave_up", chat, Action.STOP)
+        # What has yet to settle, or was refused, is still to be known when it opens again.
+        self._chats = {chat.id: chat for chat in chats.values() if not chat.pending(now)}
+        for chat in list(self._chats.values()):
+            chat.due, chat.shown = inf, False
+            self._review(chat)
         for waiter in self._waiters:
-            _resolve(waiter.done, False)
+            waiter.done.set(False)
         self._waiters.clear()
-        with contextlib.suppress(Exception):  # a transport of the user's may do anything, even take for ever
-            await asyncio.wait_for(self._api.aclose(), CLOSE_TIMEOUT)
-        self._manager = None
-        self._open_again()
-        _resolve(closing, clean)
+
+    async def _close_api(self) -> None:
+        """Close the connections. A transport of the user's may do anything, even take for ever."""
+
+        async def close() -> None:
+            with contextlib.suppress(BaseException):
+                await self._api.aclose(for_good=self._over or self._retiring)
+
+        closing = self._create_task(close())
+        await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
+        closing.cancel()
 
     def _open_again(self) -> None:
         """Hear what came while it was closing. Once the process exits, that is over."""
@@ -282,10 +305,11 @@ class Driver:
         if self._over:
             return
         self._closing, self._ended = None, False
+        self._set_timer()
         for call, args in postponed:
             call(*args)
 
-    def _hurry(self, chats: Iterable[Chat], done: Future[bool]) -> None:
+    def _hurry(self, chats: Iterable[Chat], done: Completion) -> None:
         now = self.now()
         pending = {chat for chat in chats if chat.pending(now)}
         waiter = _Waiter(pending, done)
@@ -395,13 +419,15 @@ class Driver:
         return task
 
     async def _request(self, chat: Chat, action: Action, probe: bool) -> None:
-        began = self.now()
+        began, places = self.now(), self._places
         try:
             answer = await self._api.request(action, chat.id)
         except asyncio.CancelledError:
             if self._ended:
                 raise
-            answer = Answer(Outcome.LOST, APITimeoutError("given up: the manager closes"))
+            answer = Answer(Outcome.LOST, APITimeoutError("gave up because the manager is closing"))
+        if places is not self._places:
+            return  # it was cancelled, and has ignored that until long after
         elapsed = self.now() - began
         self._places.release()
         self._requests[answer.outcome.value] += 1
@@ -456,6 +482,7 @@ class Driver:
         change = self._tell_gate(chat, answer, probe) if action is Action.START else None
         recovered = answer.error is None and self._failing.discard(chat.id)
         if change is Change.SUSPENDED:
+            self._suspended_for = answer.error
             self._emit("suspended", chat, action, error=answer.error)
         elif recovered or change is Change.RECOVERED:
             self._emit("recovered", chat, action)
@@ -465,7 +492,10 @@ class Driver:
         others_work = verdict is not Verdict.UP and any(
             other.wanted(now) for other in self._chats.values() if other is not chat
         )
-        return self._gate.ended(chat.id, verdict, now, probe=probe, others_work=others_work)
+        change = self._gate.ended(chat.id, verdict, now, probe=probe, others_work=others_work)
+        if not self._gate.suspended:
+            self._suspended_for = None
+        return change
 
     def _emit(
         self,
@@ -483,11 +513,6 @@ class Driver:
                 hook(event)
             except BaseException:  # a SystemExit would end the loop of the whole process
                 log_exception("linq-typing: on_event raised on %s", event)
-
-
-def _resolve(done: Future[bool], result: bool) -> None:
-    with contextlib.suppress(InvalidStateError):  # who waited may have been cancelled
-        done.set_result(result)
 
 
 def _rank(action: Action, indicator: Indicator) -> Rank:

@@ -20,9 +20,10 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, wait
 from time import monotonic
 from typing import Any, Protocol
+
+from ._waiting import Completion
 
 logger = logging.getLogger("linq_typing")
 
@@ -36,8 +37,8 @@ def log_exception(text: str, *args: object) -> None:
 class Resident(Protocol):
     """What lives on the loop and wants to finish when the process does."""
 
-    def begin_end(self) -> Future[bool]:
-        """Start to finish, for good; the future is set once that is done. Called from any thread."""
+    def begin_end(self) -> Completion:
+        """Start to finish, for good; the completion is set once that is done. Called from any thread."""
         ...
 
 
@@ -73,9 +74,13 @@ class _Loop(asyncio.SelectorEventLoop):
     def __init__(self, selector: selectors.BaseSelector) -> None:
         try:
             super().__init__(selector)
-        except BaseException:  # no file left for its pipe: without this, its __del__ would warn
-            asyncio.BaseEventLoop.close(self)
+        except BaseException:  # no file left for its pipe, or a signal handler's: it may be half made
+            with contextlib.suppress(AttributeError):
+                asyncio.BaseEventLoop.close(self)
             raise
+
+    def __del__(self) -> None:
+        """Nothing: it is closed by who made it, and asyncio's own would stumble over a half-made one."""
 
     async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
         done: asyncio.Future[Any] = self.create_future()
@@ -164,7 +169,8 @@ class LoopThread:
     def shut_down(self, timeout: float) -> None:
         """Let the residents finish, for ``timeout`` seconds at most, then end the thread. Not from that thread."""
         deadline = monotonic() + timeout
-        wait([resident.begin_end() for resident in list(self._residents)], timeout)
+        for done in [resident.begin_end() for resident in list(self._residents)]:
+            done.wait(max(0.0, deadline - monotonic()))
         self.post(self._loop.stop)
         self._thread.join(max(0.2, deadline - monotonic()))
         self.dead = True

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -39,7 +39,7 @@ from ._settings import (
     without_password,
 )
 from ._typing_while import ChatIdFrom, TypingWhile, make_typing_while, show_options
-from ._waiting import wait_for, wait_for_async
+from ._waiting import Completion, wait_for_async
 from .errors import ConfigurationError, LinqTypingError
 from .events import EventHook, Stats
 
@@ -86,6 +86,13 @@ def _checked_hooks(on_event: object) -> tuple[EventHook, ...]:
     return hooks
 
 
+def _finalizer(manager: TypingManager, driver: Driver) -> weakref.finalize[..., TypingManager]:
+    """Retires the driver of a manager that was dropped, not closed."""
+    finalizer = weakref.finalize(manager, driver.post, driver.retire)
+    finalizer.atexit = False
+    return finalizer
+
+
 def managers_from_environment() -> list[TypingManager]:
     """The living managers whose key or base comes from the environment."""
     return [manager for manager in list(_managers) if manager._from_environment]
@@ -113,7 +120,8 @@ class TypingManager:
             message is really sent about 1 s after the API accepted it (p90 2.6 s).
         transport: an ``httpx.AsyncBaseTransport`` to use instead of the built-in ones: a private CA, a mock,
             ``httpx-aiohttp`` for speed. (Proxies: ``HTTPS_PROXY`` and ``NO_PROXY`` are heeded anyway.) It is used on
-            the library's own event loop, and closed with the manager.
+            the library's own event loop. :meth:`close` leaves it open, since not every transport can be used again once
+            it is closed; it is closed when the manager is dropped, and when the process exits.
         on_event: a function, or several, called with each :class:`TypingEvent` on the library's thread, so it must not
             block; what it raises is logged. The ``linq_typing`` logger is told in any case.
         enabled: False: sessions work, nothing is sent and no key is needed. Default: unless
@@ -168,11 +176,13 @@ class TypingManager:
         self._hooks = _checked_hooks(on_event)
         self._enabled = enabled
         given = Credentials(api_key, normalized_base_url(base_url) if base_url is not None else None)
-        self._credentials = given.or_else(_sends.lent_by(client)) if client is not None else given
+        self._credentials = given.or_else(_sends.credentials_of(client)) if client is not None else given
         self._from_environment = not (self._credentials.api_key and self._credentials.base_url)
         self._driver: Driver | None = None
         self._was_closed = False  # since the driver was last used: look whether the environment has changed
         self._api: TypingAPI | None = None
+        self._made_in: int | None = None  # the process that made the driver
+        self._finalizer = weakref.finalize(self, lambda: None)
         self._problem: str | None = None  # why no driver could be made, as it was logged
         self._prepare()
         _managers.add(self)
@@ -243,22 +253,12 @@ class TypingManager:
         """
         return _sends.watch(client, self)
 
-    def _message_began(self, chat_id: str) -> Callable[[bool], object]:
-        """A watched client sends a message; call what is returned with whether it was accepted."""
+    def _message_in_flight(self, chat_id: str, began_at: float) -> _sends.WatchedMessage | None:
+        """A message that a watched client is sending, or of which it has learnt by the answer."""
         driver = self._listening_driver()
         if driver is None:
-            return lambda accepted: None
-        window = Window(driver.now(), sender_in_context(chat_id, driver))
-        driver.post(driver.send_began, chat_id, window)
-        return lambda accepted: driver.post(driver.send_ended, chat_id, window, driver.now(), accepted)
-
-    def _message_sent(self, chat_id: str, began_at: float) -> None:
-        """A watched client has sent a message whose chat only the answer told."""
-        driver = self._listening_driver()
-        if driver is not None:
-            window = Window(began_at, sender_in_context(chat_id, driver))
-            driver.post(driver.send_began, chat_id, window)
-            driver.post(driver.send_ended, chat_id, window, driver.now(), True)
+            return None
+        return _sends.WatchedMessage(driver, chat_id, Window(began_at, sender_in_context(chat_id, driver)))
 
     # -- Ends
 
@@ -273,7 +273,7 @@ class TypingManager:
         Raises:
             RuntimeError: called from ``on_event``, where it would wait for itself.
         """
-        return wait_for(self._begin_flush(timeout), timeout)
+        return self._begin_flush(timeout).wait(timeout)
 
     async def aflush(self, timeout: float = 5.0) -> bool:
         """:meth:`flush` without blocking the event loop (asyncio's or trio's)."""
@@ -290,7 +290,7 @@ class TypingManager:
         Raises:
             RuntimeError: called from ``on_event``, where it would wait for itself.
         """
-        return wait_for(self._begin_close(), EXIT_TIMEOUT + _MARGIN)
+        return self._begin_close().wait(EXIT_TIMEOUT + _MARGIN)
 
     async def aclose(self) -> bool:
         """:meth:`close` without blocking the event loop (asyncio's or trio's)."""
@@ -324,23 +324,21 @@ class TypingManager:
 
     # -- Machinery
 
-    def _begin_flush(self, timeout: float) -> Future[bool]:
+    def _begin_flush(self, timeout: float) -> Completion:
         check_seconds("timeout", timeout)
-        driver, done = self._driver_to_wait_for(), Future[bool]()
+        driver, done = self._driver_to_wait_for(), Completion()
         if driver is None:
-            done.set_result(True)
+            done.set(True)
         else:
             driver.post(driver.flush, done)
         return done
 
-    def _begin_close(self) -> Future[bool]:
+    def _begin_close(self) -> Completion:
         driver = self._driver_to_wait_for()
         self._was_closed = True
         if driver is not None:
             return driver.begin_close()
-        done = Future[bool]()
-        done.set_result(True)
-        return done
+        return Completion(True)
 
     def _driver_to_wait_for(self) -> Driver | None:
         """The driver, if it was ever needed in this process. RuntimeError where waiting for it would dead-lock."""
@@ -361,24 +359,28 @@ class TypingManager:
         """The driver, made at first use and again after a fork. None if there can be none now; ``wish`` is told why."""
         if not self._is_enabled():
             return None
+        error = None
         with process_lock():
+            if self._was_closed and self._credentials_changed():
+                self._renew()
+            self._was_closed = False
             try:
-                if self._was_closed and self._credentials_changed():
-                    self._renew()
-                self._was_closed = False
                 if self._driver is None or not self._driver.alive:
-                    self._driver = self._make_driver(forked=self._driver is not None)
-                self._problem = None
-            except LinqTypingError as error:
-                self._report(error)
-                if wish is not None:
-                    wish.error = error
+                    self._driver = self._make_driver()
+            except LinqTypingError as found:
+                error = found
             driver = self._driver
+        if error is not None and wish is not None:
+            wish.error = error
+        self._report(error)
         return driver if driver is not None and driver.alive else None
 
     def _credentials_changed(self) -> bool:
         """Whether the environment says something else than when the connections were made."""
-        return self._api is not None and self._known_credentials().checked() != self._api.credentials
+        try:
+            return self._api is not None and self._known_credentials().checked() != self._api.credentials
+        except ConfigurationError:
+            return True
 
     def _renew(self) -> None:
         """Let the next use start afresh, with the settings and the environment of then. Open sessions go on as they
@@ -402,18 +404,20 @@ class TypingManager:
             self._renew()
             self._credentials, self._options, self._http, self._settle, self._enabled = before
 
-    def _report(self, error: LinqTypingError) -> None:
+    def _report(self, error: LinqTypingError | None) -> None:
         """Log why nothing is sent: once, not for each session."""
-        if error.message != self._problem:
-            self._problem = error.message
+        problem = None if error is None else error.message
+        if problem is not None and problem != self._problem:
             level = logging.ERROR if isinstance(error, ConfigurationError) else logging.WARNING
-            logger.log(level, "no typing indicators: %s", error)
+            logger.log(level, "no typing indicators: %s", problem)
+        self._problem = problem
 
-    def _make_driver(self, forked: bool) -> Driver | None:
+    def _make_driver(self) -> Driver | None:
         """None once the interpreter exits. LinqTypingError if there can be no driver now."""
+        forked = self._made_in not in (None, os.getpid())
         if forked and self._transport is not None:
             raise LinqTypingError(
-                "a transport can't be shared with the parent process; make a TypingManager in this one"
+                "transport= can't be used after a fork: make a new TypingManager in the child process"
             )
         if self._api is None or forked:
             self._api = self._make_api()  # connections must not be shared with the parent process
@@ -427,7 +431,9 @@ class TypingManager:
             max_connections=self._http.max_connections,
             hooks=self._hooks,
         )
-        weakref.finalize(self, driver.post, driver.retire).atexit = False  # a manager that was dropped, not closed
+        self._made_in = os.getpid()
+        self._finalizer.detach()
+        self._finalizer = _finalizer(self, driver)
         return driver
 
     def _make_api(self) -> TypingAPI:

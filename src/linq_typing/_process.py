@@ -16,7 +16,7 @@ import errno
 import os
 import sys
 import threading
-from typing import Final
+from typing import Any, Final
 
 from ._loop import LoopThread
 from .errors import LinqTypingError
@@ -49,6 +49,8 @@ def loop_thread() -> LoopThread | None:
         with process_lock():
             thread = _current
             if thread is None or thread.dead:
+                if _is_ending():
+                    return None
                 thread = _current = _started()
     return thread
 
@@ -73,9 +75,20 @@ def _is_out_of_resources(error: Exception) -> bool:
 
 def _finish_with_multiprocessing() -> None:
     """In a child of ``multiprocessing``, whose end knows no ``atexit``: shut down with its finalizers."""
-    process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
-    if process is not None and util is not None and process.parent_process() is not None:
+    if (util := _multiprocessing_child()) is not None:
         util.Finalize(None, _at_exit, exitpriority=100)
+
+
+def _multiprocessing_child() -> Any:
+    """``multiprocessing.util`` in a child of multiprocessing; else None."""
+    process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
+    return util if process is not None and util is not None and process.parent_process() is not None else None
+
+
+def _is_ending() -> bool:
+    """Whether it is too late to start a thread: nothing would shut it down. A thread may outlast its child's work."""
+    util = _multiprocessing_child()
+    return _exiting or (util is not None and util.is_exiting())
 
 
 def _at_exit() -> None:

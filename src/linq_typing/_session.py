@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextvars import ContextVar
 from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar, Union
 
 from ._indicator import Unknown, Window, Wish
-from ._waiting import LONGEST
+from ._waiting import LONGEST, Completion
 from .errors import LinqTypingError
 
 if TYPE_CHECKING:
@@ -164,7 +163,7 @@ class TypingSession:
         if self._driver is not None:
             self._driver.post(self._driver.join, self.chat_id, self._wish)
 
-    def _leave(self, linger: float = 0.0, done: Future[bool] | None = None) -> None:
+    def _leave(self, linger: float = 0.0, done: Completion | None = None) -> None:
         """The block has ended; the stop may wait ``linger`` seconds. Idempotent: the first call counts.
 
         Needs no more room on the stack than ``_join``, which came before: a RecursionError leaves no session open.
@@ -177,11 +176,11 @@ class TypingSession:
         self._lingers_until = now + linger
         driver.post(driver.leave, self.chat_id, self._wish, now, linger, done)
 
-    def _end(self, failed: bool) -> Future[bool] | None:
+    def _end(self, failed: bool) -> Completion | None:
         """Leave as the options say. Returns what to wait for, if the caller is to wait."""
         options, driver = self._wish.options, self._driver
         wait = options.wait_on_exit and driver is not None and driver.alive and not driver.thread.is_current
-        done: Future[bool] | None = Future() if wait else None
+        done: Completion | None = Completion() if wait else None
         self._leave(0.0 if failed or options.wait_on_exit else min(options.stop_delay, LONGEST), done)
         return done
 

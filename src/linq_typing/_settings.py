@@ -52,8 +52,8 @@ def check_seconds(name: str, value: object, *, zero: bool = True, none: bool = F
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number of seconds, got {type(value).__name__}: {value!r}")
     if not (0 <= value < _LONGEST or value == math.inf) or (value == 0 and not zero):  # NaN is neither
-        least = "not be negative" if zero else "be more than 0"
-        raise ValueError(f"{name} must {least} (seconds), got {value!r}")
+        least = "0 or more" if zero else "more than 0"
+        raise ValueError(f"{name} must be a number of seconds, {least}, got {value!r}")
 
 
 def check_flag(name: str, value: object) -> None:
@@ -152,6 +152,10 @@ class Credentials:
         """Each field of this one, or the other's where this one has none."""
         return Credentials(**{f.name: getattr(self, f.name) or getattr(other, f.name) for f in fields(self)})
 
+    @property
+    def _name_of_base(self) -> str:
+        return BASE_URL_VARIABLE if self.base_url == os.environ.get(BASE_URL_VARIABLE) else "base_url"
+
     def checked(self) -> Credentials:
         """These, fit for use. ConfigurationError if they are not."""
         if not (self.api_key or "").strip():
@@ -160,7 +164,7 @@ class Credentials:
             return replace(
                 self,
                 api_key=_checked_api_key(self.api_key or ""),
-                base_url=normalized_base_url(self.base_url or PUBLIC_BASE_URL),
+                base_url=normalized_base_url(self.base_url or PUBLIC_BASE_URL, self._name_of_base),
             )
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
@@ -174,13 +178,14 @@ def _checked_api_key(key: str) -> str:
     return key
 
 
-def normalized_base_url(url: str) -> str:
+def normalized_base_url(url: str, name: str = "base_url") -> str:
     """The base without a trailing ``/`` or ``/v3``: users write it both ways."""
     if not isinstance(url, str):
         raise TypeError(f"base_url must be a str, got {type(url).__name__}: {url!r}")
     base = url.strip().rstrip("/").removesuffix("/v3").rstrip("/")
     if not _is_http_url(base):
-        raise ValueError(f"base_url must be an http(s) URL such as {PUBLIC_BASE_URL}, got {without_password(url)!r}")
+        shown = without_password(url)
+        raise ValueError(f"{name} must be an http:// or https:// URL such as {PUBLIC_BASE_URL}, got {shown!r}")
     return base
 
 
@@ -209,7 +214,7 @@ def _no_key_error() -> ConfigurationError:
     first, second = KEY_VARIABLES
     text = f"No Linq API key: pass api_key= or client=, or set {first} (or {second})."
     if os.environ.get("LINQ_API_TOKEN"):
-        text += " LINQ_API_TOKEN is set, but that is not the variable's name."
+        text += " LINQ_API_TOKEN is set, but it is not read."
     return ConfigurationError(text)
 
 

@@ -6,7 +6,6 @@ import functools
 import inspect
 import logging
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from inspect import Parameter
 from types import TracebackType
@@ -15,7 +14,7 @@ from uuid import UUID
 
 from ._session import Stack, TypingSession, push, remove, stack
 from ._settings import OPTION_NAMES, GivenOptions, SessionOptions, parse_chat_id
-from ._waiting import wait_for, wait_for_async
+from ._waiting import Completion, wait_for_async
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -81,7 +80,8 @@ class TypingWhile:
                 raise RuntimeError("this typing_while is already active: create a new one; they're cheap") from None
         try:
             session = self._session = self._source._new_session(self._chat_id, self._given)
-            self.__class__ = _Active
+            if type(self) is TypingWhile:
+                self.__class__ = _Active
             session._join()
             push(session)
         except BaseException:
@@ -93,7 +93,7 @@ class TypingWhile:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         if (done := self._leave(failed=kind is not None)) is not None:
-            wait_for(done, EXIT_WAIT)
+            done.wait(EXIT_WAIT)
 
     async def __aenter__(self) -> TypingSession:
         return self.__enter__()
@@ -117,27 +117,32 @@ class TypingWhile:
         wrapper.__qualname__ = getattr(plain, "__qualname__", wrapper.__qualname__)
         return wrapper  # type: ignore[no-any-return]  # the same signature, which no checker can see
 
-    def _leave(self, *, failed: bool) -> Future[bool] | None:
+    def __reduce__(self) -> Any:
+        return TypingWhile, (self._source, self._chat_id, self._chat_id_from, self._given)  # a copy is not active
+
+    def _leave(self, *, failed: bool) -> Completion | None:
         """Returns what to wait for, if the caller is to wait."""
         session = self._session
         if session is None:
-            raise RuntimeError("this typing_while was left without having been entered")
+            raise RuntimeError("this typing_while was exited without being entered")
         try:
             done = session._end(failed)
             remove(session)
         except BaseException:
             self._abandon()
             raise
-        self._forget_session()
+        # Without a call, in which a strike could come between.
+        if type(self) is _Active:
+            self.__class__ = TypingWhile  # type: ignore[assignment]
+        self._session = None
+        self._free = True
         return done
 
     def _abandon(self) -> None:
         if self._session is not None:
             self._session._leave()
-        self._forget_session()
-
-    def _forget_session(self) -> None:
-        self.__class__ = TypingWhile
+        if type(self) is _Active:
+            self.__class__ = TypingWhile  # type: ignore[assignment]
         self._session = None
         self._free = True
 
@@ -172,7 +177,11 @@ class TypingWhile:
 
 class _Active(TypingWhile):
     """One whose session is open. A class of its own, since a ``__del__`` that ran after every block would swallow the
-    signal handler's exception that strikes just then."""
+    signal handler's exception that strikes just then.
+
+    As in every ``with`` of Python, an exception may strike as ``__exit__`` is called, before its first line. The
+    session then ends with this object: when the exception, whose traceback holds it, is dropped.
+    """
 
     __slots__ = ()
 
@@ -276,7 +285,7 @@ class _Steps:
             self._within = stack.get()
             stack.set(outside)
 
-    def end(self, *, failed: bool) -> Future[bool] | None:
+    def end(self, *, failed: bool) -> Completion | None:
         """Returns what to wait for, if the caller is to wait."""
         block = self._block
         return block._leave(failed=failed) if block is not None and block._session is not None else None
@@ -302,7 +311,7 @@ def _wrap_generator(function: Callable[..., Any], block: BlockMaker) -> Any:
                     step = functools.partial(generator.send, sent)
         finally:
             if (done := steps.end(failed=failed)) is not None:
-                wait_for(done, EXIT_WAIT)
+                done.wait(EXIT_WAIT)
 
     return wrapper
 
@@ -342,7 +351,7 @@ def _checked(chat_id_from: object) -> tuple[str, ...] | Callable[..., object]:
     if not isinstance(paths, (tuple, list)) or not all(isinstance(path, str) for path in paths):
         raise TypeError(f"chat_id_from must be a path, several paths or a callable, got {chat_id_from!r}")
     if not paths or not all(step for path in paths for step in path.split(".")):
-        raise ValueError(f"chat_id_from must be paths such as 'event.chat.id', got {chat_id_from!r}")
+        raise ValueError(f"chat_id_from must be a path such as 'event.chat.id', got {chat_id_from!r}")
     return tuple(paths)
 
 
@@ -397,7 +406,7 @@ def _reader(path: str, signature: inspect.Signature, function: Callable[..., Any
         try:
             return read(args, kwargs)
         except LookupError as miss:
-            raise LookupError(f"no chat id at {path!r}: {miss}") from None
+            raise LookupError(f"no chat id at {path!r}: {miss}" if steps else str(miss)) from None
 
     return resolve
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import gc
 import threading
@@ -160,7 +161,7 @@ def test_the_key_is_looked_for_again_at_each_entry(
     ("name", "value", "message"),
     [
         ("LINQ_API_KEY", "k\u00e4se", "HTTP header"),
-        ("LINQ_API_V3_BASE_URL", "api.example.com", "base_url"),
+        ("LINQ_API_V3_BASE_URL", "api.example.com", "LINQ_API_V3_BASE_URL"),
         ("HTTP_PROXY", "gopher://proxy", "proxy"),
         ("SSL_CERT_FILE", "/nowhere/certificates.pem", "certificates"),
     ],
@@ -241,6 +242,45 @@ def test_a_manager_of_the_environment_follows_it_when_it_opens_again(
         with manager.typing_while(chat):
             assert other.wait_until(lambda: other.visible(chat))
         assert manager.close()
+
+
+def test_a_manager_whose_key_has_gone_from_the_environment_sends_nothing(
+    linq: Sandbox, asked: Asked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It used to say so in the log, and to send with the old key."""
+    monkeypatch.delenv("LINQ_API_V3_API_KEY", raising=False)
+    monkeypatch.setenv("LINQ_API_KEY", linq.api_key)
+    manager, chat = TypingManager(base_url=linq.base_url), linq.chat()
+    with manager.typing_while(chat):
+        assert asked.soon(chat, "start")
+    assert manager.close()
+    monkeypatch.delenv("LINQ_API_KEY")
+    with manager.typing_while(chat) as session:
+        pass
+    assert isinstance(session.error, ConfigurationError)
+    assert manager.close()
+    assert asked(chat) == ["start", "stop"]
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_a_copy_of_an_active_one_is_another_one(manager: TypingManager, linq: Sandbox) -> None:
+    """Its end is not the original's."""
+    with (typing := manager.typing_while(linq.chat())) as session:
+        with copy.copy(typing) as other:
+            assert other is not session
+        gc.collect()
+        assert session.is_open
+
+
+def test_a_class_of_your_own_works_too(manager: TypingManager, linq: Sandbox, asked: Asked) -> None:
+    class Mine(TypingWhile):
+        pass
+
+    chat = linq.chat()
+    made = manager.typing_while(chat)
+    with Mine(made._source, made._chat_id, made._chat_id_from, made._given):
+        assert asked.soon(chat, "start")
+    assert asked.soon(chat, "start", "stop")
 
 
 def test_a_password_in_the_base_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -351,6 +351,34 @@ if __name__ == "__main__":
     assert [asked(chat) for chat in chats] == [["start", "stop"]] * 3
 
 
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system cannot fork")
+@pytest.mark.parametrize("used", ["before", "after"], ids=["used before the work has ended", "used only after"])
+def test_threads_that_outlast_a_child_of_multiprocessing_leave_no_ghost(linq: Sandbox, used: str) -> None:
+    """Its finalizers run before those threads end: from then on there are no indicators in it."""
+    chat = linq.chat()
+    done = run(
+        linq,
+        f"""
+        import multiprocessing, threading, time, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from linq_typing import typing_while
+        def outlast():
+            time.sleep(0 if "{used}" == "before" else 0.5)
+            for _ in range(3):
+                with typing_while("{chat}", stop_delay=60):
+                    time.sleep(0.3)
+        def work():
+            threading.Thread(target=outlast).start()
+            time.sleep(0.2)
+        child = multiprocessing.get_context("fork").Process(target=work)
+        child.start()
+        child.join()
+        """,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert linq.wait_until(lambda: not linq.ghosts(), timeout=5)
+
+
 def test_multiprocessing_workers_have_their_own_machinery(linq: Sandbox, asked: Asked) -> None:
     chats = [linq.chat() for _ in range(3)]
     done = run(

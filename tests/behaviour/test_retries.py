@@ -284,6 +284,15 @@ def test_a_bad_key_is_one_error_and_suspends_all_starts(
     assert "wrong-key" not in caplog.text + repr(events) + repr(manager)
 
 
+def test_a_session_that_begins_while_starts_are_suspended_knows_why(linq: Sandbox, make_manager: MakeManager) -> None:
+    manager = make_manager(api_key="wrong-key-123")
+    with manager.typing_while(linq.chat()) as first:
+        assert eventually(lambda: first.error is not None)
+        with manager.typing_while(linq.chat()) as second:
+            assert eventually(lambda: second.error is not None)
+            assert str(second.error) == str(first.error)
+
+
 def test_an_api_that_is_down_is_probed_by_one_chat_at_a_time_and_all_recover(
     linq: Sandbox, make_manager: MakeManager, asked: Asked, events: Events
 ) -> None:

@@ -176,8 +176,14 @@ def test_what_is_not_executable_is_126(terminal: Terminal, tmp_path: Path) -> No
         ((), "Missing argument 'CHAT_ID'"),
         ((str(uuid4()),), "Missing argument '-- COMMAND...'"),
         ((str(uuid4()), "ls", "-l"), "put -- first: linq-typing while CHAT_ID -- COMMAND... (see linq-typing while "),
-        ((str(uuid4()), "--max-duration", "-1", "true"), "--max-duration must not be negative (seconds), got -1.0"),
-        ((str(uuid4()), "--max-duration", "nan", "true"), "--max-duration must not be negative (seconds), got nan"),
+        (
+            (str(uuid4()), "--max-duration", "-1", "true"),
+            "--max-duration must be a number of seconds, 0 or more, got -1.0",
+        ),
+        (
+            (str(uuid4()), "--max-duration", "nan", "true"),
+            "--max-duration must be a number of seconds, 0 or more, got nan",
+        ),
     ],
 )
 def test_bad_arguments_get_one_line_and_status_2(

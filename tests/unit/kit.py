@@ -6,7 +6,6 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from dataclasses import replace
 from time import monotonic
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ from typing import Any
 from linq_typing._indicator import Wish
 from linq_typing._session import TypingSession, _innermost_first
 from linq_typing._settings import SessionOptions
+from linq_typing._waiting import Completion
 
 CHAT = "11111111-2222-4333-8444-555555555555"
 OTHER_CHAT = "99999999-8888-4777-8666-555555555555"
@@ -45,9 +45,9 @@ class FakeDriver:
 
     def join(self, chat_id: str, wish: Wish) -> None: ...
 
-    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Future[bool] | None) -> None:
+    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Completion | None) -> None:
         if done is not None and self.answer is not None:
-            done.set_result(self.answer)
+            done.set(self.answer)
 
     def mark_sent(self, *args: Any) -> None: ...
 

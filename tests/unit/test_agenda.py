@@ -111,6 +111,30 @@ def test_stale_entries_do_not_outlive_a_crowd() -> None:
     assert agenda._entries < 200
 
 
+def test_the_stale_entries_are_left_alone_while_they_are_the_minority() -> None:
+    """Throwing them out takes a walk over all."""
+    agenda: Agenda[Thing] = Agenda()
+    things = [Thing() for _ in range(1_000)]
+    for thing in things:
+        agenda.call_up(thing, 1e6)
+    for thing in things[:900]:
+        agenda.call_up(thing, 1e5)
+    assert agenda._entries == 1_900
+
+
+def test_only_today_is_sorted() -> None:
+    """What is for later, most of which never comes up, costs no more than an entry in a list."""
+    agenda: Agenda[Thing] = Agenda()
+    agenda.call_up(Thing(), 1.5)
+    assert not agenda._heap
+    agenda.pop(1.5)
+    agenda.call_up(Thing(), 2.0)
+    assert not agenda._heap
+    agenda.call_up(Thing(), 1.9)
+    agenda.call_up(Thing(), 0.5)
+    assert len(agenda._heap) == 2
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_random_use_agrees_with_a_dict(seed: int) -> None:
     """Moved, struck and called up at random, each comes up once, in order, at the time a dict has for it."""
@@ -137,6 +161,7 @@ def test_random_use_agrees_with_a_dict(seed: int) -> None:
             assert times == sorted(times)
         assert {t: t.due for t in things if t.due < inf} == model
         assert len(agenda) == len(model)
+        assert agenda._entries == len(list(agenda._items()))
         assert agenda.next_at <= min(model.values(), default=inf), "something would come up late"
         if kind >= 0.9:
             assert agenda.next_at > now, "it would be asked again and again"

@@ -43,7 +43,7 @@ FACE = 8  # __init__, testing, sandbox, cli: nothing below imports them
 MAY_IMPORT = {
     "tenacity": {"_api"},
     "asyncio": {"_api", "_driver", "_loop", "_waiting"},
-    "threading": {"_loop", "_process"},
+    "threading": {"_loop", "_process", "_waiting"},
     "httpx": {"_api", "_sends", "_manager"},
     "trio": {"_waiting"},  # and only inside of a function
     "atexit": {"_process"},

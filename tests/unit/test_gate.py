@@ -136,6 +136,23 @@ def test_a_bad_key_found_by_a_probe_is_told() -> None:
     assert changes == [Change.SUSPENDED, None, None]
 
 
+def test_a_probe_that_fails_in_another_way_doubles_the_pause_too() -> None:
+    """The key is bad, then the API is down, then the key is bad: told once."""
+    gate = _closed(Verdict.BAD_KEY)
+    assert _start(gate, "a", Verdict.DOWN, 1.0) is None
+    assert gate.opens_at == 3.0
+    assert _start(gate, "a", Verdict.BAD_KEY, 3.0) is None
+    assert gate.opens_at == 7.0
+
+
+def test_a_bad_key_after_a_recovery_is_told_again() -> None:
+    """The one before it is forgotten, although the API is down between."""
+    gate = _closed(Verdict.BAD_KEY)
+    assert _start(gate, "a", Verdict.UP, 1.0) is Change.RECOVERED
+    assert _fail(gate, FAILURES_IN_A_ROW, now=2.0)[-1] is Change.SUSPENDED
+    assert _start(gate, "a", Verdict.BAD_KEY, 3.0) is Change.SUSPENDED
+
+
 # -- One chat that always fails must not silence the others
 
 

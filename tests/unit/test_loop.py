@@ -11,6 +11,7 @@ from concurrent.futures import Future
 import pytest
 
 from linq_typing._loop import LoopThread, _Inbox
+from linq_typing._waiting import Completion
 
 PATIENCE = 5.0
 
@@ -212,12 +213,9 @@ class Guest:
         self.asked = 0
         self.finish = finish
 
-    def begin_end(self) -> Future[bool]:
+    def begin_end(self) -> Completion:
         self.asked += 1
-        done: Future[bool] = Future()
-        if self.finish:
-            done.set_result(True)
-        return done
+        return Completion(True if self.finish else None)
 
 
 def test_residents_finish_before_the_thread_ends() -> None:

@@ -1,6 +1,7 @@
 """Who makes the next request."""
 
 import random
+import sys
 
 import pytest
 
@@ -85,12 +86,22 @@ def test_every_eighth_place_goes_to_a_first_start(goes_first: Rank) -> None:
         places.wait(f"stop {number}", Rank.STOP)
     places.wait("refresh", Rank.REFRESH)
     starts = goes_first is Rank.FIRST_START
-    places.wait("start", Rank.FIRST_START)
+    for number in range(2):
+        places.wait(f"start {number}", Rank.FIRST_START)
     order = []
-    for _ in range(10):
+    for _ in range(17):
         order.append((places.next(starts=starts) or "").split()[0])
         places.take()
-    assert order == ["stop"] * 7 + (["start"] if starts else ["stop"]) + ["stop"] * 2
+    assert order == (["stop"] * 7 + ["start" if starts else "stop"]) * 2 + ["stop"]
+
+
+def test_a_queue_that_is_empty_again_gives_back_its_memory() -> None:
+    """A crowd waits once; what it took is not kept for ever."""
+    places: Places[str] = Places(1)
+    for number in range(10_000):
+        places.wait(str(number), Rank.STOP)
+    _drain(places)
+    assert sum(map(sys.getsizeof, places._queues)) < 5_000
 
 
 def test_nobody_goes_while_all_places_are_taken() -> None:
@@ -102,6 +113,7 @@ def test_nobody_goes_while_all_places_are_taken() -> None:
     assert places.taken == 2
     assert places.next(starts=True) is None
     places.release()
+    assert places.taken == 1
     assert places.next(starts=True) == "a"
     assert places.waiting == 0
 

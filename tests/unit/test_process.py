@@ -1,5 +1,7 @@
 """What there is once in a process."""
 
+import asyncio
+import gc
 import threading
 from collections.abc import Iterator
 
@@ -93,3 +95,22 @@ def test_a_fork_before_the_first_use_needs_nothing() -> None:
     """The usual case under a pre-forking server."""
     _as_in_a_forked_child()
     assert _process._current is None
+
+
+@pytest.mark.usefixtures("no_thread_yet")
+def test_what_strikes_while_the_loop_is_made_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal handler's exception in asyncio's own constructors: nothing of a half-made loop stumbles over it."""
+
+    class Struck(Exception):  # noqa: N818 - it is no error
+        pass
+
+    def strike(*args: object) -> None:
+        raise Struck
+
+    for name in ("__init__", "set_debug"):
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio.BaseEventLoop, name, strike)
+            with pytest.raises(Struck):
+                loop_thread()
+            gc.collect()  # a __del__ that stumbled would be a warning, so an error
+    assert loop_thread() is not None

@@ -113,7 +113,7 @@ def test_zero_whole_and_endless_durations_are_fine(name: str, value: float) -> N
 @pytest.mark.parametrize("value", [0, 0.0])
 def test_a_refresh_interval_of_zero_is_a_value_error(value: float) -> None:
     """It would be a storm."""
-    with pytest.raises(ValueError, match=rf"refresh_interval must be more than 0 .*got {value!r}"):
+    with pytest.raises(ValueError, match=rf"refresh_interval must be a number of seconds, more than 0, got {value!r}"):
         SessionOptions(refresh_interval=value)
 
 
@@ -181,7 +181,7 @@ def test_all_forms_of_a_base_url_are_accepted(given: str, expected: str) -> None
 @pytest.mark.parametrize("url", ["", "api.linqapp.com", "ftp://api.example", "https://", "/v3", "https:///v3"])
 def test_what_is_no_http_url_is_a_value_error(url: str) -> None:
     """The message names the argument and shows the value."""
-    with pytest.raises(ValueError, match=r"base_url must be an http\(s\) URL") as caught:
+    with pytest.raises(ValueError, match=r"base_url must be an http:// or https:// URL") as caught:
         normalized_base_url(url)
     assert repr(url) in str(caught.value)
 

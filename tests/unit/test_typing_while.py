@@ -313,7 +313,7 @@ def test_wait_on_exit_waits_for_the_answer(source: FakeSource, way: str) -> None
     _passes(_make(source, wait_on_exit=True), way)
     [(_, _, _, linger, done)] = source.driver.calls("leave")
     assert linger == 0.0
-    assert done.done()
+    assert done.result
 
 
 @ways

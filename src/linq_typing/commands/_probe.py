@@ -74,7 +74,7 @@ class Prober(TypingAPI):
         self._response, self._body = response, body
         return super()._answer_to(response, body)
 
-    def _failure(self, exc: Exception) -> Answer:
+    def _failure(self, exc: BaseException) -> Answer:
         self._exception = exc
         return super()._failure(exc)
 
