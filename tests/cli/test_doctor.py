@@ -125,7 +125,7 @@ def test_sms_is_accepted_and_shows_nothing(terminal: Terminal) -> None:
 def test_an_unknown_chat(terminal: Terminal) -> None:
     done = terminal.main("doctor", str(uuid4()))
     assert done.returncode == 1
-    assert "Problem: Linq knows no such chat for this key: the line has left it" in done.stdout
+    assert "Problem: Linq has no such chat for this key: your number has left it" in done.stdout
 
 
 def test_a_start_that_may_have_worked_is_stopped(terminal: Terminal) -> None:

@@ -275,7 +275,7 @@ def test_a_key_that_no_header_can_carry_is_told_without_the_key(key: str) -> Non
 def test_a_bad_base_in_the_environment_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """No caller gave it, so no caller's ValueError."""
     monkeypatch.setenv("LINQ_API_V3_BASE_URL", "api.example")
-    with pytest.raises(ConfigurationError, match="base_url must be"):
+    with pytest.raises(ConfigurationError, match="LINQ_API_V3_BASE_URL must be"):
         Credentials("k").or_else(from_environment()).checked()
 
 

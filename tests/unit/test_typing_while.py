@@ -174,7 +174,7 @@ def test_entering_from_another_task_while_entered_is_told_too(source: FakeSource
 
 def test_leaving_without_having_entered_is_told(source: FakeSource) -> None:
     """Exit stacks get it right; hands may not."""
-    with pytest.raises(RuntimeError, match="without having been entered"):
+    with pytest.raises(RuntimeError, match="without being entered"):
         _make(source).__exit__(None, None, None)
 
 

@@ -15,6 +15,7 @@ from linq_typing._settings import (
     Credentials,
     from_environment,
     normalized_base_url,
+    without_password,
 )
 from linq_typing.errors import ConfigurationError
 
@@ -75,7 +76,7 @@ def _base(option: str | None) -> tuple[str | None, str]:
     try:
         return source, normalized_base_url(given)
     except ValueError:
-        what = f"{source} is not an http:// or https:// URL: {given!r}."
+        what = f"{source} is not an http:// or https:// URL: {without_password(given)!r}."
         raise AccessError(what, f"Write it like {PUBLIC_BASE_URL}.") from None
 
 

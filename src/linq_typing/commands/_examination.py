@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from linq_typing._indicator import Action
-from linq_typing._settings import ENABLED_VARIABLE, enabled_by_environment
+from linq_typing._settings import ENABLED_VARIABLE, enabled_by_environment, without_password
 from linq_typing.commands._access import Access, AccessError, access
 from linq_typing.commands._probe import Probe, Prober, ask
 from linq_typing.commands._words import UNSEEN, Problem, answer_of, facts_of, is_let_in, json_result, problem_of
@@ -21,7 +21,7 @@ ILL: Final = 1
 NO_CHAT: Final = "00000000-0000-4000-8000-000000000000"
 """A chat that does not exist: a stop there tells a good key from a bad one, and does nothing."""
 
-NOT_LINQ: Final = Problem("The answer is not what Linq answers.", "Check the base URL.")
+NOT_LINQ: Final = Problem("This is not an answer from the Linq API.", "Check the base URL.")
 
 DISABLED: Final = Problem(
     f"{ENABLED_VARIABLE} switches typing indicators off: the library sends nothing.", "Unset it, or set it to 1."
@@ -73,7 +73,7 @@ def examine(chat_id: str | None, hold: float, api_key: str | None, base_url: str
 
 
 def _report_access(report: Report, found: Access) -> None:
-    base_url = found.credentials.base_url
+    base_url = without_password(found.credentials.base_url or "")
     report.add("key", f"{found.masked_key}, from {found.key_from}", key=found.masked_key, key_from=found.key_from)
     if found.unused_key:
         report.add("", f"{found.unused_key} holds another key, which is not used", unused_key=found.unused_key)

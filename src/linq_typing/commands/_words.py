@@ -29,7 +29,7 @@ _WRONG_BASE: Final = f"Check --base-url and {BASE_URL_VARIABLE}; without them th
 
 _BY_CODE: Final = {
     2001: Problem(
-        "Linq knows no such chat for this key: the line has left it, or it belongs to another account.",
+        "Linq has no such chat for this key: your number has left it, or it belongs to another account.",
         "Take chat.id from a webhook or an answer that came with this key.",
     ),
     2005: Problem(
@@ -54,7 +54,7 @@ _BY_CODE: Final = {
 _BY_STATUS: Final = {
     401: Problem(
         "Linq does not know this key.",
-        "Copy it again from Linq's dashboard, whole; a key is good for one deployment (base) only.",
+        "Copy it again from Linq's dashboard, whole; a key works with one base URL only.",
     ),
     403: Problem(
         "Linq forbids typing indicators in this chat for this key.",

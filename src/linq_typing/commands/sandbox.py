@@ -36,7 +36,7 @@ def _checked_secret(context: click.Context, parameter: click.Parameter, value: s
               callback=_checked_secret, help="Signs webhooks: whsec_ followed by base64.")  # fmt: skip
 @click.option("--webhook-version", type=click.Choice(["2025-01-01", "2026-02-03"]), default="2026-02-03",
               show_default=True, help="The payload's version.")  # fmt: skip
-@click.option("--time-scale", type=float, default=1.0, show_default=True, help="Modelled seconds per real second.")
+@click.option("--time-scale", type=float, default=1.0, show_default=True, help="Simulation speed (1: real time).")
 @click.option("--settle", type=float, default=1.0, show_default=True,
               help="Seconds from a message's acceptance to its landing.")  # fmt: skip
 @click.option("--shown-for", type=float, default=85.0, show_default=True, help="Seconds that one start shows.")
