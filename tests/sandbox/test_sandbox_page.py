@@ -12,7 +12,8 @@ import httpx
 import pytest
 from sandbox_fakes import FakeClock
 
-from linq_typing.sandbox import Model, Sandbox
+from linq_typing.sandbox import Faults, Model, Sandbox
+from linq_typing.sandbox._clock import Clock
 from linq_typing.sandbox._feed import Feed
 from linq_typing.sandbox._page import PAGE
 from linq_typing.sandbox._shelf import Revisions, Shelf
@@ -198,33 +199,28 @@ def test_an_indicator_that_runs_out_is_a_ghost(page: httpx.Client) -> None:
             assert events.until("chats", ghosts=1)["showing"] is None
 
 
-def test_the_starts_of_a_loop_do_not_count_the_time_of_a_ghost(clock: FakeClock) -> None:
+def test_the_starts_of_a_loop_do_not_count_the_time_of_a_ghost(model: Model, clock: FakeClock) -> None:
     """The page calls the difference to the starts that were sent "starts saved"."""
-    sandbox = Sandbox()
-    model = Model(clock=clock)
-    feed = Feed(sandbox, model, Courier(model, None, DEFAULT_SECRET, DEFAULT_VERSION))
-    sandbox.start()  # for its address
+    courier = Courier(model, None, DEFAULT_SECRET, DEFAULT_VERSION)
+    feed = Feed(Clock(), model, Faults(), courier, dict)
 
     def loop_starts() -> int:
         feed.look()
         return int(feed.since(None)["chats"][0]["loop_starts"])
 
-    try:
-        chat = model.add_chat(active=True)
-        model.start(chat)
-        clock += 60
-        assert loop_starts() == 1, "it may be a ghost already"
-        model.start(chat)
-        assert loop_starts() == 13, "0, 5, ... 60"
-        clock += 85
-        assert loop_starts() == 13
-        assert feed.since(None)["chats"][0]["ghosts"] == 1
-        model.start(chat)
-        clock += 12
-        model.stop(chat)
-        assert loop_starts() == 16
-    finally:
-        sandbox.stop()
+    chat = model.add_chat(active=True)
+    model.start(chat)
+    clock += 60
+    assert loop_starts() == 1, "it may be a ghost already"
+    model.start(chat)
+    assert loop_starts() == 13, "0, 5, ... 60"
+    clock += 85
+    assert loop_starts() == 13
+    assert feed.since(None)["chats"][0]["ghosts"] == 1
+    model.start(chat)
+    clock += 12
+    model.stop(chat)
+    assert loop_starts() == 16
 
 
 def test_a_shelf_gives_what_changed_and_forgets_the_oldest() -> None:

@@ -1,17 +1,15 @@
-"""What the page's controls do: JSON in, a call of the sandbox, JSON out."""
+"""What the page's controls do: JSON in, a call of the simulation, JSON out."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import Any, Final, get_args
 
+from linq_typing.sandbox._records import Service
 from linq_typing.sandbox._shelf import Record
-from linq_typing.sandbox._timeline import Service
-
-if TYPE_CHECKING:
-    from linq_typing.sandbox._sandbox import Sandbox
+from linq_typing.sandbox._simulation import Simulation
 
 
 class Asked:
@@ -66,31 +64,31 @@ class Asked:
         return self.text(name) if name in self else None
 
 
-Action = Callable[["Sandbox", Asked], Record]
+Action = Callable[[Simulation, Asked], Record]
 
 
-def _write(sandbox: Sandbox, asked: Asked) -> Record:
-    return {"message": sandbox.write(asked.text("chat"), asked.text("text")).id}
+def _write(simulation: Simulation, asked: Asked) -> Record:
+    return {"message": simulation.write(asked.text("chat"), asked.text("text")).id}
 
 
-def _reopen(sandbox: Sandbox, asked: Asked) -> Record:
-    sandbox.reopen(asked.text("chat"))
+def _reopen(simulation: Simulation, asked: Asked) -> Record:
+    simulation.reopen(asked.text("chat"))
     return {}
 
 
-def _new_chat(sandbox: Sandbox, asked: Asked) -> Record:
+def _new_chat(simulation: Simulation, asked: Asked) -> Record:
     kind = asked.choice("kind", ("iMessage", "SMS", "RCS", "group")) or "iMessage"
     make: dict[str, Callable[[], str]] = {
-        "iMessage": sandbox.chat,
-        "group": sandbox.group,
-        "SMS": sandbox.sms,
-        "RCS": partial(sandbox.sms, service="RCS"),
+        "iMessage": simulation.chat,
+        "group": simulation.group,
+        "SMS": simulation.sms,
+        "RCS": partial(simulation.sms, service="RCS"),
     }
     return {"chat": make[kind]()}
 
 
-def _change_chat(sandbox: Sandbox, asked: Asked) -> Record:
-    sandbox.change(
+def _change_chat(simulation: Simulation, asked: Asked) -> Record:
+    simulation.change(
         asked.text("chat"),
         service=asked.choice("service", get_args(Service)),
         group=asked.flag("group"),
@@ -99,8 +97,8 @@ def _change_chat(sandbox: Sandbox, asked: Asked) -> Record:
     return {}
 
 
-def _fail(sandbox: Sandbox, asked: Asked) -> Record:
-    sandbox.fail(
+def _fail(simulation: Simulation, asked: Asked) -> Record:
+    simulation.fail(
         asked.text("endpoint"),
         int(asked.number("status", 500)),
         asked.whole("times"),
@@ -112,8 +110,8 @@ def _fail(sandbox: Sandbox, asked: Asked) -> Record:
     return {}
 
 
-def _slow(sandbox: Sandbox, asked: Asked) -> Record:
-    sandbox.slow(
+def _slow(simulation: Simulation, asked: Asked) -> Record:
+    simulation.slow(
         asked.text("endpoint"),
         asked.number("before", 0.0),
         asked.number("after", 0.0),
@@ -124,8 +122,8 @@ def _slow(sandbox: Sandbox, asked: Asked) -> Record:
     return {}
 
 
-def _lose(sandbox: Sandbox, asked: Asked) -> Record:
-    sandbox.lose(
+def _lose(simulation: Simulation, asked: Asked) -> Record:
+    simulation.lose(
         asked.text("endpoint"),
         asked.whole("times"),
         asked.number("rate", 1.0),
@@ -136,19 +134,19 @@ def _lose(sandbox: Sandbox, asked: Asked) -> Record:
     return {}
 
 
-def _clear_faults(sandbox: Sandbox, asked: Asked) -> Record:
-    sandbox.clear_faults(asked.whole("fault"))
+def _clear_faults(simulation: Simulation, asked: Asked) -> Record:
+    simulation.clear_faults(asked.whole("fault"))
     return {}
 
 
-def _set(sandbox: Sandbox, asked: Asked) -> Record:
+def _set(simulation: Simulation, asked: Asked) -> Record:
     if "time_scale" in asked:
-        sandbox.time_scale = asked.number("time_scale")
+        simulation.time_scale = asked.number("time_scale")
     return {}
 
 
-def _set_webhook(sandbox: Sandbox, asked: Asked) -> Record:
-    sandbox.set_webhook(
+def _set_webhook(simulation: Simulation, asked: Asked) -> Record:
+    simulation.set_webhook(
         asked.optional_text("url"), secret=asked.optional_text("secret"), version=asked.optional_text("version")
     )
     return {}

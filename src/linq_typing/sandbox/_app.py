@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from linq_typing.sandbox._endpoints import Call, Route, find_chat, find_route
 from linq_typing.sandbox._errors import ApiError
 from linq_typing.sandbox._faults import Faults
-from linq_typing.sandbox._mishap import Mishap
+from linq_typing.sandbox._mishap import CONNECTION, Mishap
 from linq_typing.sandbox._model import Model
 from linq_typing.sandbox._requests import Exchange
 from linq_typing.sandbox._wire import Wire, accepted, refused
@@ -26,9 +26,6 @@ from linq_typing.sandbox._wire import Wire, accepted, refused
 DEFAULT_API_KEY = "sandbox-key"
 
 BASE_PATH = "/api/partner"
-
-CONNECTION = "linq_typing.sandbox.connection"
-"""Where in the ASGI scope's `state` the server puts the request's `Connection`."""
 
 _CHATS = "/v3/chats/"
 

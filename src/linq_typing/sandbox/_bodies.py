@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from linq_typing.sandbox._model import Chat, Model
-from linq_typing.sandbox._timeline import Message
+from linq_typing.sandbox._records import Message
 
 Json = dict[str, Any]
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from linq_typing.sandbox import _bodies as bodies
 from linq_typing.sandbox._errors import ApiError
 from linq_typing.sandbox._model import LINE, Chat, Model
+from linq_typing.sandbox._records import Endpoint
 from linq_typing.sandbox._requests import Effect
-from linq_typing.sandbox._timeline import Endpoint
 
 
 @dataclass(frozen=True, slots=True)

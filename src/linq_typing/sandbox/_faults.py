@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from linq_typing.sandbox._timeline import TYPING, Endpoint
+from linq_typing.sandbox._records import TYPING, Endpoint
 
 Delay = float | tuple[float, float]
 """Seconds, or the two ends of a range that each request gets its own figure from."""

@@ -8,18 +8,17 @@ from __future__ import annotations
 import math
 import uuid
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from linq_typing.sandbox._faults import Standing
+from linq_typing.sandbox._clock import Clock
+from linq_typing.sandbox._faults import Faults, Standing
 from linq_typing.sandbox._model import Chat, Model
+from linq_typing.sandbox._records import Message, Showing
 from linq_typing.sandbox._requests import Exchange
 from linq_typing.sandbox._shelf import Record, Revisions, Shelf
-from linq_typing.sandbox._timeline import Message, Showing
 from linq_typing.sandbox._webhooks import Courier, Delivery
-
-if TYPE_CHECKING:
-    from linq_typing.sandbox._sandbox import Sandbox
 
 LOOP_INTERVAL: Final = 5.0
 """How often the loop that everybody writes first starts the indicator again, in modelled seconds."""
@@ -49,12 +48,20 @@ class _Seen:
 
 
 class Feed:
-    """The state of a sandbox for its pages, with a cursor for each moment. For the server's event loop only."""
+    """The state of a sandbox for its pages, with a cursor for each moment. For the server's event loop only.
 
-    def __init__(self, sandbox: Sandbox, model: Model, courier: Courier) -> None:
-        self._sandbox = sandbox
+    Parameters:
+        env: gives the environment variables that point a bot at the sandbox.
+    """
+
+    def __init__(
+        self, clock: Clock, model: Model, faults: Faults, courier: Courier, env: Callable[[], dict[str, str]]
+    ) -> None:
+        self._clock = clock
         self._model = model
+        self._faults = faults
         self._courier = courier
+        self._env = env
         self._epoch = uuid.uuid4().hex[:8]
         self._revisions = Revisions()
         self._shelves = {kind: Shelf(self._revisions, room) for kind, room in _ROOM.items()}
@@ -80,7 +87,7 @@ class Feed:
         return {
             "fresh": revision is None,
             "now": self._model.clock(),
-            "scale": self._sandbox.time_scale,
+            "scale": self._clock.scale,
             **{kind: records for kind, records in changes.items() if records},
         }
 
@@ -146,12 +153,13 @@ class Feed:
     def _settings(self) -> Record:
         courier = self._courier
         return {
-            "env": self._sandbox.env(),
+            "env": self._env(),
+            "scale": self._clock.scale,
             "shown_for": self._model.shown_for,
             "webhook": courier.url,
             "webhook_version": courier.version,
             "webhook_secret": courier.secret,
-            "faults": [_fault(fault) for fault in self._sandbox.faults()],
+            "faults": [_fault(fault) for fault in self._faults.standing()],
         }
 
 

@@ -9,8 +9,11 @@ from typing import Protocol
 from starlette.types import Receive
 
 from linq_typing.sandbox._faults import Answer, Loss, Plan
-from linq_typing.sandbox._timeline import Outcome
+from linq_typing.sandbox._records import Outcome
 from linq_typing.sandbox._wire import Wire, wrong
+
+CONNECTION = "linq_typing.sandbox.connection"
+"""Where in the ASGI scope's `state` the server puts the request's `Connection`."""
 
 
 class Connection(Protocol):

@@ -12,9 +12,10 @@ from typing import Literal, NamedTuple
 
 from linq_typing.sandbox._clock import Clock
 from linq_typing.sandbox._errors import ApiError
+from linq_typing.sandbox._records import Message, Service, Showing
 from linq_typing.sandbox._requests import Effect, RequestLog
 from linq_typing.sandbox._screen import Screen
-from linq_typing.sandbox._timeline import Message, Service, Showing, Timeline
+from linq_typing.sandbox._timeline import Timeline
 
 LINE = "+12025550100"
 DEFAULT_SETTLE = 1.0

@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from linq_typing.sandbox._actions import ACTIONS, Asked
 from linq_typing.sandbox._feed import Feed
-
-if TYPE_CHECKING:
-    from linq_typing.sandbox._sandbox import Sandbox
+from linq_typing.sandbox._simulation import Simulation
 
 PAGE: Final = Path(__file__).parent / "static" / "index.html"
 
@@ -39,11 +38,17 @@ _PAGE_HEADERS: Final = {
 
 
 class Page:
-    """The page as a plain ASGI application."""
+    """The page as a plain ASGI application.
 
-    def __init__(self, sandbox: Sandbox, feed: Feed) -> None:
-        self._sandbox = sandbox
+    Parameters:
+        simulation: what the controls act on.
+        base_url: gives the API's address.
+    """
+
+    def __init__(self, simulation: Simulation, feed: Feed, base_url: Callable[[], str]) -> None:
+        self._simulation = simulation
         self._feed = feed
+        self._base_url = base_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
@@ -64,14 +69,14 @@ class Page:
         if path == "/sandbox/state":
             cursor = self._feed.look()
             return JSONResponse({"cursor": cursor, **self._feed.since(None)})
-        return _refusal(404, f"nothing here: {path}; the API is at {self._sandbox.base_url}")
+        return _refusal(404, f"nothing here: {path}; the API is at {self._base_url()}")
 
     async def _act(self, action: str, headers: dict[bytes, bytes], receive: Receive) -> Response:
         # A page of another site cannot send this content type without asking first, which is never granted.
         if headers.get(b"content-type", b"").partition(b";")[0].strip() != b"application/json":
             return _refusal(415, "actions need content-type: application/json")
         try:
-            result = ACTIONS[action](self._sandbox, Asked(await _json(receive)))
+            result = ACTIONS[action](self._simulation, Asked(await _json(receive)))
         except LookupError as error:
             return _refusal(404, str(error.args[0]))
         except (ValueError, ImportError) as error:
@@ -89,12 +94,10 @@ class Page:
 
     async def _follow(self, cursor: str | None, gone: asyncio.Future[None], send: Send) -> None:
         loop = asyncio.get_running_loop()
-        sent_at, scale = -_HEARTBEAT, 0.0
+        sent_at = -_HEARTBEAT
         while not gone.done():
             latest = self._feed.look()
-            rescaled = scale != self._sandbox.time_scale
-            if latest != cursor or rescaled or loop.time() - sent_at >= _HEARTBEAT:
-                scale = self._sandbox.time_scale
+            if latest != cursor or loop.time() - sent_at >= _HEARTBEAT:
                 event = _event(latest, self._feed.since(cursor))
                 cursor, sent_at = latest, loop.time()
                 await send({"type": "http.response.body", "body": event, "more_body": True})

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from linq_typing.sandbox._timeline import TYPING, Change, Endpoint, Outcome, Request
+from linq_typing.sandbox._records import TYPING, Change, Endpoint, Outcome, Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ import math
 from bisect import insort
 from collections import deque
 
-from linq_typing.sandbox._timeline import Change, EndedBy, Showing
+from linq_typing.sandbox._records import Change, EndedBy, Showing
 
 IDLE = "no message in this chat lately"
 STUCK = "the recipient's device has dropped it: stop first"

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from linq_typing.sandbox._app import CONNECTION
+from linq_typing.sandbox._mishap import CONNECTION
 
 _KEEP_ALIVE = 600  # seconds; closing idle connections is left to the client, whose next request it could meet
 _TURNS = 5  # of the loop, that an accepted socket takes to become a connection

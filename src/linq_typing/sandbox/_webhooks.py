@@ -17,7 +17,7 @@ import httpx
 
 from linq_typing.sandbox import _bodies as bodies
 from linq_typing.sandbox._model import Chat, Model
-from linq_typing.sandbox._timeline import Message
+from linq_typing.sandbox._records import Message
 
 WebhookVersion = Literal["2025-01-01", "2026-02-03"]
 Event = Literal["message.received", "message.read"]

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from linq_typing._manager import managers_from_environment
 from linq_typing.sandbox import Request, Sandbox, Timeline
-from linq_typing.sandbox._describe import describe, ghostly
+from linq_typing.sandbox._timeline import describe, ghostly
 
 PATIENCE: Final = 1.0
 """Real seconds for what is on its way: a block that is being left, a stop of a manager of the bot's own."""

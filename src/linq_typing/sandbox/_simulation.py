@@ -1,0 +1,275 @@
+"""Linq and the people in its chats, to be read and steered, whether or not a server runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from linq_typing.sandbox._clock import Clock
+from linq_typing.sandbox._errors import ApiError
+from linq_typing.sandbox._faults import Answer, Delay, Faults, Loss, Slowness, Standing
+from linq_typing.sandbox._model import Chat, Model
+from linq_typing.sandbox._records import Message, Request, Service
+from linq_typing.sandbox._timeline import Timeline
+from linq_typing.sandbox._webhooks import Courier
+
+
+class Simulation:
+    """The part of a sandbox that needs no server. Every method and property may be called from any thread."""
+
+    def __init__(self, clock: Clock, model: Model, faults: Faults, courier: Courier) -> None:
+        self._clock = clock
+        self._model = model
+        self._faults = faults
+        self._courier = courier
+
+    # Time
+
+    @property
+    def now(self) -> float:
+        """Modelled seconds since the sandbox was made: the time of every record."""
+        return self._clock()
+
+    @property
+    def time_scale(self) -> float:
+        """The simulation speed: 1 is real time. It may be set at any time; the sandbox's clock does not jump."""
+        return self._clock.scale
+
+    @time_scale.setter
+    def time_scale(self, scale: float) -> None:
+        self._clock.scale = scale
+
+    # Chats and people
+
+    def chat(self, to: str | None = None, *, active: bool = True) -> str:
+        """Make an iMessage chat with one person.
+
+        Parameters:
+            to: the person's number or address; default: one nobody has.
+            active: as if the person had just written; without that, and before the first message, starts are
+                accepted and show nothing.
+
+        Returns:
+            The chat's id.
+        """
+        return self._add_chat([to] if to else [], active=active)
+
+    def sms(self, to: str | None = None, *, service: Service = "SMS", active: bool = True) -> str:
+        """Make an SMS or RCS chat: it accepts typing requests and shows nothing. Parameters as in `chat`."""
+        return self._add_chat([to] if to else [], service=service, active=active)
+
+    def group(self, to: Sequence[str] = (), *, typing_allowed: bool = True, active: bool = True) -> str:
+        """Make a group chat.
+
+        Parameters:
+            to: the people in it; default: two nobody has.
+            typing_allowed: False: typing requests are refused, as older deployments do (403, code 2005).
+            active: as in `chat`.
+
+        Returns:
+            The chat's id.
+        """
+        return self._add_chat(to, group=True, typing_allowed=typing_allowed, active=active)
+
+    def write(self, chat: str, text: str = "Hello?") -> Message:
+        """The person writes: the chat is active again; the indicator stays as it is."""
+        found = self._chat(chat)
+        message = self._model.write(found, text)
+        self._courier.received(found, message)
+        return message
+
+    def reopen(self, chat: str) -> None:
+        """The person brings the chat to the front: a showing indicator drops, and the bot's messages are read.
+
+        Then a start alone does not bring it back, before a stop or a message has come.
+        """
+        found = self._chat(chat)
+        message = self._model.reopen(found)
+        if message is not None:
+            self._courier.read(found, message)
+
+    def change(
+        self,
+        chat: str,
+        *,
+        service: Service | None = None,
+        group: bool | None = None,
+        typing_allowed: bool | None = None,
+    ) -> None:
+        """It becomes another kind of chat. What is None stays.
+
+        Parameters:
+            group: True: a group; a second person joins if there is only one.
+            typing_allowed: False: typing requests are refused, as older deployments do for groups.
+        """
+        self._model.change(self._chat(chat), service=service, group=group, typing_allowed=typing_allowed)
+
+    def set_webhook(self, url: str | None, *, secret: str | None = None, version: str | None = None) -> None:
+        """Where webhooks go from now on (None: nowhere); a secret or version that is None stays."""
+        self._courier.address(url, secret, version)
+
+    @property
+    def webhook(self) -> str | None:
+        """Where webhooks go; None: nowhere."""
+        return self._courier.url
+
+    @property
+    def webhook_secret(self) -> str:
+        """What signs them."""
+        return self._courier.secret
+
+    # What can be seen
+
+    def visible(self, chat: str) -> bool:
+        """Whether the person sees the indicator now."""
+        return self._model.visible(self._chat(chat))
+
+    def ghosts(self) -> tuple[str, ...]:
+        """The chats whose indicator is showing now: with nobody at work, ghosts."""
+        return self._model.showing()
+
+    def timeline(self, chat: str) -> Timeline:
+        """All that happened in this chat so far: requests, messages, and when the indicator was visible."""
+        return self._model.timeline(self._chat(chat))
+
+    def messages(self, chat: str) -> tuple[Message, ...]:
+        """The chat's messages, in the order of their acceptance."""
+        return self.timeline(chat).messages
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """Every request so far, in the order of arrival; those that were refused, or name no chat, too."""
+        return self._model.log.all()
+
+    def wait_until(self, predicate: Callable[[], object], timeout: float = 5.0) -> bool:
+        """Wait, at most `timeout` real seconds, until `predicate()` is true. Returns whether it came true."""
+        deadline = time.monotonic() + timeout
+        while not predicate():
+            if time.monotonic() >= deadline:
+                return bool(predicate())
+            time.sleep(0.002)
+        return True
+
+    # What goes wrong
+
+    def fail(
+        self,
+        endpoint: str = "start",
+        status: int = 500,
+        times: int | None = None,
+        rate: float = 1.0,
+        chat: str | None = None,
+        *,
+        code: int | None = None,
+        message: str | None = None,
+        retry_after: float | str | None = None,
+        body: bytes | None = None,
+        effect: bool | None = None,
+        effect_after: float = 0.0,
+    ) -> None:
+        """Answer with this status instead of the right one.
+
+        Of several `fail` and `lose` that cover a request, the one that was set first happens, until its
+        `times` are used up; a `slow` happens besides. All are for requests that would have been let in: a
+        wrong key and an unknown chat are refused first, and use nothing up.
+
+        Parameters:
+            endpoint: `start`, `stop`, `typing` (both), `send` (all six), `react`, `read`, `get` or `*`.
+            status: from 200 to 599.
+            times: used up after so many requests; default: it stays until `clear_faults()`.
+            rate: the probability with which a request meets it.
+            chat: only for that chat; default: for all.
+            code: Linq's error code; default: the usual one for that status (409: 2009, try again).
+            message: the error's text; default: the usual one for that code.
+            retry_after: real seconds, in header and body, or an HTTP date, in the header; default: none.
+            body: sent as it is, instead of Linq's JSON.
+            effect: whether the request takes effect all the same; default: only when the status is below 400.
+            effect_after: real seconds by which that effect comes later, after the answer perhaps.
+        """
+        takes_effect = status < 400 if effect is None else effect
+        fault = Answer(status, code, message, retry_after, body, takes_effect, effect_after)
+        self._set(fault, endpoint, times, rate, chat)
+
+    def slow(
+        self,
+        endpoint: str = "typing",
+        before: Delay = 0.0,
+        after: Delay = 0.0,
+        times: int | None = None,
+        rate: float = 1.0,
+        chat: str | None = None,
+    ) -> None:
+        """Take long. Whether or not the client still waits, the request takes effect.
+
+        Parameters:
+            before: real seconds from the arrival to the effect; a pair: at random between the two.
+            after: real seconds from the effect to the answer; likewise.
+            endpoint, times, rate, chat: as in `fail`.
+        """
+        self._set(Slowness(before, after), endpoint, times, rate, chat)
+
+    def lose(
+        self,
+        endpoint: str = "start",
+        times: int | None = None,
+        rate: float = 1.0,
+        chat: str | None = None,
+        *,
+        hang: bool = False,
+        effect: bool = True,
+        effect_after: float = 0.0,
+    ) -> None:
+        """Lose the answer: the connection is closed without one.
+
+        Parameters:
+            hang: say nothing until the client gives up, instead.
+            effect: whether the request takes effect.
+            effect_after: real seconds by which that effect comes later, after the loss perhaps.
+            endpoint, times, rate, chat: as in `fail`.
+        """
+        self._set(Loss(hang, effect, effect_after), endpoint, times, rate, chat)
+
+    def faults(self) -> tuple[Standing, ...]:
+        """What is set to go wrong, the first one first."""
+        return self._faults.standing()
+
+    def clear_faults(self, fault: int | None = None) -> None:
+        """Nothing goes wrong any more. Requests that are under way keep their fate.
+
+        Parameters:
+            fault: the id of the one to take away; default: all.
+        """
+        if fault is None:
+            self._faults.clear()
+        else:
+            self._faults.remove(fault)
+
+    def _set(
+        self,
+        fault: Answer | Loss | Slowness,
+        endpoint: str,
+        times: int | None,
+        rate: float,
+        chat: str | None,
+    ) -> None:
+        chat_id = None if chat is None else self._chat(chat).id
+        self._faults.add(fault, endpoint, chat=chat_id, times=times, rate=rate)
+
+    def _add_chat(
+        self,
+        people: Sequence[str],
+        *,
+        active: bool,
+        group: bool = False,
+        service: Service = "iMessage",
+        typing_allowed: bool = True,
+    ) -> str:
+        return self._model.add_chat(
+            people, group=group, service=service, typing_allowed=typing_allowed, active=active
+        ).id
+
+    def _chat(self, chat_id: str) -> Chat:
+        try:
+            return self._model.chat(str(chat_id))
+        except ApiError:
+            raise LookupError(f"the sandbox has no chat {chat_id!r}: make one with chat()") from None
