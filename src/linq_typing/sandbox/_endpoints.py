@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from linq_typing.sandbox import _bodies as bodies
-from linq_typing.sandbox._errors import ApiError
+from linq_typing.sandbox._http import ApiError
 from linq_typing.sandbox._model import LINE, Chat, Model
 from linq_typing.sandbox._records import Endpoint
 from linq_typing.sandbox._requests import Effect

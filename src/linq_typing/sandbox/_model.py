@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Literal, NamedTuple
 
 from linq_typing.sandbox._clock import Clock
-from linq_typing.sandbox._errors import ApiError
+from linq_typing.sandbox._http import ApiError
 from linq_typing.sandbox._records import Message, Service, Showing
 from linq_typing.sandbox._requests import Effect, RequestLog
 from linq_typing.sandbox._screen import Screen

@@ -16,11 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from linq_typing.sandbox._actions import ACTIONS, Asked
 from linq_typing.sandbox._feed import Feed
+from linq_typing.sandbox._http import disconnected
 from linq_typing.sandbox._simulation import Simulation
 
 PAGE: Final = Path(__file__).parent / "static" / "index.html"
@@ -56,12 +58,14 @@ class Page:
         if method == "GET" and path == "/sandbox/events":
             await self._stream(headers, receive, send)
             return
-        await (await self._answer(method, path, headers, receive))(scope, receive, send)
+        await (await self._answer(method, path, headers, scope, receive))(scope, receive, send)
 
-    async def _answer(self, method: str, path: str, headers: dict[bytes, bytes], receive: Receive) -> Response:
+    async def _answer(
+        self, method: str, path: str, headers: dict[bytes, bytes], scope: Scope, receive: Receive
+    ) -> Response:
         action = path.removeprefix(_ROOT) if path.startswith(_ROOT) else ""
         if method == "POST" and action in ACTIONS:
-            return await self._act(action, headers, receive)
+            return await self._act(action, headers, scope, receive)
         if method != "GET":
             return _refusal(404, f"no such action: {method} {path}")
         if path in ("/", "/index.html"):
@@ -71,22 +75,22 @@ class Page:
             return JSONResponse({"cursor": cursor, **self._feed.since(None)})
         return _refusal(404, f"nothing here: {path}; the API is at {self._base_url()}")
 
-    async def _act(self, action: str, headers: dict[bytes, bytes], receive: Receive) -> Response:
+    async def _act(self, action: str, headers: dict[bytes, bytes], scope: Scope, receive: Receive) -> Response:
         # A page of another site cannot send this content type without asking first, which is never granted.
         if headers.get(b"content-type", b"").partition(b";")[0].strip() != b"application/json":
             return _refusal(415, "actions need content-type: application/json")
         try:
-            result = ACTIONS[action](self._simulation, Asked(await _json(receive)))
+            result = ACTIONS[action](self._simulation, Asked(await _json(Request(scope, receive))))
         except LookupError as error:
             return _refusal(404, str(error.args[0]))
-        except (ValueError, ImportError) as error:
+        except (ValueError, ImportError, ClientDisconnect) as error:
             return _refusal(400, str(error))
         return JSONResponse(result)
 
     async def _stream(self, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
         cursor: str | None = headers.get(b"last-event-id", b"").decode("latin-1") or None
         await send({"type": "http.response.start", "status": 200, "headers": _EVENT_STREAM})
-        gone = asyncio.ensure_future(_disconnected(receive))
+        gone = asyncio.ensure_future(disconnected(receive))
         try:
             await self._follow(cursor, gone, send)
         finally:
@@ -119,18 +123,8 @@ def _refusal(status: int, text: str) -> Response:
     return JSONResponse({"error": text}, status)
 
 
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _json(receive: Receive) -> object:
-    raw, more = b"", True
-    while more:
-        message = await receive()
-        raw += message.get("body", b"")
-        more = message.get("more_body", False)
+async def _json(request: Request) -> object:
     try:
-        return json.loads(raw)
+        return await request.json()
     except ValueError:
         raise ValueError("the body is not JSON") from None

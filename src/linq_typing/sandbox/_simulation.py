@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from linq_typing.sandbox._clock import Clock
-from linq_typing.sandbox._errors import ApiError
 from linq_typing.sandbox._faults import Answer, Delay, Faults, Loss, Slowness, Standing
+from linq_typing.sandbox._http import ApiError
 from linq_typing.sandbox._model import Chat, Model
 from linq_typing.sandbox._records import Message, Request, Service
 from linq_typing.sandbox._timeline import Timeline
