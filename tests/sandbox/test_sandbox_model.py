@@ -130,11 +130,11 @@ def test_log_knows_what_was_in_flight_together(model: Model, clock: FakeClock) -
     third = log.arrive("DELETE", "/c", "stop", chat.id)
     log.end(second, "dropped")
     timeline = model.timeline(chat)
-    assert [r.overlapped for r in timeline.requests] == [(), (first.id,), (second.id,)]
+    assert [r.overlapped for r in timeline.requests] == [(), (first.request.id,), (second.request.id,)]
     assert timeline.max_typing_in_flight == 1
     assert [r.outcome for r in timeline.requests] == ["answered", "dropped", "pending"]
     assert [r.answered_at for r in timeline.requests] == [1, None, None]
-    assert third.ended_at is None
+    assert third.request.ended_at is None
     fourth = log.arrive("POST", "/d", "start", chat.id)
     for exchange in (third, fourth):
         log.end(exchange, "answered", 204)

@@ -305,7 +305,7 @@ TOOLS = {
             "_records": 0,
             "_shelf": 0,
             "_faults": 1,
-            "_requests": 1,
+            "_request_log": 1,
             "_screen": 1,
             "_timeline": 1,
             "_fault_player": 2,

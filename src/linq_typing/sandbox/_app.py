@@ -18,7 +18,7 @@ from linq_typing.sandbox._fault_player import CONNECTION, FaultPlayer
 from linq_typing.sandbox._faults import Faults
 from linq_typing.sandbox._http import ApiError, Response, response
 from linq_typing.sandbox._model import Model
-from linq_typing.sandbox._requests import Exchange
+from linq_typing.sandbox._request_log import Exchange
 
 DEFAULT_API_KEY = "sandbox-key"
 
@@ -74,7 +74,7 @@ class PartnerApi:
         headers = dict(scope["headers"])
         if headers.get(b"authorization") != self._authorization:
             raise ApiError(401)
-        request = exchange
+        request = exchange.request
         if request.chat_id is None and request.path.startswith(_CHATS):
             self._model.chat(target)
         if route is None:

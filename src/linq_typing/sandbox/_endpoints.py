@@ -10,7 +10,7 @@ from linq_typing.sandbox import _bodies as bodies
 from linq_typing.sandbox._http import ApiError
 from linq_typing.sandbox._model import LINE, Chat, Model
 from linq_typing.sandbox._records import Endpoint
-from linq_typing.sandbox._requests import Effect
+from linq_typing.sandbox._request_log import Effect
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from linq_typing.sandbox._clock import Clock
 from linq_typing.sandbox._faults import Faults, Standing
 from linq_typing.sandbox._model import Chat, Model
 from linq_typing.sandbox._records import Message, Showing
-from linq_typing.sandbox._requests import Exchange
+from linq_typing.sandbox._request_log import Exchange
 from linq_typing.sandbox._shelf import Record, Revisions, Shelf
 from linq_typing.sandbox._webhooks import Courier, Delivery
 
@@ -74,7 +74,7 @@ class Feed:
             self._look_at(chat)
         for exchange in self._model.log.changed(self._log_revision):
             self._log_revision = exchange.revision
-            self._put("requests", exchange.id, _request(exchange))
+            self._put("requests", exchange.request.id, _request(exchange))
         for delivery in list(self._courier.deliveries)[-_RECENT:]:
             self._put("webhooks", delivery.id, _webhook(delivery))
         self._put("settings", 0, self._settings())
@@ -177,7 +177,7 @@ def _message(message: Message, now: float) -> Record:
 
 
 def _request(exchange: Exchange) -> Record:
-    request = exchange.freeze()
+    request = exchange.request
     return {
         "id": request.id,
         "chat": request.chat_id,

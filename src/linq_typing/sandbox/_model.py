@@ -8,12 +8,12 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from linq_typing.sandbox._clock import Clock
 from linq_typing.sandbox._http import ApiError
-from linq_typing.sandbox._records import Message, Service, Showing
-from linq_typing.sandbox._requests import Effect, RequestLog
+from linq_typing.sandbox._records import Message, MessageKind, Service, Showing
+from linq_typing.sandbox._request_log import Effect, RequestLog
 from linq_typing.sandbox._screen import Screen
 from linq_typing.sandbox._timeline import Timeline
 
@@ -189,7 +189,7 @@ class Model:
         chat: Chat,
         text: str = "",
         *,
-        kind: Literal["message", "voicememo", "poll", "update"] = "message",
+        kind: MessageKind = "message",
         key: str | None = None,
     ) -> tuple[Message, Effect]:
         """Accept a message of the bot's; it is really sent, and clears the indicator, when it has settled.
@@ -302,7 +302,7 @@ class Model:
         self,
         chat: Chat,
         text: str,
-        kind: Literal["message", "voicememo", "poll", "update"],
+        kind: MessageKind,
         now: float,
         *,
         lands_at: float,

@@ -11,15 +11,17 @@ from typing import Literal
 Service = Literal["iMessage", "SMS", "RCS"]
 
 Endpoint = Literal["start", "stop", "send", "react", "read", "get", "other"]
-"""What a request asks for. `send` covers all six requests that put a message into a chat."""
+"""What a request is for. `send` covers all six requests that put a message into a chat."""
 
 Outcome = Literal["pending", "answered", "dropped", "abandoned"]
-"""How a request ended: `dropped` by the sandbox without an answer, `abandoned` by the client before one."""
+"""How a request ended: `dropped` by the sandbox without an answer, `abandoned` by the client before the answer."""
 
 Change = Literal["shown", "extended", "hidden", "message", "nothing"]
-"""What a request did to the recipient's screen when it took effect."""
+"""What a request changed on the recipient's screen when it took effect."""
 
 EndedBy = Literal["stop", "message", "expired", "reopened"]
+
+MessageKind = Literal["message", "voicememo", "poll", "update"]
 
 TYPING: frozenset[Endpoint] = frozenset({"start", "stop"})
 
@@ -35,26 +37,26 @@ class Request:
     """Below the base URL: `/v3/chats/.../typing`."""
     endpoint: Endpoint
     chat_id: str | None
-    """None when the request names no chat that exists."""
+    """None if the request names no existing chat."""
     received_at: float
-    effect_at: float | None
-    """When it took effect; None: never (refused, lost, or not yet)."""
-    change: Change | None
-    note: str
-    """Why it changed nothing, when it did not; else empty."""
-    ended_at: float | None
+    effect_at: float | None = None
+    """When it took effect; None: never (refused or lost), or not yet."""
+    change: Change | None = None
+    note: str = ""
+    """Why it changed nothing, if it did not; else empty."""
+    ended_at: float | None = None
     """When it stopped being in flight; None: it still is."""
-    outcome: Outcome
-    status: int | None
+    outcome: Outcome = "pending"
+    status: int | None = None
     """The answer's status; None without an answer."""
-    code: int | None
-    """Linq's error code, for a refusal."""
-    overlapped: tuple[int, ...]
+    code: int | None = None
+    """Linq's error code, if refused."""
+    overlapped: tuple[int, ...] = ()
     """The ids of the requests for the same chat that were in flight when this one arrived."""
 
     @property
     def answered_at(self) -> float | None:
-        """When the answer went out; None without an answer."""
+        """When the answer was sent; None without an answer."""
         return self.ended_at if self.outcome == "answered" else None
 
     @property
@@ -65,14 +67,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Showing:
-    """A stretch of time in which the recipient saw the indicator: from `since`, up to but without `until`."""
+    """A period in which the recipient saw the indicator: from `since` up to, but not including, `until`."""
 
     since: float
     until: float | None
     """None: it is showing now."""
     ended_by: EndedBy | None
     expires_at: float
-    """When it ends, or would have ended, if nothing else comes."""
+    """When it times out, or would have timed out, without further requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,9 @@ class Message:
 
     id: str
     chat_id: str
-    kind: Literal["message", "voicememo", "poll", "update"]
+    kind: MessageKind
     text: str
     from_person: bool
     accepted_at: float
     lands_at: float
-    """When it is really sent, and clears the indicator; may lie ahead."""
+    """When it is really sent, and clears the indicator; may be in the future."""
