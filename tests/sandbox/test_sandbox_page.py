@@ -17,7 +17,7 @@ from linq_typing.sandbox._clock import Clock
 from linq_typing.sandbox._feed import Feed
 from linq_typing.sandbox._page import PAGE
 from linq_typing.sandbox._shelf import Revisions, Shelf
-from linq_typing.sandbox._webhooks import DEFAULT_SECRET, DEFAULT_VERSION, Courier
+from linq_typing.sandbox._webhooks import DEFAULT_SECRET, DEFAULT_VERSION, WebhookSender
 
 
 @pytest.fixture
@@ -201,8 +201,8 @@ def test_an_indicator_that_runs_out_is_a_ghost(page: httpx.Client) -> None:
 
 def test_the_starts_of_a_loop_do_not_count_the_time_of_a_ghost(model: Model, clock: FakeClock) -> None:
     """The page calls the difference to the starts that were sent "starts saved"."""
-    courier = Courier(model, None, DEFAULT_SECRET, DEFAULT_VERSION)
-    feed = Feed(Clock(), model, Faults(), courier, dict)
+    webhooks = WebhookSender(model, None, DEFAULT_SECRET, DEFAULT_VERSION)
+    feed = Feed(Clock(), model, Faults(), webhooks, dict)
 
     def loop_starts() -> int:
         feed.look()

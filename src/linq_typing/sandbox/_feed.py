@@ -18,7 +18,7 @@ from linq_typing.sandbox._model import Chat, Model
 from linq_typing.sandbox._records import Message, Showing
 from linq_typing.sandbox._request_log import Exchange
 from linq_typing.sandbox._shelf import Record, Revisions, Shelf
-from linq_typing.sandbox._webhooks import Courier, Delivery
+from linq_typing.sandbox._webhooks import Delivery, WebhookSender
 
 LOOP_INTERVAL: Final = 5.0
 """How often the loop that everybody writes first starts the indicator again, in modelled seconds."""
@@ -55,12 +55,12 @@ class Feed:
     """
 
     def __init__(
-        self, clock: Clock, model: Model, faults: Faults, courier: Courier, env: Callable[[], dict[str, str]]
+        self, clock: Clock, model: Model, faults: Faults, webhooks: WebhookSender, env: Callable[[], dict[str, str]]
     ) -> None:
         self._clock = clock
         self._model = model
         self._faults = faults
-        self._courier = courier
+        self._webhooks = webhooks
         self._env = env
         self._epoch = uuid.uuid4().hex[:8]
         self._revisions = Revisions()
@@ -75,7 +75,7 @@ class Feed:
         for exchange in self._model.log.changed(self._log_revision):
             self._log_revision = exchange.revision
             self._put("requests", exchange.request.id, _request(exchange))
-        for delivery in list(self._courier.deliveries)[-_RECENT:]:
+        for delivery in list(self._webhooks.deliveries)[-_RECENT:]:
             self._put("webhooks", delivery.id, _webhook(delivery))
         self._put("settings", 0, self._settings())
         return f"{self._epoch}-{self._revisions.latest}"
@@ -151,14 +151,14 @@ class Feed:
         }
 
     def _settings(self) -> Record:
-        courier = self._courier
+        webhooks = self._webhooks
         return {
             "env": self._env(),
             "scale": self._clock.scale,
             "shown_for": self._model.shown_for,
-            "webhook": courier.url,
-            "webhook_version": courier.version,
-            "webhook_secret": courier.secret,
+            "webhook": webhooks.url,
+            "webhook_version": webhooks.version,
+            "webhook_secret": webhooks.secret,
             "faults": [_fault(fault) for fault in self._faults.standing()],
         }
 

@@ -12,7 +12,7 @@ from linq_typing.sandbox._model import Model, Settle
 from linq_typing.sandbox._page import Page
 from linq_typing.sandbox._server import Server
 from linq_typing.sandbox._simulation import Simulation
-from linq_typing.sandbox._webhooks import DEFAULT_SECRET, DEFAULT_VERSION, Courier, WebhookVersion
+from linq_typing.sandbox._webhooks import DEFAULT_SECRET, DEFAULT_VERSION, WebhookSender, WebhookVersion
 
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 """Where what listens everywhere is reached from here."""
@@ -73,11 +73,11 @@ class Sandbox(Simulation):
             raise ValueError(f"keep must be at least 1, or None for all, got {keep!r}")
         clock, faults = Clock(time_scale), Faults(seed)
         model = Model(clock=clock, shown_for=shown_for, active_for=active_for, settle=settle, keep=keep)
-        courier = Courier(model, webhook, webhook_secret, webhook_version)
-        super().__init__(clock, model, faults, courier)
+        webhooks = WebhookSender(model, webhook, webhook_secret, webhook_version)
+        super().__init__(clock, model, faults, webhooks)
         self._api_key = api_key
         self._host = host
-        page = Page(self, Feed(clock, model, faults, courier, self.env), lambda: self.base_url)
+        page = Page(self, Feed(clock, model, faults, webhooks, self.env), lambda: self.base_url)
         app = create_app(model, faults=faults, api_key=api_key, page=page)
         self._server = Server(app, host=host, port=port)
 

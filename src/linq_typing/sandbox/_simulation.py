@@ -11,17 +11,17 @@ from linq_typing.sandbox._http import ApiError
 from linq_typing.sandbox._model import Chat, Model
 from linq_typing.sandbox._records import Message, Request, Service
 from linq_typing.sandbox._timeline import Timeline
-from linq_typing.sandbox._webhooks import Courier
+from linq_typing.sandbox._webhooks import WebhookSender
 
 
 class Simulation:
     """The part of a sandbox that needs no server. Every method and property may be called from any thread."""
 
-    def __init__(self, clock: Clock, model: Model, faults: Faults, courier: Courier) -> None:
+    def __init__(self, clock: Clock, model: Model, faults: Faults, webhooks: WebhookSender) -> None:
         self._clock = clock
         self._model = model
         self._faults = faults
-        self._courier = courier
+        self._webhooks = webhooks
 
     # Time
 
@@ -75,7 +75,7 @@ class Simulation:
         """The person writes: the chat is active again; the indicator stays as it is."""
         found = self._chat(chat)
         message = self._model.write(found, text)
-        self._courier.received(found, message)
+        self._webhooks.send("message.received", found, message)
         return message
 
     def reopen(self, chat: str) -> None:
@@ -86,7 +86,7 @@ class Simulation:
         found = self._chat(chat)
         message = self._model.reopen(found)
         if message is not None:
-            self._courier.read(found, message)
+            self._webhooks.send("message.read", found, message)
 
     def change(
         self,
@@ -106,17 +106,17 @@ class Simulation:
 
     def set_webhook(self, url: str | None, *, secret: str | None = None, version: str | None = None) -> None:
         """Where webhooks go from now on (None: nowhere); a secret or version that is None stays."""
-        self._courier.address(url, secret, version)
+        self._webhooks.configure(url, secret, version)
 
     @property
     def webhook(self) -> str | None:
         """Where webhooks go; None: nowhere."""
-        return self._courier.url
+        return self._webhooks.url
 
     @property
     def webhook_secret(self) -> str:
         """What signs them."""
-        return self._courier.secret
+        return self._webhooks.secret
 
     # What can be seen
 
