@@ -14,9 +14,8 @@ from sandbox_fakes import FakeClock
 
 from linq_typing.sandbox import Faults, Model, Sandbox
 from linq_typing.sandbox._clock import Clock
-from linq_typing.sandbox._feed import Feed
+from linq_typing.sandbox._feed import Feed, RevisionLog
 from linq_typing.sandbox._page import PAGE
-from linq_typing.sandbox._shelf import Revisions, Shelf
 from linq_typing.sandbox._webhooks import DEFAULT_SECRET, DEFAULT_VERSION, WebhookSender
 
 
@@ -205,7 +204,7 @@ def test_the_starts_of_a_loop_do_not_count_the_time_of_a_ghost(model: Model, clo
     feed = Feed(Clock(), model, Faults(), webhooks, dict)
 
     def loop_starts() -> int:
-        feed.look()
+        feed.update()
         return int(feed.since(None)["chats"][0]["loop_starts"])
 
     chat = model.add_chat(active=True)
@@ -223,16 +222,17 @@ def test_the_starts_of_a_loop_do_not_count_the_time_of_a_ghost(model: Model, clo
     assert loop_starts() == 16
 
 
-def test_a_shelf_gives_what_changed_and_forgets_the_oldest() -> None:
-    shelf = Shelf(Revisions(), room=2)
-    shelf.put("a", {"n": 1})
-    shelf.put("b", {"n": 2})
-    shelf.put("a", {"n": 1})
-    assert shelf.since(0) == [{"n": 1}, {"n": 2}], "the same record is no change"
-    shelf.put("a", {"n": 3})
-    assert shelf.since(2) == [{"n": 3}]
-    shelf.put("c", {"n": 4})
-    assert shelf.since(0) == [{"n": 3}, {"n": 4}]
+def test_the_revision_log_returns_what_changed_and_drops_the_oldest() -> None:
+    log = RevisionLog({"chats": 2, "messages": 2})
+    log.put("chats", "a", {"n": 1})
+    log.put("chats", "b", {"n": 2})
+    log.put("chats", "a", {"n": 1})
+    assert log.since(0) == {"chats": [{"n": 1}, {"n": 2}]}, "an equal record is no change"
+    log.put("chats", "a", {"n": 3})
+    log.put("messages", "a", {"n": 4})
+    assert log.since(2) == {"chats": [{"n": 3}], "messages": [{"n": 4}]}
+    log.put("chats", "c", {"n": 5})
+    assert log.since(0)["chats"] == [{"n": 3}, {"n": 5}]
 
 
 # -- The controls
