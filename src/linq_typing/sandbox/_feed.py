@@ -14,7 +14,7 @@ from itertools import takewhile
 from typing import Any, Final
 
 from linq_typing.sandbox._clock import Clock
-from linq_typing.sandbox._faults import Faults, Standing
+from linq_typing.sandbox._faults import FaultRule, Faults
 from linq_typing.sandbox._model import Chat, Model
 from linq_typing.sandbox._records import Message, Request, Showing
 from linq_typing.sandbox._webhooks import Delivery, WebhookSender
@@ -192,7 +192,7 @@ def _record(source: Message | Request | Delivery, **more: object) -> Record:
     return {"chat": record.pop("chat_id"), **record, **more}
 
 
-def _fault(rule: Standing) -> Record:
+def _fault(rule: FaultRule) -> Record:
     record: Record = rule._asdict()
     fault: Record = asdict(record.pop("fault"))
     fault.pop("body", None)  # bytes

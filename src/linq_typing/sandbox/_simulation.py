@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from linq_typing.sandbox._clock import Clock
-from linq_typing.sandbox._faults import Answer, Delay, Faults, Loss, Slowness, Standing
+from linq_typing.sandbox._faults import Answer, Delay, FaultRule, Faults, Loss, Slowness
 from linq_typing.sandbox._http import ApiError
 from linq_typing.sandbox._model import Chat, Model
 from linq_typing.sandbox._records import Message, Request, Service
@@ -229,7 +229,7 @@ class Simulation:
         """
         self._set(Loss(hang, effect, effect_after), endpoint, times, rate, chat)
 
-    def faults(self) -> tuple[Standing, ...]:
+    def faults(self) -> tuple[FaultRule, ...]:
         """What is set to go wrong, the first one first."""
         return self._faults.standing()
 
