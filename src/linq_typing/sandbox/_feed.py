@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass
 from itertools import takewhile
 from typing import Any, Final
 
+from linq_typing.sandbox._chat import Chat
 from linq_typing.sandbox._clock import Clock
 from linq_typing.sandbox._faults import FaultRule, Faults
-from linq_typing.sandbox._model import Chat, Model
+from linq_typing.sandbox._model import Model
 from linq_typing.sandbox._records import Message, Request, Showing
 from linq_typing.sandbox._webhooks import Delivery, WebhookSender
 
@@ -122,7 +123,7 @@ class Feed:
 
     def _update_chat(self, chat: Chat) -> None:
         progress = self._progress[chat.id]
-        update = self._model.glimpse(chat, progress.messages, progress.showings)
+        update = self._model.update_of(chat, progress.messages, progress.showings)
         for message in update.messages:
             self._records.put("messages", message.id, _record(message, landed=message.lands_at <= update.now))
         for message in takewhile(lambda message: message.lands_at <= update.now, update.messages):

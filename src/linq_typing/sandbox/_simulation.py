@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from linq_typing.sandbox._chat import Chat
 from linq_typing.sandbox._clock import Clock
 from linq_typing.sandbox._faults import Answer, Delay, FaultRule, Faults, Loss, Slowness
 from linq_typing.sandbox._http import ApiError
-from linq_typing.sandbox._model import Chat, Model
+from linq_typing.sandbox._model import Model
 from linq_typing.sandbox._records import Message, Request, Service
 from linq_typing.sandbox._timeline import Timeline
 from linq_typing.sandbox._webhooks import WebhookSender

@@ -16,7 +16,8 @@ from typing import Any, Final, Literal, get_args
 import httpx
 
 from linq_typing.sandbox import _bodies as bodies
-from linq_typing.sandbox._model import Chat, Model
+from linq_typing.sandbox._chat import Chat
+from linq_typing.sandbox._model import Model
 from linq_typing.sandbox._records import Message
 
 WebhookVersion = Literal["2025-01-01", "2026-02-03"]
