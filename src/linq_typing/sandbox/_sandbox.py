@@ -1,4 +1,4 @@
-"""`Sandbox`: the local Linq API as one object, for tests, demos and the curious."""
+"""`Sandbox`: a local Linq API as one object."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from linq_typing.sandbox._simulation import Simulation
 from linq_typing.sandbox._webhooks import DEFAULT_SECRET, DEFAULT_VERSION, WebhookSender, WebhookVersion
 
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
-"""Where what listens everywhere is reached from here."""
+"""How to reach a server that listens on all addresses."""
 
 
 class Sandbox(Simulation):
-    """A local Linq Partner API v3 on a real socket, with recipients whose screens can be looked at.
+    """A local Linq Partner API v3 on a real socket, with recipients whose screens can be inspected.
 
         with Sandbox() as linq:
             chat = linq.chat()
@@ -27,30 +27,28 @@ class Sandbox(Simulation):
             client.chats.typing.start(chat)
             assert linq.visible(chat)
 
-    At `url` it serves a page that shows all of it, live, as a phone.
+    At `url` it serves a page that shows everything live, with the chats on a phone.
 
-    It serves on a daemon thread between entering and leaving, or `start()` and `stop()`. Every method and
-    property may be called from any thread, and what happened can still be read after `stop()`.
+    It serves from a daemon thread inside a `with` block, or between `start()` and `stop()`. Every method and property
+    may be called from any thread, and what happened can still be read after `stop()`.
 
     Parameters:
-        api_key: the key that is let in.
-        host, port: where to listen; port 0: a free one, kept over `stop()` and `start()`.
+        api_key: the API key to accept.
+        host, port: where to listen; port 0: a free port, which `start()` after `stop()` uses again.
         time_scale: the simulation speed, in modelled seconds per real second (1: real time). It applies to the
-            figures below and to every time that is read; not to faults (see `fail`), which meet the client's own
-            time-outs.
+            durations below and to the times in all records; not to faults, which meet the client's own time-outs.
         shown_for: how long one start shows the indicator, in modelled seconds.
         active_for: how long after a chat's last message its indicator can be shown, in modelled seconds
             (`math.inf`: always).
         settle: how long after its acceptance a message is really sent, and clears the indicator, in modelled
-            seconds; or an iterable of those, one for each message (1.0 once it is used up); or a function
-            that returns one.
-        seed: of the randomness in faults.
-        webhook: where to post what the person does (`message.received`, `message.read`), as Linq does; default:
-            nowhere.
-        webhook_secret: signs it (`whsec_...`); the bot has to know the same.
+            seconds; or an iterable with one such duration per message (1.0 once it is exhausted); or a function that
+            returns one.
+        seed: for the randomness of faults.
+        webhook: the URL to which to post what the person does (`message.received`, `message.read`), as Linq does;
+            default: no webhooks.
+        webhook_secret: signs webhooks (`whsec_...`); the bot must have the same one.
         webhook_version: of the payload: 2025-01-01 or 2026-02-03.
-        keep: how many requests, and for each chat how many messages and showings, to remember, the latest ones;
-            None: all.
+        keep: how many of the latest requests, and per chat of the latest messages and showings, to keep; None: all.
     """
 
     def __init__(
@@ -85,17 +83,15 @@ class Sandbox(Simulation):
         state = self.base_url if self._server.running else "stopped"
         return f"<Sandbox {state}, {len(self._model.chats())} chats>"
 
-    # Serving
-
     def start(self) -> Sandbox:
-        """Serve; returns, once connections are accepted, itself. Nothing when it is serving already."""
+        """Start serving. Returns itself once connections are accepted. Idempotent."""
         self._server.start()
         return self
 
     def stop(self) -> None:
-        """Cut every connection and stop serving: clients are refused. Nothing when it is not serving.
+        """Close all connections and stop serving. Idempotent.
 
-        Chats and timelines stay; `start()` goes on at the same port.
+        Chats and timelines remain; `start()` serves them again on the same port.
         """
         self._server.stop()
 
@@ -109,12 +105,12 @@ class Sandbox(Simulation):
 
     @property
     def base_url(self) -> str:
-        """What to give a client as its base URL; `RuntimeError` while there is no port, before `start()`."""
+        """The base URL for clients; `RuntimeError` before `start()` if the port is 0."""
         return f"{self.url.removesuffix('/')}{BASE_PATH}"
 
     @property
     def url(self) -> str:
-        """The page's address; `RuntimeError` while there is no port, before `start()`."""
+        """The page's address; `RuntimeError` before `start()` if the port is 0."""
         if self._server.port == 0:
             raise RuntimeError("the sandbox has no port yet: enter it, or call start(), first")
         host = _LOOPBACK.get(self._host, self._host)
@@ -123,9 +119,9 @@ class Sandbox(Simulation):
 
     @property
     def api_key(self) -> str:
-        """The key that is let in."""
+        """The API key that is accepted."""
         return self._api_key
 
     def env(self) -> dict[str, str]:
-        """The environment variables that point the official SDK, and `linq_typing`, at this sandbox."""
+        """The environment variables that point the official SDK and `linq_typing` at this sandbox."""
         return {"LINQ_API_V3_API_KEY": self.api_key, "LINQ_API_V3_BASE_URL": self.base_url}

@@ -1,4 +1,4 @@
-"""Linq and the people in its chats, to be read and steered, whether or not a server runs."""
+"""The simulation behind a sandbox: chats, people, faults and time, with or without a running server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from linq_typing.sandbox._webhooks import WebhookSender
 
 
 class Simulation:
-    """The part of a sandbox that needs no server. Every method and property may be called from any thread."""
+    """What a sandbox offers without its server. Every method and property may be called from any thread."""
 
     def __init__(self, clock: Clock, model: Model, faults: Faults, webhooks: WebhookSender) -> None:
         self._clock = clock
@@ -28,12 +28,12 @@ class Simulation:
 
     @property
     def now(self) -> float:
-        """Modelled seconds since the sandbox was made: the time of every record."""
+        """Modelled seconds since the sandbox was created: the time in all records."""
         return self._clock()
 
     @property
     def time_scale(self) -> float:
-        """The simulation speed: 1 is real time. It may be set at any time; the sandbox's clock does not jump."""
+        """The simulation speed: 1 is real time. May be set at any time; the sandbox's clock does not jump."""
         return self._clock.scale
 
     @time_scale.setter
@@ -43,34 +43,34 @@ class Simulation:
     # Chats and people
 
     def chat(self, to: str | None = None, *, active: bool = True) -> str:
-        """Make an iMessage chat with one person.
+        """Create an iMessage chat with one person.
 
         Parameters:
-            to: the person's number or address; default: one nobody has.
-            active: as if the person had just written; without that, and before the first message, starts are
-                accepted and show nothing.
+            to: the person's number or address; default: an unused number.
+            active: as if the person had just written; otherwise starts are accepted but show nothing until the first
+                message.
 
         Returns:
             The chat's id.
         """
-        return self._add_chat([to] if to else [], active=active)
+        return self._model.add_chat([to] if to else [], active=active).id
 
     def sms(self, to: str | None = None, *, service: Service = "SMS", active: bool = True) -> str:
-        """Make an SMS or RCS chat: it accepts typing requests and shows nothing. Parameters as in `chat`."""
-        return self._add_chat([to] if to else [], service=service, active=active)
+        """Create an SMS or RCS chat, which accepts typing requests but shows nothing. Parameters as in `chat`."""
+        return self._model.add_chat([to] if to else [], service=service, active=active).id
 
     def group(self, to: Sequence[str] = (), *, typing_allowed: bool = True, active: bool = True) -> str:
-        """Make a group chat.
+        """Create a group chat.
 
         Parameters:
-            to: the people in it; default: two nobody has.
+            to: the people in it; default: two unused numbers.
             typing_allowed: False: typing requests are refused, as older deployments do (403, code 2005).
             active: as in `chat`.
 
         Returns:
             The chat's id.
         """
-        return self._add_chat(to, group=True, typing_allowed=typing_allowed, active=active)
+        return self._model.add_chat(to, group=True, typing_allowed=typing_allowed, active=active).id
 
     def write(self, chat: str, text: str = "Hello?") -> Message:
         """The person writes: the chat is active again; the indicator stays as it is."""
@@ -80,9 +80,9 @@ class Simulation:
         return message
 
     def reopen(self, chat: str) -> None:
-        """The person brings the chat to the front: a showing indicator drops, and the bot's messages are read.
+        """The person opens the chat again: the device drops the indicator, and the bot's messages are read.
 
-        Then a start alone does not bring it back, before a stop or a message has come.
+        A start alone does not bring the indicator back until a stop or a message has come.
         """
         found = self._chat(chat)
         message = self._model.reopen(found)
@@ -97,26 +97,26 @@ class Simulation:
         group: bool | None = None,
         typing_allowed: bool | None = None,
     ) -> None:
-        """It becomes another kind of chat. What is None stays.
+        """Change the kind of chat. None: as before.
 
         Parameters:
-            group: True: a group; a second person joins if there is only one.
+            group: True: make it a group; if there is only one person, a second one joins.
             typing_allowed: False: typing requests are refused, as older deployments do for groups.
         """
         self._model.change(self._chat(chat), service=service, group=group, typing_allowed=typing_allowed)
 
     def set_webhook(self, url: str | None, *, secret: str | None = None, version: str | None = None) -> None:
-        """Where webhooks go from now on (None: nowhere); a secret or version that is None stays."""
+        """Change where webhooks are sent (None: nowhere). A secret or version of None keeps the present one."""
         self._webhooks.configure(url, secret, version)
 
     @property
     def webhook(self) -> str | None:
-        """Where webhooks go; None: nowhere."""
+        """The URL that webhooks are sent to; None: no webhooks."""
         return self._webhooks.url
 
     @property
     def webhook_secret(self) -> str:
-        """What signs them."""
+        """The secret that signs webhooks."""
         return self._webhooks.secret
 
     # What can be seen
@@ -126,24 +126,24 @@ class Simulation:
         return self._model.visible(self._chat(chat))
 
     def ghosts(self) -> tuple[str, ...]:
-        """The chats whose indicator is showing now: with nobody at work, ghosts."""
+        """The ids of the chats whose indicator is visible now. While no bot is at work, each is a ghost."""
         return self._model.showing()
 
     def timeline(self, chat: str) -> Timeline:
-        """All that happened in this chat so far: requests, messages, and when the indicator was visible."""
+        """All that has happened in this chat: requests, messages, and when the indicator was visible."""
         return self._model.timeline(self._chat(chat))
 
     def messages(self, chat: str) -> tuple[Message, ...]:
-        """The chat's messages, in the order of their acceptance."""
+        """The chat's messages, in the order in which they were accepted."""
         return self.timeline(chat).messages
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """Every request so far, in the order of arrival; those that were refused, or name no chat, too."""
+        """All requests so far, in the order of arrival, including those that were refused or name no chat."""
         return self._model.log.all()
 
     def wait_until(self, predicate: Callable[[], object], timeout: float = 5.0) -> bool:
-        """Wait, at most `timeout` real seconds, until `predicate()` is true. Returns whether it came true."""
+        """Wait up to `timeout` real seconds for `predicate()` to become true. Returns whether it did."""
         deadline = time.monotonic() + timeout
         while not predicate():
             if time.monotonic() >= deadline:
@@ -151,7 +151,7 @@ class Simulation:
             time.sleep(0.002)
         return True
 
-    # What goes wrong
+    # Faults
 
     def fail(
         self,
@@ -170,22 +170,22 @@ class Simulation:
     ) -> None:
         """Answer with this status instead of the right one.
 
-        Of several `fail` and `lose` that cover a request, the one that was set first happens, until its
-        `times` are used up; a `slow` happens besides. All are for requests that would have been let in: a
-        wrong key and an unknown chat are refused first, and use nothing up.
+        Of all `fail` and `lose` faults that match a request, the one that was set first applies, until its `times` are
+        used up; a `slow` fault applies in addition. Requests with a wrong key or an unknown chat are refused first,
+        and use up no fault.
 
         Parameters:
             endpoint: `start`, `stop`, `typing` (both), `send` (all six), `react`, `read`, `get` or `*`.
             status: from 200 to 599.
-            times: used up after so many requests; default: it stays until `clear_faults()`.
-            rate: the probability with which a request meets it.
+            times: how many requests it affects; default: all, until `clear_faults()`.
+            rate: the probability that it affects a request.
             chat: only for that chat; default: for all.
             code: Linq's error code; default: the usual one for that status (409: 2009, try again).
             message: the error's text; default: the usual one for that code.
             retry_after: real seconds, in header and body, or an HTTP date, in the header; default: none.
-            body: sent as it is, instead of Linq's JSON.
-            effect: whether the request takes effect all the same; default: only when the status is below 400.
-            effect_after: real seconds by which that effect comes later, after the answer perhaps.
+            body: sent unchanged, instead of Linq's JSON.
+            effect: whether the request takes effect nevertheless; default: only if the status is below 400.
+            effect_after: real seconds by which the effect is delayed, possibly until after the answer.
         """
         takes_effect = status < 400 if effect is None else effect
         fault = Answer(status, code, message, retry_after, body, takes_effect, effect_after)
@@ -200,10 +200,10 @@ class Simulation:
         rate: float = 1.0,
         chat: str | None = None,
     ) -> None:
-        """Take long. Whether or not the client still waits, the request takes effect.
+        """Answer slowly. The request takes effect even if the client no longer waits.
 
         Parameters:
-            before: real seconds from the arrival to the effect; a pair: at random between the two.
+            before: real seconds from the arrival to the effect; a pair: a random time between the two.
             after: real seconds from the effect to the answer; likewise.
             endpoint, times, rate, chat: as in `fail`.
         """
@@ -223,22 +223,22 @@ class Simulation:
         """Lose the answer: the connection is closed without one.
 
         Parameters:
-            hang: say nothing until the client gives up, instead.
+            hang: keep the connection open without an answer, until the client gives up.
             effect: whether the request takes effect.
-            effect_after: real seconds by which that effect comes later, after the loss perhaps.
+            effect_after: real seconds by which the effect is delayed, possibly until after the loss.
             endpoint, times, rate, chat: as in `fail`.
         """
         self._set(Loss(hang, effect, effect_after), endpoint, times, rate, chat)
 
     def faults(self) -> tuple[FaultRule, ...]:
-        """What is set to go wrong, the first one first."""
+        """The faults that are set, in the order in which they were set."""
         return self._faults.standing()
 
     def clear_faults(self, fault: int | None = None) -> None:
-        """Nothing goes wrong any more. Requests that are under way keep their fate.
+        """Remove faults. Requests in flight keep theirs.
 
         Parameters:
-            fault: the id of the one to take away; default: all.
+            fault: the id of the one to remove; default: all.
         """
         if fault is None:
             self._faults.clear()
@@ -246,28 +246,10 @@ class Simulation:
             self._faults.remove(fault)
 
     def _set(
-        self,
-        fault: Answer | Loss | Slowness,
-        endpoint: str,
-        times: int | None,
-        rate: float,
-        chat: str | None,
+        self, fault: Answer | Loss | Slowness, endpoint: str, times: int | None, rate: float, chat: str | None
     ) -> None:
         chat_id = None if chat is None else self._chat(chat).id
         self._faults.add(fault, endpoint, chat=chat_id, times=times, rate=rate)
-
-    def _add_chat(
-        self,
-        people: Sequence[str],
-        *,
-        active: bool,
-        group: bool = False,
-        service: Service = "iMessage",
-        typing_allowed: bool = True,
-    ) -> str:
-        return self._model.add_chat(
-            people, group=group, service=service, typing_allowed=typing_allowed, active=active
-        ).id
 
     def _chat(self, chat_id: str) -> Chat:
         try:
