@@ -58,7 +58,7 @@ def test_the_requests_and_the_timeline_tell_what_happened(page: Any, stage: Any,
     told = [" ".join(text.split()) for text in rows.all_inner_texts()]
     assert "send" in told[0]
     assert "202" in told[0]
-    assert "the indicator appears" in told[1]
+    assert "the indicator shows" in told[1]
     assert "204" in told[1]
     assert "message.received" in told[2]
     assert "delivered to the bot" in told[2]
@@ -100,7 +100,7 @@ def test_sms_and_groups_are_marked(page: Any, stage: Any, chat: str) -> None:
     page.get_by_label("Service").select_option("SMS")
     page.locator("#name .tag", has_text="SMS").wait_for()
     assert stage.typing("POST", chat) == 204
-    page.get_by_text("nothing: SMS shows no indicator").first.wait_for()
+    page.get_by_text("changes nothing: SMS shows no indicator").first.wait_for()
     assert typing(page).count() == 0
     page.get_by_label("Service").select_option("iMessage")
     page.get_by_label("Group", exact=True).check()

@@ -43,6 +43,21 @@ def test_a_timeline_prints_as_text(model: Model, clock: FakeClock) -> None:
     ]
 
 
+def test_the_ghost_of_a_timeline_is_a_last_showing_that_nobody_has_ended(model: Model, clock: FakeClock) -> None:
+    chat = model.add_chat(active=True)
+    assert model.timeline(chat).ghost is None
+    model.start(chat)
+    assert model.timeline(chat).ghost == model.timeline(chat).showings[0]
+    clock += 85
+    assert model.timeline(chat).ghost == model.timeline(chat).showings[0], "although its request is not in the log"
+    stop = model.log.arrive("DELETE", "/typing", "stop", chat.id)
+    assert model.timeline(chat).ghost is None, "somebody came back for it"
+    model.log.end(stop, "answered", 204)
+    model.start(chat)
+    model.stop(chat)
+    assert model.timeline(chat).ghost is None
+
+
 def test_settle_may_be_given_for_each_message(clock: FakeClock) -> None:
     model = Model(clock=clock, settle=[2.6, 0.2])
     chat = model.add_chat()

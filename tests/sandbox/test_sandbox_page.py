@@ -16,6 +16,7 @@ from linq_typing.sandbox import Faults, Model, Sandbox
 from linq_typing.sandbox._clock import Clock
 from linq_typing.sandbox._feed import Feed, RevisionLog
 from linq_typing.sandbox._page import PAGE
+from linq_typing.sandbox._records import Endpoint
 from linq_typing.sandbox._webhooks import DEFAULT_SECRET, DEFAULT_VERSION, WebhookSender
 
 
@@ -220,6 +221,32 @@ def test_the_starts_of_a_loop_do_not_count_the_time_of_a_ghost(model: Model, clo
     clock += 12
     model.stop(chat)
     assert loop_starts() == 16
+
+
+@pytest.mark.parametrize(
+    ("last", "status", "ghosts"),
+    [("start", 204, 1), ("start", 503, 0), ("start", None, 0), ("stop", 503, 0)],
+)
+def test_an_indicator_that_times_out_is_a_ghost_only_after_an_accepted_start(
+    model: Model, clock: FakeClock, last: Endpoint, status: int | None, ghosts: int
+) -> None:
+    """As in `linq_typing.testing`: after a failed refresh or stop, somebody was still taking care of it."""
+    feed = Feed(Clock(), model, Faults(), WebhookSender(model, None, DEFAULT_SECRET, DEFAULT_VERSION), dict)
+    chat = model.add_chat(active=True)
+    first = model.log.arrive("POST", "/typing", "start", chat.id)
+    model.log.affect(first, model.start(chat))
+    model.log.end(first, "answered", 204)
+    clock += 60
+    request = model.log.arrive("POST", "/typing", last, chat.id)
+    if status is not None:
+        model.log.end(request, "answered", status)
+    clock += 30
+    late = model.log.arrive("DELETE", "/typing", "stop", chat.id)
+    model.log.end(late, "answered", 204)
+    feed.update()
+    state = feed.since(None)
+    assert state["chats"][0]["ghosts"] == ghosts
+    assert [showing["ghost"] for showing in state["showings"]] == [bool(ghosts)]
 
 
 def test_the_revision_log_returns_what_changed_and_drops_the_oldest() -> None:

@@ -18,6 +18,7 @@ from linq_typing.sandbox._clock import Clock
 from linq_typing.sandbox._faults import FaultRule, Faults
 from linq_typing.sandbox._model import Model
 from linq_typing.sandbox._records import Message, Request, Showing
+from linq_typing.sandbox._timeline import EFFECTS, is_ghost
 from linq_typing.sandbox._webhooks import Delivery, WebhookSender
 
 Record = dict[str, Any]
@@ -103,7 +104,8 @@ class Feed:
         for exchange in self._model.log.changed(self._log_revision):
             self._log_revision = exchange.revision
             request = exchange.request
-            record = _record(request, at=request.received_at, latency=exchange.latency)
+            effect = EFFECTS[request.change]
+            record = _record(request, at=request.received_at, latency=exchange.latency, effect=effect)
             self._records.put("requests", request.id, record)
         for delivery in list(self._webhooks.deliveries)[-_RECENT:]:
             self._records.put("webhooks", delivery.id, _record(delivery))
@@ -137,13 +139,17 @@ class Feed:
         self._records.put("chats", chat.id, record)
 
     def _update_showing(self, chat: Chat, number: int, showing: Showing, progress: _Progress) -> None:
-        record = {"id": f"{chat.id}/{number}", "chat": chat.id, **asdict(showing)}
+        ghost = False
+        if showing.ended_by == "expired":
+            requests, _ = self._model.log.of_chat(chat.id)
+            ghost = is_ghost(showing, [request for request in requests if request.received_at < showing.expires_at])
+        record = {"id": f"{chat.id}/{number}", "chat": chat.id, **asdict(showing), "ghost": ghost}
         self._records.put("showings", record["id"], record)
         if showing.until is not None:
             progress.showings += 1
             progress.loop_starts += self._loop_starts(showing)
             progress.cleared += showing.ended_by == "message"
-            progress.ghosts += showing.ended_by == "expired"
+            progress.ghosts += ghost
 
     def _loop_starts(self, showing: Showing) -> int:
         """How many starts the simple loop would have sent during the showing. One that timed out counts up to its last

@@ -1,29 +1,30 @@
-"""All that happened in one chat, and its description as plain text."""
+"""All that happened in one chat, and its description in ASCII, for logs and terminals of every kind."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from linq_typing.sandbox._records import Endpoint, Message, Request, Service, Showing
+from linq_typing.sandbox._records import TYPING, Change, Endpoint, Message, Request, Service, Showing
 
-DELAYED: Final = 0.5
-"""Modelled seconds from a request's arrival to its effect that are worth a word."""
-
-_EFFECTS: Final = {
+EFFECTS: Final[dict[Change | None, str]] = {
+    None: "no effect",
     "shown": "the indicator shows",
     "extended": "the indicator shows for longer",
     "hidden": "the indicator is gone",
     "message": "a message is on its way",
     "nothing": "changes nothing",
 }
+"""What a request changed, in words."""
+
+_DELAYED = 0.5  # modelled seconds from a request's arrival to its effect that are worth mentioning
 _SEEN, _UNSEEN = "[...]", "[   ]"
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """All that happened in one chat up to `now`; as a string, one line for each event."""
+    """All that happened in one chat up to `now`. Its string has one line for each event."""
 
     chat_id: str
     service: Service
@@ -34,13 +35,13 @@ class Timeline:
     messages: tuple[Message, ...]
     reopened: tuple[float, ...]
     max_typing_in_flight: int
-    """The largest number of typing requests of this chat that were in flight at the same moment."""
+    """The largest number of this chat's typing requests in flight at the same moment."""
 
     def __str__(self) -> str:
         return describe(self)
 
     def of(self, *endpoints: Endpoint) -> tuple[Request, ...]:
-        """The requests for these endpoints, in the order of their arrival."""
+        """The requests for these endpoints, in the order of arrival."""
         return tuple(request for request in self.requests if request.endpoint in endpoints)
 
     @property
@@ -65,26 +66,43 @@ class Timeline:
 
     @property
     def seconds_visible(self) -> float:
-        """For how long the indicator was showing, all together."""
+        """For how long the indicator was showing in total."""
         return sum((self.now if s.until is None else s.until) - s.since for s in self.showings)
+
+    @property
+    def ghost(self) -> Showing | None:
+        """The last showing, if nobody has ended it. One that still lasts is a ghost only while no bot is at work."""
+        last = self.showings[-1] if self.showings else None
+        return last if last and is_ghost(last, self.requests) else None
 
     def visible_at(self, time: float) -> bool:
         """Whether the indicator was showing at that time."""
         return any(s.since <= time and (s.until is None or time < s.until) for s in self.showings)
 
 
-class Row(NamedTuple):
-    """A line of the picture."""
+def is_ghost(showing: Showing, requests: Sequence[Request]) -> bool:
+    """Whether nobody has ended the showing: it lasts, or it timed out after an accepted start.
 
+    Parameters:
+        requests: those of the chat, up to the moment for which to decide. If the last typing request is a stop or a
+            failed refresh, somebody was still taking care of the indicator.
+    """
+    if showing.ended_by != "expired":
+        return showing.until is None
+    last = next((request for request in reversed(requests) if request.endpoint in TYPING), None)
+    return last is None or (last.endpoint == "start" and last.accepted)
+
+
+class _Row(NamedTuple):
     time: float
     order: int
     text: str
 
 
 def describe(timeline: Timeline) -> str:
-    """What happened in a chat, a line each: when, whether the person then sees the indicator, what it was.
+    """One line for each event: its time in modelled seconds, whether the indicator is visible then, what happened.
 
-    `[...]` is a showing indicator, `[   ]` none. Times are the sandbox's seconds.
+    `[...]` is a visible indicator, `[   ]` none.
     """
     rows = sorted(_rows(timeline))
     width = max(len(f"{row.time:.1f}") for row in rows)
@@ -92,31 +110,22 @@ def describe(timeline: Timeline) -> str:
     return "\n".join((_title(timeline), *lines))
 
 
-def ghostly(timeline: Timeline) -> Showing | None:
-    """The showing that nobody has ended: it still lasts, or Linq's own time-out ended it and nobody came back."""
-    last = timeline.showings[-1] if timeline.showings else None
-    if last is None or last.until is None:
-        return last
-    typing = timeline.of("start", "stop")
-    return last if last.ended_by == "expired" and typing[-1].endpoint == "start" and typing[-1].accepted else None
-
-
 def _title(timeline: Timeline) -> str:
     kind = f"{timeline.service} group" if timeline.is_group else timeline.service
     return f"Chat {timeline.chat_id} ({kind}):"
 
 
-def _rows(timeline: Timeline) -> Iterator[Row]:
+def _rows(timeline: Timeline) -> Iterator[_Row]:
     for request in timeline.requests:
-        yield Row(_time_of(request), request.id, _request(request))
+        yield _Row(_time_of(request), request.id, _request(request))
     for message in timeline.messages:
         yield from _message(message, timeline.now)
     for time in timeline.reopened:
-        yield Row(time, 0, "the person re-opens the chat")
+        yield _Row(time, 0, "the person re-opens the chat")
     for showing in timeline.showings:
         if showing.until is not None and showing.ended_by == "expired":
-            yield Row(showing.until, 0, f"Linq takes the indicator down: {_ghost_mark(showing, timeline)}")
-    yield Row(timeline.now, len(timeline.requests) + 1, _end(timeline))
+            yield _Row(showing.until, 0, f"Linq takes the indicator down: {_ghost_mark(showing, timeline)}")
+    yield _Row(timeline.now, len(timeline.requests) + 1, _end(timeline))
 
 
 def _time_of(request: Request) -> float:
@@ -125,9 +134,8 @@ def _time_of(request: Request) -> float:
 
 def _request(request: Request) -> str:
     waited = _time_of(request) - request.received_at
-    late = f"asked {waited:.1f} s before" if waited >= DELAYED else ""
-    effect = _EFFECTS[request.change] if request.change else "no effect"
-    words = ", ".join(filter(None, (effect, request.note, late)))
+    late = f"asked {waited:.1f} s before" if waited >= _DELAYED else ""
+    words = ", ".join(filter(None, (EFFECTS[request.change], request.note, late)))
     return f"#{request.id:<3} {request.endpoint:<5}  {_answer(request):<9}  {words}"
 
 
@@ -137,11 +145,11 @@ def _answer(request: Request) -> str:
     return {"pending": "in flight", "dropped": "no answer", "abandoned": "given up"}[request.outcome]
 
 
-def _message(message: Message, now: float) -> Iterator[Row]:
+def _message(message: Message, now: float) -> Iterator[_Row]:
     if message.from_person:
-        yield Row(message.accepted_at, 0, f"the person writes: {_short(message.text)}")
+        yield _Row(message.accepted_at, 0, f"the person writes: {_short(message.text)}")
     elif message.lands_at <= now:
-        yield Row(message.lands_at, 0, f"the message is there: {_short(message.text)}")
+        yield _Row(message.lands_at, 0, f"the message is there: {_short(message.text)}")
 
 
 def _short(text: str) -> str:
@@ -149,7 +157,7 @@ def _short(text: str) -> str:
 
 
 def _ghost_mark(showing: Showing, timeline: Timeline) -> str:
-    return "a GHOST till then" if showing is ghostly(timeline) else "no refresh came in time"
+    return "a GHOST till then" if showing is timeline.ghost else "no refresh came in time"
 
 
 def _end(timeline: Timeline) -> str:
