@@ -294,3 +294,130 @@ def test_every_public_name_has_a_docstring(name: str) -> None:
 def test_every_module_says_what_it_is_for(module: str) -> None:
     """In a docstring that starts on the first line."""
     assert ast.get_docstring(_tree(module))
+
+
+# -- The tools around the core
+
+
+class Tool(NamedTuple):
+    """A package that users of the core do without."""
+
+    knows: set[str]  # what else of the library it may import: "core", and other tools
+    levels: dict[str, int]  # of its modules; they import only from lower levels
+
+
+TOOLS = {
+    "sandbox": Tool(
+        knows=set(),
+        levels={
+            "_clock": 0,
+            "_http": 0,
+            "_records": 0,
+            "_faults": 1,
+            "_request_log": 1,
+            "_screen": 1,
+            "_timeline": 1,
+            "_chat": 2,
+            "_fault_player": 2,
+            "_model": 3,
+            "_server": 3,
+            "_bodies": 4,
+            "_endpoints": 5,
+            "_webhooks": 5,
+            "_app": 6,
+            "_feed": 6,
+            "_simulation": 6,
+            "_actions": 7,
+            "_page": 8,
+            "_sandbox": 9,
+            "__init__": 10,
+        },
+    ),
+    "testing": Tool(
+        knows={"core", "sandbox"},
+        levels={"_ghosts": 0, "_sandbox": 1, "__init__": 2},
+    ),
+}
+TOOL_MODULES = [(tool, module) for tool in TOOLS for module in TOOLS[tool].levels]
+
+
+def _source(tool: str, module: str) -> str:
+    return ROOT.joinpath(*tool.split("."), f"{module}.py").read_text(encoding="utf-8")
+
+
+def _imported(source: str) -> Iterator[tuple[str, str]]:
+    """What a source imports of the library, wherever it does: the tool, or "core", and the module inside."""
+    for node in ast.walk(ast.parse(source)):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "tools import by full names"
+            names = [_module(f"{node.module}.{alias.name}") for alias in node.names]
+        for name in names:
+            root, _, inner = name.partition(".")
+            if root == "linq_typing":
+                yield _home(inner)
+
+
+def _module(name: str) -> str:
+    """The module that a dotted name stands for, or is inside of."""
+    path = ROOT.parent.joinpath(*name.split("."))
+    return name if path.is_dir() or path.with_suffix(".py").exists() else name.rpartition(".")[0]
+
+
+def _home(name: str) -> tuple[str, str]:
+    inside = [tool for tool in TOOLS if f"{name}.".startswith(f"{tool}.")]
+    tool = max(inside, key=len, default="core")
+    return tool, (name if tool == "core" else name.removeprefix(tool).strip(".")) or "__init__"
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_every_module_of_a_tool_has_a_level(tool: str) -> None:
+    """A new one has to be placed."""
+    assert {path.stem for path in ROOT.joinpath(*tool.split(".")).glob("*.py")} == set(TOOLS[tool].levels)
+
+
+@pytest.mark.parametrize(("tool", "module"), TOOL_MODULES)
+def test_a_tool_imports_downward(tool: str, module: str) -> None:
+    """Inside functions and for the type checker, too: so there is no circle."""
+    knows, levels = TOOLS[tool]
+    for other, name in _imported(_source(tool, module)):
+        if other == tool:
+            assert levels[name] < levels[module], f"{tool}.{module} imports {name}"
+        else:
+            assert other in knows, f"{tool}.{module} imports {other}.{name}"
+
+
+def test_tools_know_each_other_without_a_circle() -> None:
+    """And each that is known is in the table."""
+    order = TopologicalSorter({tool: TOOLS[tool].knows for tool in TOOLS}).static_order()
+    assert set(order) == {"core", *TOOLS}
+
+
+@pytest.mark.parametrize(("tool", "module"), TOOL_MODULES)
+def test_every_module_of_a_tool_says_what_it_is_for(tool: str, module: str) -> None:
+    """In a docstring."""
+    assert ast.get_docstring(ast.parse(_source(tool, module)))
+
+
+def test_the_check_of_tools_sees_all_forms_of_import() -> None:
+    """And tells a module from a name inside a module."""
+    source = """
+        import httpx, linq_typing
+        from linq_typing.sandbox import Sandbox, _bodies as bodies
+        from linq_typing.sandbox._model import Model
+        from linq_typing import _manager, flush
+        if TYPE_CHECKING:
+            def f():
+                import linq_typing.testing._ghosts
+    """
+    assert sorted(_imported(textwrap.dedent(source))) == [
+        ("core", "__init__"),
+        ("core", "__init__"),
+        ("core", "_manager"),
+        ("sandbox", "__init__"),
+        ("sandbox", "_bodies"),
+        ("sandbox", "_model"),
+        ("testing", "_ghosts"),
+    ]

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from linq_typing._manager import managers_from_environment
 from linq_typing.sandbox import Request, Sandbox, Timeline
-from linq_typing.sandbox._describe import describe, ghostly
+from linq_typing.sandbox._timeline import describe
 
 PATIENCE: Final = 1.0
 """Real seconds for what is on its way: a block that is being left, a stop of a manager of the bot's own."""
@@ -34,7 +34,7 @@ def assert_no_ghost(linq: Sandbox) -> None:
     for manager in managers_from_environment():
         manager.flush()
     linq.wait_until(lambda: not linq.ghosts(), PATIENCE + _until_landed(linq))
-    haunted = [timeline for timeline in _timelines(linq) if ghostly(timeline)]
+    haunted = [timeline for timeline in _timelines(linq) if timeline.ghost]
     if haunted:
         open_sessions = sum(manager.stats().sessions for manager in managers_from_environment())
         raise GhostError(report(haunted, open_sessions))
