@@ -1,7 +1,7 @@
 """Virtual time: the engine, its event loop and the simulated Linq on one clock, which jumps to the next timer.
 
 Nothing sleeps and no other thread runs, so a test takes milliseconds, and every moment in it is exact. The manager, the
-sessions and the simulation are the real ones; between them is an HTTP transport that calls the simulation's application.
+sessions and the simulation are the real ones; between them is a transport that calls the simulation's application.
 """
 
 from __future__ import annotations
