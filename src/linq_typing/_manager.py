@@ -17,6 +17,7 @@ import httpx
 
 from . import _sends
 from ._api import TypingAPI
+from ._chat_id import ChatIdFrom
 from ._driver import Driver
 from ._indicator import Window, Wish
 from ._process import EXIT_TIMEOUT, loop_thread, process_lock
@@ -38,7 +39,7 @@ from ._settings import (
     parse_chat_id,
     without_password,
 )
-from ._typing_while import ChatIdFrom, TypingWhile, make_typing_while, show_options
+from ._typing_while import TypingWhile, make_typing_while, show_options
 from ._waiting import Completion, wait_for_async
 from .errors import ConfigurationError, LinqTypingError
 from .events import EventHook, Stats

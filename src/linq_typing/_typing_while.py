@@ -5,29 +5,24 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from inspect import Parameter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, get_type_hints
 from uuid import UUID
 
-from ._session import Stack, TypingSession, push, remove, stack
+from ._chat_id import ChatIdFrom, Paths, chat_id_resolver, checked_paths
+from ._session import TypingSession, push, remove
 from ._settings import OPTION_NAMES, GivenOptions, SessionOptions, parse_chat_id
 from ._waiting import Completion, wait_for_async
+from ._wrappers import EXIT_WAIT, BlockMaker, wrapped
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 logger = logging.getLogger("linq_typing")
 
-EXIT_WAIT: Final = 5.0  #: seconds that ``wait_on_exit`` waits at most
-
 F = TypeVar("F", bound=Callable[..., Any])
-ChatIdFrom = str | tuple[str, ...] | Callable[..., str | UUID]
-#: Reads the chat id from a call's positional and keyword arguments.
-Resolver = Callable[[tuple[Any, ...], dict[str, Any]], object]
-Paths = tuple[str, ...]
 
 _DEFAULT_PATH: Final = "chat_id"
 _DEFAULT_PATHS: Final = (_DEFAULT_PATH,)  # shared, as is
@@ -68,7 +63,12 @@ class TypingWhile:
         self._free = True
 
     def __repr__(self) -> str:
-        return f"<typing_while chat_id={self._chat_id!r}{' active' if self._session else ''}>"
+        return f"<typing_while chat_id={self._chat_id!r}{' active' if self._is_active else ''}>"
+
+    @property
+    def _is_active(self) -> bool:
+        """Whether its block is running."""
+        return self._session is not None
 
     def __enter__(self) -> TypingSession:
         if self._chat_id is None:
@@ -112,7 +112,7 @@ class TypingWhile:
                 f"typing_while decorates functions, not {type(function).__name__}: put @typing_while underneath the "
                 "other decorators, directly above def; to decorate a callable object, decorate its method __call__"
             )
-        wrapper: Any = functools.wraps(function)(self._wrapper(function))
+        wrapper: Any = functools.wraps(function)(wrapped(function, self._block_maker(function)))
         wrapper.__name__ = getattr(plain, "__name__", wrapper.__name__)
         wrapper.__qualname__ = getattr(plain, "__qualname__", wrapper.__qualname__)
         return wrapper  # type: ignore[no-any-return]  # the same signature, which no checker can see
@@ -146,22 +146,12 @@ class TypingWhile:
         self._session = None
         self._free = True
 
-    def _wrapper(self, function: Callable[..., Any]) -> Any:
-        block = self._block_maker(function)
-        if inspect.iscoroutinefunction(function):
-            return _wrap_coroutine(function, block)
-        if inspect.isasyncgenfunction(function):
-            return _wrap_async_generator(function, block)
-        if inspect.isgeneratorfunction(function):
-            return _wrap_generator(function, block)
-        return _wrap_function(function, block)
-
     def _block_maker(self, function: Callable[..., Any]) -> BlockMaker:
         """What makes the block of one call; None if the call has no good chat id."""
         if self._chat_id is not None:
             chat_id = self._chat_id
             return lambda args, kwargs: TypingWhile(self._source, chat_id, self._chat_id_from, self._given)
-        resolve = _resolver(self._chat_id_from, function)
+        resolve = chat_id_resolver(self._chat_id_from, function)
 
         def block(args: tuple[Any, ...], kwargs: dict[str, Any]) -> TypingWhile | None:
             try:
@@ -190,8 +180,10 @@ class _Active(TypingWhile):
             self._session._leave()
 
 
-#: Makes what surrounds a call with those arguments; None if the call has no good chat id.
-BlockMaker = Callable[[tuple[Any, ...], dict[str, Any]], TypingWhile | None]
+def _without_partial(function: object) -> object:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
 
 
 class _Managers:
@@ -232,222 +224,6 @@ def make_typing_while(
         function, chat_id = chat_id, None
     if chat_id is not None and chat_id_from != _DEFAULT_PATH:
         raise TypeError(f"typing_while takes chat_id or chat_id_from, not both: got {chat_id!r} and {chat_id_from!r}")
-    paths = _DEFAULT_PATHS if chat_id_from == _DEFAULT_PATH else _checked(chat_id_from)
+    paths = _DEFAULT_PATHS if chat_id_from == _DEFAULT_PATH else checked_paths(chat_id_from)
     made = TypingWhile(source, None if chat_id is None else parse_chat_id(chat_id), paths, options or _NOTHING)
     return made if function is None else made(function)
-
-
-# -- One wrapper for each kind of function
-
-_NO_BLOCK: Final = nullcontext()  # sync and async, and usable by many calls at once
-
-
-def _wrap_function(function: Callable[..., Any], block: BlockMaker) -> Any:
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        with block(args, kwargs) or _NO_BLOCK:
-            return function(*args, **kwargs)
-
-    return wrapper
-
-
-def _wrap_coroutine(function: Callable[..., Any], block: BlockMaker) -> Any:
-    async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        async with block(args, kwargs) or _NO_BLOCK:
-            return await function(*args, **kwargs)
-
-    return wrapper
-
-
-class _Steps:
-    """Keeps a generator's session on the stack while the generator runs, and only then.
-
-    What the generator itself puts on the stack comes back at its next step, and does not leak between steps.
-    """
-
-    __slots__ = ("_begun", "_block", "_within")
-
-    def __init__(self, block: TypingWhile | None) -> None:
-        self._block = block
-        self._begun = False
-        self._within: Stack = None
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        outside = stack.get()
-        try:
-            if self._begun:
-                stack.set(self._within)
-            elif self._block is not None:
-                self._block.__enter__()
-            self._begun = True
-            yield
-        finally:
-            self._within = stack.get()
-            stack.set(outside)
-
-    def end(self, *, failed: bool) -> Completion | None:
-        """Returns what to wait for, if the caller is to wait."""
-        block = self._block
-        return block._leave(failed=failed) if block is not None and block._session is not None else None
-
-
-def _wrap_generator(function: Callable[..., Any], block: BlockMaker) -> Any:
-    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        generator = function(*args, **kwargs)
-        steps, step, failed = _Steps(block(args, kwargs)), functools.partial(next, generator), True
-        try:
-            while True:
-                try:
-                    with steps.running():
-                        item = step()
-                except StopIteration as stop:
-                    failed = False
-                    return stop.value
-                try:
-                    sent = yield item
-                except BaseException as exc:
-                    step = functools.partial(generator.throw, exc)
-                else:
-                    step = functools.partial(generator.send, sent)
-        finally:
-            if (done := steps.end(failed=failed)) is not None:
-                done.wait(EXIT_WAIT)
-
-    return wrapper
-
-
-def _wrap_async_generator(function: Callable[..., Any], block: BlockMaker) -> Any:
-    async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        generator = function(*args, **kwargs)
-        steps, step, failed = _Steps(block(args, kwargs)), generator.__anext__, True
-        try:
-            while True:
-                try:
-                    with steps.running():
-                        item = await step()
-                except StopAsyncIteration:
-                    failed = False
-                    return
-                try:
-                    sent = yield item
-                except BaseException as exc:
-                    step = functools.partial(generator.athrow, exc)
-                else:
-                    step = functools.partial(generator.asend, sent)
-        finally:
-            if (done := steps.end(failed=failed)) is not None:
-                await wait_for_async(done, EXIT_WAIT, shield=True)
-
-    return wrapper
-
-
-# -- Where a call's chat id comes from
-
-
-def _checked(chat_id_from: object) -> tuple[str, ...] | Callable[..., object]:
-    if callable(chat_id_from):
-        return chat_id_from
-    paths = (chat_id_from,) if isinstance(chat_id_from, str) else chat_id_from
-    if not isinstance(paths, (tuple, list)) or not all(isinstance(path, str) for path in paths):
-        raise TypeError(f"chat_id_from must be a path, several paths or a callable, got {chat_id_from!r}")
-    if not paths or not all(step for path in paths for step in path.split(".")):
-        raise ValueError(f"chat_id_from must be a path such as 'event.chat.id', got {chat_id_from!r}")
-    return tuple(paths)
-
-
-def _resolver(chat_id_from: tuple[str, ...] | Callable[..., object], function: Callable[..., Any]) -> Resolver:
-    if callable(chat_id_from):
-        return _caller(chat_id_from)
-    paths = chat_id_from
-    if isinstance(function, functools.partial):  # the chat id may be bound already
-        bound, resolve_all = function, _resolver(paths, function.func)
-        return lambda args, kwargs: resolve_all((*bound.args, *args), {**bound.keywords, **kwargs})
-    signature = inspect.signature(function)
-    readers = [_reader(path, signature, function) for path in paths]
-
-    def resolve(args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
-        misses = []
-        for reader in readers:
-            try:
-                return reader(args, kwargs)
-            except LookupError as miss:
-                misses.append(str(miss))
-        raise LookupError("; ".join(misses))
-
-    return resolve
-
-
-def _caller(chat_id_from: Callable[..., object]) -> Resolver:
-    def resolve(args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
-        try:
-            return chat_id_from(*args, **kwargs)
-        except Exception as error:
-            raise LookupError(f"chat_id_from raised {error!r}") from None
-
-    return resolve
-
-
-def _reader(path: str, signature: inspect.Signature, function: Callable[..., Any]) -> Resolver:
-    name, *steps = path.split(".")
-    argument = _argument(name, signature, function)
-
-    def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
-        value, walked = argument(args, kwargs), name
-        for step in steps:
-            if value is None:
-                break
-            value = _step(value, step, walked)
-            walked = f"{walked}.{step}"
-        if value is None:
-            raise LookupError(f"{walked} is None")
-        return value
-
-    def resolve(args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
-        try:
-            return read(args, kwargs)
-        except LookupError as miss:
-            raise LookupError(f"no chat id at {path!r}: {miss}" if steps else str(miss)) from None
-
-    return resolve
-
-
-def _step(value: object, step: str, walked: str) -> object:
-    """The mapping's key, else the attribute."""
-    try:
-        if isinstance(value, Mapping) and step in value:
-            return value[step]
-        return getattr(value, step)
-    except AttributeError:
-        what = "key" if isinstance(value, Mapping) else "attribute"
-        raise LookupError(f"{walked} has no {what} {step!r}") from None
-    except Exception as error:  # a property may raise anything
-        raise LookupError(f"{walked}.{step} raised {error!r}") from None
-
-
-def _argument(name: str, signature: inspect.Signature, function: Callable[..., Any]) -> Resolver:
-    """Reads one parameter from a call, without the cost of binding all of them."""
-    parameters = list(signature.parameters.values())
-    named = signature.parameters.get(name)
-    if named is None and not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        raise TypeError(
-            f"{getattr(function, '__qualname__', function)}{signature} has no parameter {name!r} to take the chat id "
-            "from: say where it is with chat_id_from="
-        )
-    if named is not None and named.kind is named.VAR_KEYWORD:
-        return lambda args, kwargs: kwargs
-    default = None if named is None or named.default is named.empty else named.default
-    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    index = positional.index(name) if name in positional else None
-
-    def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
-        if index is not None and index < len(args):
-            return args[index]
-        return kwargs.get(name, default)
-
-    return read
-
-
-def _without_partial(function: object) -> object:
-    while isinstance(function, functools.partial):
-        function = function.func
-    return function

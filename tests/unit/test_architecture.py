@@ -33,11 +33,13 @@ LEVELS = {
     "_sends": 2,
     "_session": 4,
     "_driver": 3,
-    "_typing_while": 5,
-    "_manager": 6,
-    "_default": 7,
+    "_chat_id": 1,
+    "_wrappers": 5,
+    "_typing_while": 6,
+    "_manager": 7,
+    "_default": 8,
 }
-FACE = 8  # __init__, testing, sandbox, cli: nothing below imports them
+FACE = 9  # __init__, testing, sandbox, cli: nothing below imports them
 
 #: Who may import what. Everything else in the core is the standard library without these.
 MAY_IMPORT = {

@@ -27,7 +27,10 @@ from .kit import CHAT, FakeSource
 
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")  # struck before it could be
 
-STRUCK = {str(Path(linq_typing.__file__).parent / name) for name in ("_typing_while.py", "_session.py", "_waiting.py")}
+STRUCK = {
+    str(Path(linq_typing.__file__).parent / name)
+    for name in ("_typing_while.py", "_wrappers.py", "_session.py", "_waiting.py")
+}
 
 
 class Struck(Exception):  # noqa: N818 - it is no error
