@@ -234,9 +234,7 @@ class Indicator:
         if wish not in self.wishes or not wish.is_open:
             return False
         wish.left_at = now
-        wish.lingers_until = now + linger
-        if linger <= 0 or self._hurried:
-            self.wishes = tuple(other for other in self.wishes if other is not wish)
+        wish.lingers_until = now if self._hurried else now + linger
         return True
 
     def pause(self, wish: Wish, now: float) -> None:
@@ -290,8 +288,7 @@ class Indicator:
             self._attempt = 0
             self._round_began = now
         self._attempt += 1
-        if action is Action.START:
-            self._second_stop_at = LONG_AGO
+        self._second_stop_at = LONG_AGO
 
     def answered(
         self, outcome: Outcome, now: float, *, retry_in: float | None = None, retry_after: float = 0.0
@@ -321,15 +318,14 @@ class Indicator:
         if outcome is Outcome.PERHAPS:
             self._effect_by = max(self._effect_by, now)
         elif outcome is Outcome.LOST:
-            self._effect_by = max(self._effect_by, now + LOST_FOR)
+            self._effect_by = now + LOST_FOR
+        self._barred_until = now + retry_after
         if outcome is Outcome.REFUSED:
             self._barred_until = now + REFUSED_FOR
             for wish in self.wishes:
                 wish.refused = True
             self._end_round()
-            return
-        self._barred_until = max(self._barred_until, now + retry_after)
-        if retry_in is None:
+        elif retry_in is None:
             self._attempt, self._not_before, self._quarter_from = 0, inf, self._round_began
         else:
             self._not_before, self._quarter_from = now + retry_in, now if self.lit else inf
@@ -357,7 +353,6 @@ class Indicator:
     def _end_round(self) -> None:
         self._attempt = 0
         self._round_began = self._not_before = LONG_AGO
-        self._quarter_from = inf
 
     def _fresh_start(self, now: float) -> None:
         """A new wish is in no hurry, trusts no old light, and does not wait for the retries of an old one."""
@@ -421,7 +416,7 @@ class Indicator:
         return max(self._second_stop_at, retry_at, *lingers)
 
     def _interval(self, now: float) -> float:
-        return min((wish.options.refresh_interval for wish in self.wishes if wish.wants(now)), default=inf)
+        return min(wish.options.refresh_interval for wish in self.wishes if wish.wants(now))
 
     def _next_change(self, now: float) -> float:
         """The next moment at which time alone may change the answer."""

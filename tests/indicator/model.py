@@ -25,6 +25,7 @@ from math import inf
 from types import ModuleType
 from typing import Any
 
+from linq_typing._indicator import Unknown
 from linq_typing._settings import SessionOptions
 
 SETTLE = 3.0
@@ -377,7 +378,7 @@ class World:
             for session in self.open:
                 session.refused = True
             return
-        self.barred_until = max(self.barred_until, self.now + min(retry_after, MAX_RETRY_AFTER))
+        self.barred_until = self.now + min(retry_after, MAX_RETRY_AFTER)
         if retry_in is None:
             self.attempt, self.retry_at, self.quarter_from = 0, inf, self.round_began
         else:
@@ -415,7 +416,8 @@ class World:
         linger = 0.0 if error else session.options.stop_delay
         session.left_at = at
         session.lingers_until = at + (0.0 if self.hurried else linger)
-        self.indicator.leave(session.wish, at, linger)
+        assert self.indicator.leave(session.wish, at, linger) is True, "it was open"
+        assert self.indicator.leave(session.wish, at, 100.0) is False, "a session leaves once"
         self.ask()
 
     def pause(self, session: Session, *, late: float = 0.0) -> None:
@@ -459,7 +461,7 @@ class World:
 
     # -- What happens: messages. ``late`` is how long the word of it took to arrive.
 
-    def send(self, session: Session | None, *, late: float = 0.0) -> Message:
+    def send(self, session: Session | Unknown | None, *, late: float = 0.0) -> Message:
         """A message whose path names the chat is on its way."""
         message = self._message(session, self.now - late)
         self.indicator.send_began(message.window)
@@ -471,7 +473,9 @@ class World:
         self._ended(message, max(message.began_at, self.now - late), accepted, where)
         self.ask()
 
-    def sent(self, session: Session | None, *, took: float = 0.0, late: float = 0.0, where: float = 0.5) -> Message:
+    def sent(
+        self, session: Session | Unknown | None, *, took: float = 0.0, late: float = 0.0, where: float = 0.5
+    ) -> Message:
         """A message that is known only by its answer; one marked as sent if it ``took`` no time."""
         at = self.now - late
         message = self._message(session, at - took)
@@ -480,10 +484,13 @@ class World:
         self.ask()
         return message
 
-    def _message(self, session: Session | None, began_at: float) -> Message:
-        if session is not None:
-            began_at = max(began_at, session.joined_at)
-        window = self.machine.Window(began_at, session and session.wish)
+    def _message(self, session: Session | Unknown | None, began_at: float) -> Message:
+        wish: Any = session
+        if session == "unknown":
+            session = self.guess(self.now - began_at)
+        elif session is not None:
+            began_at, wish = max(began_at, session.joined_at), session.wish
+        window = self.machine.Window(began_at, wish)
         message = Message(session, window, began_at)
         self.messages.append(message)
         return message
@@ -640,7 +647,7 @@ def _session(world: World, chance: random.Random) -> None:
 
 def _message(world: World, chance: random.Random) -> None:
     late, where = chance.choice(LATENESS), chance.choice(WHERE)
-    session = chance.choice([None, world.guess(late), *world.open, *world.open, *world.lingering()])
+    session = chance.choice([None, "unknown", *world.open, *world.open, *world.lingering()])
     if world.on_their_way and chance.random() < 0.6:
         message = chance.choice(world.on_their_way)
         world.end(message, chance.random() < 0.8, late=late, where=where)

@@ -449,7 +449,7 @@ def test_a_stop_delay_that_is_over_ends_the_claim_even_if_nobody_asked_since(mac
     world.join(FOR_EVER)
     world.leave(world.sessions[0])
     assert world.indicator.sender(1.25) is world.sessions[0].wish
-    assert world.indicator.sender(2.0) is world.sessions[1].wish
+    assert world.indicator.sender(1.5) is world.sessions[1].wish
 
 
 def test_word_of_a_message_that_comes_after_its_senders_end_is_not_put_to_a_neighbour(
@@ -736,12 +736,13 @@ def test_an_endless_refresh_interval_still_shows_the_indicator_once(machine: Mod
 
 
 def test_a_session_that_begins_when_the_indicator_has_faded_is_shown_at_once(machine: ModuleType) -> None:
-    """The first session's next refresh would come after 300 s; the second sees nothing after 86."""
+    """The first session's next refresh would come after 300 s; the second may see nothing 85 s after the start."""
     rarely = SessionOptions(refresh_interval=300.0, max_duration=None)
-    world = lit(machine, rarely)
-    world.advance(86.0)
-    world.join(rarely)
-    assert world.log == ["start 0", "start 87"]
+    for seconds, log in ((84.75, ["start 0"]), (85.0, ["start 0", "start 86"])):
+        world = lit(machine, rarely)
+        world.advance(seconds)
+        world.join(rarely)
+        assert world.log == log
 
 
 # -- 4.7 and 4.8 Retries and refusals
@@ -897,6 +898,18 @@ def test_a_flush_starts_nothing_before_a_message_has_settled(machine: ModuleType
     assert world.log == ["start 0", "start 5"]
 
 
+def test_a_flush_hurries_no_session_that_joins_after_it(machine: ModuleType) -> None:
+    """Although it does not want the indicator yet, so that the stop is still due: its stop_delay counts."""
+    world = lit(machine)
+    world.grant(False)
+    world.leave(world.sessions[0])
+    world.hurry()
+    world.leave(world.join(SessionOptions(start_delay=2.0, stop_delay=1.0)))
+    world.grant(True)
+    world.advance(2.0)
+    assert world.log == ["start 0", "stop 2"]
+
+
 def test_a_flush_does_not_hurry_the_second_stop_of_a_lost_start(machine: ModuleType) -> None:
     """It would settle nothing before its time."""
     world = World(machine)
@@ -918,6 +931,49 @@ def test_max_duration_stops_the_indicator_and_is_told_once(machine: ModuleType) 
     passes(world, 30.0)
     assert world.log == ["start 0", "stop 4", "start 9", "stop 15"]
     assert world.sessions[0].told
+
+
+def test_what_has_lasted_max_duration_is_over_for_good(machine: ModuleType) -> None:
+    """At that very moment, and although word of a pause that began before it comes later."""
+    world = lit(machine, SessionOptions(max_duration=10.0))
+    world.advance(9.0)
+    assert not world.sessions[0].wish.wants(10.0)
+    world.pause(world.sessions[0], late=1.0)
+    world.answer("ACCEPTED")
+    world.advance(10.0)
+    world.resume(world.sessions[0])
+    passes(world, 10.0)
+    assert world.log == ["start 0", "stop 10"]
+
+
+def test_nothing_is_waited_for_when_max_duration_is_over(machine: ModuleType) -> None:
+    """Not even for the end of the quiet after a message."""
+    world = lit(machine, SessionOptions(max_duration=10.0, resume_after=30.0))
+    world.advance(1.0)
+    world.sent(world.sessions[0])
+    world.advance(10.0)
+    assert world.wake == inf
+
+
+def test_a_second_pause_does_not_shorten_the_first(machine: ModuleType) -> None:
+    """From 3 to 8, although asked for again at 6: five seconds do not count towards max_duration."""
+    world = lit(machine, SessionOptions(max_duration=10.0))
+    for seconds in (2.0, 3.0):
+        world.advance(seconds)
+        world.pause(world.sessions[0])
+    world.answer("ACCEPTED")
+    world.advance(2.0)
+    world.resume(world.sessions[0])
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 3", "start 8", "stop 15"]
+
+
+def test_a_session_of_another_process_does_not_leave(machine: ModuleType) -> None:
+    """It is still open when a forked child ends it, where a new session shares its chat."""
+    world = lit(machine)
+    stranger = machine.Wish(FOR_EVER, 0.0)
+    assert world.indicator.leave(stranger, world.now, 0.0) is False
+    assert stranger.is_open
 
 
 def test_a_start_delay_spares_short_work_all_requests(machine: ModuleType) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from linq_typing import _indicator
+from linq_typing._indicator import Unknown
 
 from .model import DELAYS, FAILURES, OPTIONS, RETRIES, RETRY_AFTERS, WHERE, Message, Session, World
 
@@ -59,13 +60,12 @@ class Story(RuleBasedStateMachine):
     def grant(self, places: bool) -> None:
         self.world.grant(places)
 
-    def sender(self, data: Any, late: float) -> Session | None:
-        among = [None, self.world.guess(late), *self.world.open, *self.world.lingering()]
-        return self.pick(data, among)
+    def sender(self, data: Any) -> Session | Unknown | None:
+        return self.pick(data, [None, "unknown", *self.world.open, *self.world.lingering()])
 
     @rule(data=st.data(), late=late)
     def send(self, data: Any, late: float) -> None:
-        self.world.send(self.sender(data, late), late=late)
+        self.world.send(self.sender(data), late=late)
 
     @precondition(lambda self: self.world.on_their_way)
     @rule(data=st.data(), accepted=st.booleans(), late=late, where=where)
@@ -75,7 +75,7 @@ class Story(RuleBasedStateMachine):
 
     @rule(data=st.data(), took=st.sampled_from((0.0, 0.5, 4.0)), late=late, where=where)
     def sent(self, data: Any, took: float, late: float, where: float) -> None:
-        self.world.sent(self.sender(data, late), took=took, late=late, where=where)
+        self.world.sent(self.sender(data), took=took, late=late, where=where)
 
     @precondition(lambda self: self.world.in_flight)
     @rule(where=where)

@@ -280,7 +280,7 @@ def hurry(world: World) -> bool:
 
 
 def begin(world: World) -> bool:
-    world.send(world.guess())
+    world.send("unknown")
     return True
 
 
@@ -289,7 +289,7 @@ def end(world: World, accepted: bool) -> bool:
 
 
 def mark(world: World, own: bool) -> bool:
-    world.sent(world.guess() if own else None)
+    world.sent("unknown" if own else None)
     return True
 
 
