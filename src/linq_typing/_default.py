@@ -9,8 +9,8 @@ from uuid import UUID
 
 from . import _sends
 from ._chat_id import ChatIdFrom
+from ._engine.process import process_lock
 from ._manager import TypingManager
-from ._process import process_lock
 from ._session import TypingSession, session_in_context
 from ._settings import GivenOptions, parse_chat_id
 from ._typing_while import TypingWhile, make_typing_while, show_options

@@ -16,11 +16,12 @@ from uuid import UUID
 import httpx
 
 from . import _sends
-from ._api import TypingAPI
 from ._chat_id import ChatIdFrom
-from ._driver import Driver
+from ._engine.engine import Engine
+from ._engine.http import TypingAPI
+from ._engine.process import EXIT_TIMEOUT, loop_thread, process_lock
+from ._engine.waiting import Completion, wait_for_async
 from ._indicator import Window, Wish
-from ._process import EXIT_TIMEOUT, loop_thread, process_lock
 from ._session import TypingSession, sender_in_context
 from ._settings import (
     HTTP,
@@ -40,7 +41,6 @@ from ._settings import (
     without_password,
 )
 from ._typing_while import TypingWhile, make_typing_while, show_options
-from ._waiting import Completion, wait_for_async
 from .errors import ConfigurationError, LinqTypingError
 from .events import EventHook, Stats
 
@@ -87,9 +87,9 @@ def _checked_hooks(on_event: object) -> tuple[EventHook, ...]:
     return hooks
 
 
-def _finalizer(manager: TypingManager, driver: Driver) -> weakref.finalize[..., TypingManager]:
-    """Retires the driver of a manager that was dropped, not closed."""
-    finalizer = weakref.finalize(manager, driver.post, driver.retire)
+def _finalizer(manager: TypingManager, engine: Engine) -> weakref.finalize[..., TypingManager]:
+    """Retires the engine of a manager that was dropped, not closed."""
+    finalizer = weakref.finalize(manager, engine.post, engine.retire)
     finalizer.atexit = False
     return finalizer
 
@@ -179,12 +179,12 @@ class TypingManager:
         given = Credentials(api_key, normalized_base_url(base_url) if base_url is not None else None)
         self._credentials = given.or_else(_sends.credentials_of(client)) if client is not None else given
         self._from_environment = not (self._credentials.api_key and self._credentials.base_url)
-        self._driver: Driver | None = None
-        self._was_closed = False  # since the driver was last used: look whether the environment has changed
+        self._engine: Engine | None = None
+        self._was_closed = False  # since the engine was last used: look whether the environment has changed
         self._api: TypingAPI | None = None
-        self._made_in: int | None = None  # the process that made the driver
+        self._made_in: int | None = None  # the process that made the engine
         self._finalizer = weakref.finalize(self, lambda: None)
-        self._problem: str | None = None  # why no driver could be made, as it was logged
+        self._problem: str | None = None  # why no engine could be made, as it was logged
         self._prepare()
         _managers.add(self)
         _sends.add_listener(self)
@@ -219,12 +219,12 @@ class TypingManager:
 
     def _new_session(self, chat_id: str, given: GivenOptions) -> TypingSession:
         wish = Wish(replace(self._options, **given) if given else self._options, 0.0)
-        driver = self._driver
-        if driver is None or not driver.alive or self._was_closed:
-            driver = self._live_driver(wish)
-        if driver is not None:
-            wish.joined_at = driver.now()
-        return TypingSession(chat_id, driver, wish)
+        engine = self._engine
+        if engine is None or not engine.alive or self._was_closed:
+            engine = self._live_engine(wish)
+        if engine is not None:
+            wish.joined_at = engine.now()
+        return TypingSession(chat_id, engine, wish)
 
     # -- Messages
 
@@ -238,9 +238,9 @@ class TypingManager:
         Raises:
             ValueError: ``chat_id`` is no UUID (TypeError: neither text nor a ``UUID``).
         """
-        chat_id, driver = parse_chat_id(chat_id), self._driver
-        if driver is not None:
-            driver.post(driver.mark_sent, chat_id, Window(driver.now(), sender_in_context(chat_id, driver)))
+        chat_id, engine = parse_chat_id(chat_id), self._engine
+        if engine is not None:
+            engine.post(engine.mark_sent, chat_id, Window(engine.now(), sender_in_context(chat_id, engine)))
 
     def watch(self, client: C) -> C:
         """Notice the messages that go out through ``client``, and return it.
@@ -256,10 +256,10 @@ class TypingManager:
 
     def _message_in_flight(self, chat_id: str, began_at: float) -> _sends.WatchedMessage | None:
         """A message that a watched client is sending, or of which it has learnt by the answer."""
-        driver = self._listening_driver()
-        if driver is None:
+        engine = self._listening_engine()
+        if engine is None:
             return None
-        return _sends.WatchedMessage(driver, chat_id, Window(began_at, sender_in_context(chat_id, driver)))
+        return _sends.WatchedMessage(engine, chat_id, Window(began_at, sender_in_context(chat_id, engine)))
 
     # -- Ends
 
@@ -299,8 +299,8 @@ class TypingManager:
 
     def _retire(self) -> None:
         """Close once the open sessions have ended and their stops are out. Returns at once."""
-        if self._driver is not None:
-            self._driver.post(self._driver.retire, self)
+        if self._engine is not None:
+            self._engine.post(self._engine.retire, self)
 
     def __enter__(self) -> TypingManager:
         return self
@@ -320,44 +320,44 @@ class TypingManager:
 
     def stats(self) -> Stats:
         """The manager in numbers: sessions, chats, requests by outcome, and whether starts are suspended."""
-        driver = self._driver
-        return Stats() if driver is None or not driver.alive else driver.stats()
+        engine = self._engine
+        return Stats() if engine is None or not engine.alive else engine.stats()
 
     # -- Machinery
 
     def _begin_flush(self, timeout: float) -> Completion:
         check_seconds("timeout", timeout)
-        driver, done = self._driver_to_wait_for(), Completion()
-        if driver is None:
+        engine, done = self._engine_to_wait_for(), Completion()
+        if engine is None:
             done.set(True)
         else:
-            driver.post(driver.flush, done)
+            engine.post(engine.flush, done)
         return done
 
     def _begin_close(self) -> Completion:
-        driver = self._driver_to_wait_for()
+        engine = self._engine_to_wait_for()
         self._was_closed = True
-        if driver is not None:
-            return driver.begin_close()
+        if engine is not None:
+            return engine.begin_close()
         return Completion(True)
 
-    def _driver_to_wait_for(self) -> Driver | None:
-        """The driver, if it was ever needed in this process. RuntimeError where waiting for it would dead-lock."""
-        driver = self._driver
-        if driver is None or not driver.alive:
+    def _engine_to_wait_for(self) -> Engine | None:
+        """The engine, if it was ever needed in this process. RuntimeError where waiting for it would dead-lock."""
+        engine = self._engine
+        if engine is None or not engine.alive:
             return None
-        if driver.thread.is_current:
+        if engine.thread.is_current:
             raise RuntimeError("flush() and close() can't be called from on_event: they would wait for themselves")
-        return driver
+        return engine
 
-    def _listening_driver(self) -> Driver | None:
-        """The driver to tell of a message. None where that helps nobody: disabled, or without a key."""
-        if self._driver is not None and self._driver.alive and not self._was_closed:
-            return self._driver
-        return self._live_driver() if self._known_credentials().api_key else None
+    def _listening_engine(self) -> Engine | None:
+        """The engine to tell of a message. None where that helps nobody: disabled, or without a key."""
+        if self._engine is not None and self._engine.alive and not self._was_closed:
+            return self._engine
+        return self._live_engine() if self._known_credentials().api_key else None
 
-    def _live_driver(self, wish: Wish | None = None) -> Driver | None:
-        """The driver, made at first use and again after a fork. None if there can be none now; ``wish`` is told why."""
+    def _live_engine(self, wish: Wish | None = None) -> Engine | None:
+        """The engine, made at first use and again after a fork. None if there can be none now; ``wish`` is told why."""
         if not self._is_enabled():
             return None
         error = None
@@ -366,15 +366,15 @@ class TypingManager:
                 self._renew()
             self._was_closed = False
             try:
-                if self._driver is None or not self._driver.alive:
-                    self._driver = self._make_driver()
+                if self._engine is None or not self._engine.alive:
+                    self._engine = self._make_engine()
             except LinqTypingError as found:
                 error = found
-            driver = self._driver
+            engine = self._engine
         if error is not None and wish is not None:
             wish.error = error
         self._report(error)
-        return driver if driver is not None and driver.alive else None
+        return engine if engine is not None and engine.alive else None
 
     def _credentials_changed(self) -> bool:
         """Whether the environment says something else than when the connections were made."""
@@ -386,9 +386,9 @@ class TypingManager:
     def _renew(self) -> None:
         """Let the next use start afresh, with the settings and the environment of then. Open sessions go on as they
         are."""
-        driver, self._driver, self._api = self._driver, None, None
-        if driver is not None:
-            driver.post(driver.retire, self)
+        engine, self._engine, self._api = self._engine, None, None
+        if engine is not None:
+            engine.post(engine.retire, self)
 
     @contextmanager
     def _pointed_at(self, credentials: Credentials, time_scale: float) -> Iterator[None]:
@@ -413,8 +413,8 @@ class TypingManager:
             logger.log(level, "no typing indicators: %s", problem)
         self._problem = problem
 
-    def _make_driver(self) -> Driver | None:
-        """None once the interpreter exits. LinqTypingError if there can be no driver now."""
+    def _make_engine(self) -> Engine | None:
+        """None once the interpreter exits. LinqTypingError if there can be no engine now."""
         forked = self._made_in not in (None, os.getpid())
         if forked and self._transport is not None:
             raise LinqTypingError(
@@ -425,7 +425,7 @@ class TypingManager:
         thread = loop_thread()
         if thread is None:
             return None
-        driver = Driver(
+        engine = Engine(
             thread,
             self._api,
             settle=self._settle,
@@ -434,8 +434,8 @@ class TypingManager:
         )
         self._made_in = os.getpid()
         self._finalizer.detach()
-        self._finalizer = _finalizer(self, driver)
-        return driver
+        self._finalizer = _finalizer(self, engine)
+        return engine
 
     def _make_api(self) -> TypingAPI:
         return TypingAPI(self._known_credentials().checked(), self._http, self._transport)

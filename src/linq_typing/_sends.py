@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 import httpx
 
-from ._process import process_lock
+from ._engine.process import process_lock
 from ._settings import Credentials, parse_chat_id
 
 if TYPE_CHECKING:
-    from ._driver import Driver
+    from ._engine.engine import Engine
     from ._indicator import Window
 
 logger = logging.getLogger("linq_typing")
@@ -55,33 +55,33 @@ class Listener(Protocol):
     """Who wants to know of messages: a manager. Called in the sender's thread and context."""
 
     def _message_in_flight(self, chat_id: str, began_at: float) -> WatchedMessage | None:
-        """A message that the driver has not been told of yet. None: nobody would want to know."""
+        """A message that the engine has not been told of yet. None: nobody would want to know."""
         ...
 
 
 class WatchedMessage:
-    """Tells a driver that a message is in flight, and that it has ended.
+    """Tells a engine that a message is in flight, and that it has ended.
 
     An exception may interrupt either method anywhere; ``ended`` is then called again. The loop's thread, where no such
-    exception is raised, makes sure that the driver hears of one begin and one end, or of neither.
+    exception is raised, makes sure that the engine hears of one begin and one end, or of neither.
     """
 
-    def __init__(self, driver: Driver, chat_id: str, window: Window) -> None:
-        self._driver = driver
+    def __init__(self, engine: Engine, chat_id: str, window: Window) -> None:
+        self._engine = engine
         self._chat_id = chat_id
         self._window = window
         self._has_begun = self._has_ended = False
 
     def began(self) -> None:
-        self._driver.post(self._begin)
+        self._engine.post(self._begin)
 
     def ended(self, at: float, accepted: bool) -> None:
         """It was answered. One that is known only by its answer has not begun before: it does so in retrospect."""
-        self._driver.post(self._end, at, accepted)
+        self._engine.post(self._end, at, accepted)
 
     def _begin(self) -> None:
         self._has_begun = True
-        self._driver.send_began(self._chat_id, self._window)
+        self._engine.send_began(self._chat_id, self._window)
 
     def _end(self, at: float, accepted: bool) -> None:
         if self._has_ended:
@@ -90,7 +90,7 @@ class WatchedMessage:
         if accepted and not self._has_begun:
             self._begin()
         if self._has_begun:
-            self._driver.send_ended(self._chat_id, self._window, at, accepted)
+            self._engine.send_ended(self._chat_id, self._window, at, accepted)
 
 
 Refs = tuple["weakref.ref[Listener]", ...]

@@ -9,8 +9,8 @@ from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import Any, Final, Protocol
 
+from ._engine.waiting import Completion, wait_for_async
 from ._session import Stack, stack
-from ._waiting import Completion, wait_for_async
 
 EXIT_WAIT: Final = 5.0  #: seconds that ``wait_on_exit`` waits at most
 

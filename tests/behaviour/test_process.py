@@ -88,9 +88,9 @@ def test_an_api_that_hangs_holds_the_exit_up_for_five_seconds_at_most(linq: Sand
         from linq_typing import typing_while
         begun = []
         atexit.register(lambda: print(time.monotonic() - begun[0] < 9))
-        import linq_typing._process, atexit
-        atexit.unregister(linq_typing._process._at_exit)
-        atexit.register(linq_typing._process._at_exit)
+        import linq_typing._engine.process, atexit
+        atexit.unregister(linq_typing._engine.process._at_exit)
+        atexit.register(linq_typing._engine.process._at_exit)
         with typing_while("{chat}", stop_delay=60):
             time.sleep(0.5)
         begun.append(time.monotonic())
@@ -124,13 +124,13 @@ def test_what_hangs_holds_the_exit_up_for_five_seconds_at_most(linq: Sandbox, ha
         async def block(self, request): time.sleep(60)
         transport = None
         from linq_typing import TypingManager
-        import linq_typing._process
+        import linq_typing._engine.process
         {hanging}
         print("main ends", flush=True)
         manager = TypingManager(transport=transport)
         began = []
         threading._register_atexit(lambda: began.append(time.monotonic()))  # runs first
-        real = linq_typing._process._at_exit
+        real = linq_typing._engine.process._at_exit
         atexit.unregister(real)
         def measured():
             real()

@@ -11,10 +11,10 @@ from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 
+from linq_typing._engine.waiting import Completion
 from linq_typing._indicator import Wish
 from linq_typing._session import TypingSession, _innermost_first
 from linq_typing._settings import SessionOptions
-from linq_typing._waiting import Completion
 
 CHAT = "11111111-2222-4333-8444-555555555555"
 OTHER_CHAT = "99999999-8888-4777-8666-555555555555"
@@ -25,7 +25,7 @@ def carried() -> list[TypingSession]:
     return list(_innermost_first())
 
 
-class FakeDriver:
+class FakeEngine:
     """Writes down what sessions post, and answers a waiting ``leave`` with ``answer`` (None: never)."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class FakeSource:
 
     def __init__(self, **options: Any) -> None:
         self._options = SessionOptions(**options)
-        self.driver = FakeDriver()
+        self.engine = FakeEngine()
         self.sessions: list[TypingSession] = []
         self.fails_with: Exception | None = None
 
@@ -77,7 +77,7 @@ class FakeSource:
         if self.fails_with is not None:
             raise self.fails_with
         wish = Wish(replace(self._options, **given), 0.0)
-        session = TypingSession(chat_id, self.driver, wish)  # type: ignore[arg-type]
+        session = TypingSession(chat_id, self.engine, wish)  # type: ignore[arg-type]
         self.sessions.append(session)
         return session
 
@@ -88,7 +88,7 @@ class FakeSource:
     @property
     def lingers(self) -> list[float]:
         """For each session that has ended, how long its stop is put off."""
-        return [args[3] for args in self.driver.calls("leave")]
+        return [args[3] for args in self.engine.calls("leave")]
 
 
 class TinyServer:

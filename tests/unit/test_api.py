@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from linq_typing import _api as http_side
-from linq_typing._api import Answer, TypingAPI, _proxy, _ssl_context, outcome_of
+from linq_typing._engine import http as http_side
+from linq_typing._engine.http import Answer, TypingAPI, _proxy, _ssl_context, outcome_of
 from linq_typing._indicator import Action, Outcome
 from linq_typing._settings import Credentials, HTTPSettings
 from linq_typing.errors import (
@@ -512,7 +512,7 @@ def test_a_failed_request_does_not_carry_the_key_along() -> None:
 
 
 def test_a_cancelled_request_is_cancelled() -> None:
-    """The driver's cancellation is no time-out."""
+    """The engine's cancellation is no time-out."""
 
     async def main() -> None:
         with serving(lambda *_: time.sleep(0.3)) as server:

@@ -32,7 +32,7 @@ LEVELS = {
     "_api": 2,
     "_sends": 2,
     "_session": 4,
-    "_driver": 3,
+    "_engine": 3,
     "_chat_id": 1,
     "_wrappers": 5,
     "_typing_while": 6,
@@ -44,7 +44,7 @@ FACE = 9  # __init__, testing, sandbox, cli: nothing below imports them
 #: Who may import what. Everything else in the core is the standard library without these.
 MAY_IMPORT = {
     "tenacity": {"_api"},
-    "asyncio": {"_api", "_driver", "_loop", "_waiting"},
+    "asyncio": {"_api", "_engine", "_loop", "_waiting"},
     "threading": {"_loop", "_process", "_waiting"},
     "httpx": {"_api", "_sends", "_manager"},
     "trio": {"_waiting"},  # and only inside of a function
@@ -58,7 +58,7 @@ CORE = sorted(LEVELS)
 class Import(NamedTuple):
     """One imported module, and how."""
 
-    name: str  # "linq_typing._loop" or "httpx"
+    name: str  # "linq_typing._engine.loop" or "httpx"
     lazy: bool  # inside of a function
     for_types: bool  # under TYPE_CHECKING
 
@@ -140,7 +140,7 @@ def test_the_checks_see_all_forms_of_import() -> None:
         from . import _loop, _sends
         from ._api import TypingAPI
         if TYPE_CHECKING:
-            from ._driver import Driver
+            from ._engine import Engine
         def f():
             try:
                 import trio
@@ -149,10 +149,10 @@ def test_the_checks_see_all_forms_of_import() -> None:
     """
     assert list(_imports(ast.parse(textwrap.dedent(source)))) == [
         Import("httpx._client", False, False),
-        Import("linq_typing._loop", False, False),
+        Import("linq_typing._engine.loop", False, False),
         Import("linq_typing._sends", False, False),
-        Import("linq_typing._api", False, False),
-        Import("linq_typing._driver", False, True),
+        Import("linq_typing._engine.http", False, False),
+        Import("linq_typing._engine.engine", False, True),
         Import("trio", True, False),
         Import("linq_typing.testing", True, False),
     ]

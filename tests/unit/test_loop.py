@@ -10,8 +10,8 @@ from concurrent.futures import Future
 
 import pytest
 
-from linq_typing._loop import LoopThread, _Inbox
-from linq_typing._waiting import Completion
+from linq_typing._engine.loop import LoopThread, _Inbox
+from linq_typing._engine.waiting import Completion
 
 PATIENCE = 5.0
 

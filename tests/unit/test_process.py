@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from linq_typing import _process
-from linq_typing._process import loop_thread
+from linq_typing._engine import process as _process
+from linq_typing._engine.process import loop_thread
 from linq_typing.errors import LinqTypingError
 
 PATIENCE = 10.0

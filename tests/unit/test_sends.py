@@ -1,4 +1,4 @@
-"""Watching the sends of httpx clients, with a listener and a driver of the test's own."""
+"""Watching the sends of httpx clients, with a listener and a engine of the test's own."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NEW_CHAT_URL = "https://linq.test/v3/chats"
 NEW_CHAT = json.dumps({"chat": {"id": CHAT}}).encode()
 
 
-class Driver:
+class Engine:
     """Hears of messages when the test lets it."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Driver:
         self.in_flight.remove(message)
         self.ended.append((chat_id, accepted))
 
-    def work_off(self) -> Driver:
+    def work_off(self) -> Engine:
         while self.posted:
             call, args = self.posted.popleft()
             call(*args)
@@ -62,16 +62,16 @@ class Driver:
 
 class Listener:
     def __init__(self) -> None:
-        self.driver = Driver()
+        self.engine = Engine()
 
     def _message_in_flight(self, chat_id: str, began_at: float) -> WatchedMessage:
-        return WatchedMessage(self.driver, chat_id, object())  # type: ignore[arg-type]
+        return WatchedMessage(self.engine, chat_id, object())  # type: ignore[arg-type]
 
     @property
     def heard(self) -> list[tuple[str, bool]]:
         """The messages that have ended, each with whether it was accepted. None is in flight."""
-        assert self.driver.work_off().in_flight == []
-        return self.driver.ended
+        assert self.engine.work_off().in_flight == []
+        return self.engine.ended
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def test_an_exception_at_any_bytecode_reaches_the_caller_and_leaves_no_message_i
             with pytest.raises(error) as raised:
                 strike(call, at, error("struck"))
             assert str(raised.value) == "struck"
-            began += bool(listener.driver.posted)
+            began += bool(listener.engine.posted)
             assert len(listener.heard) <= 1  # while the exception, with its traceback and frames, is still held
             if sys.version_info >= (3, 13):  # which traces less after a tracer has raised, once
                 strike(call, 0, None)
@@ -316,7 +316,7 @@ def test_a_coroutine_that_is_dropped_in_the_midst_of_a_send_ends_its_message(lis
         watched = _sends.watch(httpx.AsyncClient(transport=httpx.MockTransport(never)), listener)
         coroutine = watched.send(post())
         coroutine.send(None)
-        assert len(listener.driver.work_off().in_flight) == 1
+        assert len(listener.engine.work_off().in_flight) == 1
         coroutine.close()
 
     asyncio.run(main())
@@ -324,15 +324,15 @@ def test_a_coroutine_that_is_dropped_in_the_midst_of_a_send_ends_its_message(lis
 
 
 def test_a_message_may_begin_and_end_twice_and_counts_once() -> None:
-    driver = Driver()
-    message = WatchedMessage(driver, CHAT, object())  # type: ignore[arg-type]
+    engine = Engine()
+    message = WatchedMessage(engine, CHAT, object())  # type: ignore[arg-type]
     message.began()
     message.ended(1.0, True)
     message.ended(2.0, True)
-    assert driver.work_off().ended == [(CHAT, True)]
-    never_begun = WatchedMessage(driver, CHAT, object())  # type: ignore[arg-type]
+    assert engine.work_off().ended == [(CHAT, True)]
+    never_begun = WatchedMessage(engine, CHAT, object())  # type: ignore[arg-type]
     never_begun.ended(1.0, False)
-    assert driver.work_off().ended == [(CHAT, True)]
+    assert engine.work_off().ended == [(CHAT, True)]
 
 
 # -- Errors of the watching
@@ -398,7 +398,7 @@ def test_a_message_that_can_not_be_ended_does_not_keep_the_others_from_it(
 
     class Broken(Listener):
         def _message_in_flight(self, chat_id: str, began_at: float) -> WatchedMessage:
-            return Message(self.driver, chat_id, object())  # type: ignore[arg-type]
+            return Message(self.engine, chat_id, object())  # type: ignore[arg-type]
 
     assert _sends.watch(_sends.watch(client(), Broken()), listener).send(post()).status_code == 202
     assert listener.heard == [(CHAT, True)]

@@ -97,11 +97,11 @@ def source() -> Iterator[FakeSource]:
 
 
 def nothing_left(source: FakeSource) -> Callable[[], None]:
-    """No session is open: the driver has heard of the end of each that it heard of, and none is current."""
+    """No session is open: the engine has heard of the end of each that it heard of, and none is current."""
 
     def check() -> None:
-        joined = [wish for _, wish in source.driver.calls("join")]
-        left = [args[1] for args in source.driver.calls("leave")]
+        joined = [wish for _, wish in source.engine.calls("join")]
+        left = [args[1] for args in source.engine.calls("leave")]
         assert all(wish in left for wish in joined), "a session was joined and never left"
         assert current_session() is None
 
@@ -190,8 +190,8 @@ def test_a_send(source: FakeSource) -> None:
             pass
 
     def check() -> None:
-        began = [args[1] for args in source.driver.calls("send_began")]
-        ended = [args[1] for args in source.driver.calls("send_ended")]
+        began = [args[1] for args in source.engine.calls("send_began")]
+        ended = [args[1] for args in source.engine.calls("send_ended")]
         assert all(message in ended for message in began), "a message stays in flight"
 
     assert strike_everywhere(work, check) > 50
@@ -249,11 +249,11 @@ def test_real_alarms(source: FakeSource, kind: str) -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    driver = source.driver
+    engine = source.engine
     if kind == "with":
         session._leave()
         nothing_left(source)()
     else:
-        ended = [args[1] for args in driver.calls("send_ended")]
-        assert all(args[1] in ended for args in driver.calls("send_began"))
+        ended = [args[1] for args in engine.calls("send_ended")]
+        assert all(args[1] in ended for args in engine.calls("send_began"))
     assert struck > 0 or sys.platform == "win32"

@@ -114,7 +114,7 @@ def test_cancellation_in_trio_passes(source: FakeSource) -> None:
 def test_wait_on_exit_waits_in_a_cancelled_trio_scope(source: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     """A frozen process sends no stop, however the block was left."""
     monkeypatch.setattr(_typing_while, "EXIT_WAIT", 0.1)
-    source.driver.answer = None
+    source.engine.answer = None
 
     async def main() -> None:
         with trio.CancelScope() as scope:
@@ -311,7 +311,7 @@ def test_the_repr_says_chat_and_state(source: FakeSource) -> None:
 def test_wait_on_exit_waits_for_the_answer(source: FakeSource, way: str) -> None:
     """No delay before the stop then."""
     _passes(_make(source, wait_on_exit=True), way)
-    [(_, _, _, linger, done)] = source.driver.calls("leave")
+    [(_, _, _, linger, done)] = source.engine.calls("leave")
     assert linger == 0.0
     assert done.result
 
@@ -320,7 +320,7 @@ def test_wait_on_exit_waits_for_the_answer(source: FakeSource, way: str) -> None
 def test_wait_on_exit_gives_up_after_a_while(source: FakeSource, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No exception, and the result of the body stays."""
     monkeypatch.setattr(_typing_while, "EXIT_WAIT", 0.05)
-    source.driver.answer = None
+    source.engine.answer = None
     began = time.monotonic()
     assert _passes(_make(source, wait_on_exit=True), way, lambda session: "result") == "result"
     assert 0.04 < time.monotonic() - began < 2.0
@@ -332,7 +332,7 @@ def test_a_wait_on_exit_that_gives_up_does_not_replace_the_bodys_exception(
 ) -> None:
     """The body's own exception is what the caller sees."""
     monkeypatch.setattr(_typing_while, "EXIT_WAIT", 0.02)
-    source.driver.answer = None
+    source.engine.answer = None
     with pytest.raises(ZeroDivisionError):
         _passes(_make(source, wait_on_exit=True), way, lambda session: 1 / 0)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 
-from linq_typing._waiting import Completion, wait_for_async
+from linq_typing._engine.waiting import Completion, wait_for_async
 
 
 def _later(seconds: float, result: bool = True) -> Completion:

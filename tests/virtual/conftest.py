@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from linq_typing import TypingManager, _manager
-from linq_typing._waiting import Completion
+from linq_typing._engine.waiting import Completion
 
 from .kit import BASE, KEY, Events, MakeManager, VirtualLinq, VirtualLoop, VirtualThread
 

@@ -18,8 +18,8 @@ import sys
 import threading
 from typing import Any, Final
 
-from ._loop import LoopThread
-from .errors import LinqTypingError
+from ..errors import LinqTypingError
+from .loop import LoopThread
 
 EXIT_TIMEOUT: Final = 5.0  #: seconds that an exiting process is held up at most
 

@@ -21,9 +21,9 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 import tenacity
 
-from ._indicator import Action, Outcome
-from ._settings import PUBLIC_BASE_URL, Credentials, HTTPSettings
-from .errors import APIConnectionError, APIStatusError, APITimeoutError, ConfigurationError, LinqTypingError
+from .._indicator import Action, Outcome
+from .._settings import PUBLIC_BASE_URL, Credentials, HTTPSettings
+from ..errors import APIConnectionError, APIStatusError, APITimeoutError, ConfigurationError, LinqTypingError
 
 # httpx and httpcore import these with the first request, which would wait for them.
 for _on_demand in ("httpcore", "anyio._backends._asyncio", "encodings.idna"):
@@ -283,7 +283,7 @@ def _transport_maker(base: str, transport: httpx.AsyncBaseTransport | None) -> C
     """Makes transports of one connection each, or gives the user's own.
 
     httpcore looks at every connection of a pool for each request, so a crowd of them shares no pool; how many
-    there are at most is the driver's business.
+    there are at most is the engine's business.
     """
     if transport is not None:
         return lambda: transport

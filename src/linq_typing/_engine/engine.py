@@ -15,16 +15,16 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from math import inf
 from typing import Any, Final
 
-from ._agenda import Agenda
-from ._api import CLOSE_TIMEOUT, Answer, TypingAPI
-from ._gate import Change, Gate, Verdict
-from ._indicator import Action, Indicator, Outcome, Window, Wish
-from ._loop import LoopThread, log_exception
-from ._places import Places, Rank
-from ._process import EXIT_TIMEOUT
-from ._waiting import Completion, wait_for_async
-from .errors import APIStatusError, APITimeoutError, LinqTypingError
-from .events import EventHook, EventKind, Failing, LoggingHook, Stats, TypingEvent, is_bad_key
+from .._agenda import Agenda
+from .._gate import Change, Gate, Verdict
+from .._indicator import Action, Indicator, Outcome, Window, Wish
+from .._places import Places, Rank
+from ..errors import APIStatusError, APITimeoutError, LinqTypingError
+from ..events import EventHook, EventKind, Failing, LoggingHook, Stats, TypingEvent, is_bad_key
+from .http import CLOSE_TIMEOUT, Answer, TypingAPI
+from .loop import LoopThread, log_exception
+from .process import EXIT_TIMEOUT
+from .waiting import Completion, wait_for_async
 
 logger = logging.getLogger("linq_typing")
 
@@ -32,7 +32,7 @@ PATIENCE: Final = 0.45 * EXIT_TIMEOUT  #: seconds that closing waits for stops, 
 
 
 class Chat(Indicator):
-    """The indicator of a chat with something to do or to remember, and what the driver keeps beside it."""
+    """The indicator of a chat with something to do or to remember, and what the engine keeps beside it."""
 
     __slots__ = ("due", "id", "refusal", "shown")
 
@@ -59,7 +59,7 @@ class _Waiter:
         return True
 
 
-class Driver:
+class Engine:
     """The indicators of one manager, on one loop thread, over one API."""
 
     def __init__(

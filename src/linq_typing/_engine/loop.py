@@ -23,7 +23,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Protocol
 
-from ._waiting import Completion
+from .waiting import Completion
 
 logger = logging.getLogger("linq_typing")
 
