@@ -138,10 +138,11 @@ Unknown = Literal["unknown"]
 class Window:
     """A message on its way: from its request to its answer, or for MAX_SEND_TIME. What comes later still counts."""
 
-    __slots__ = ("began_at", "wish")
+    __slots__ = ("began", "began_at", "ended", "wish")
 
     def __init__(self, began_at: float, wish: Wish | Unknown | None = None) -> None:
         self.began_at = began_at
+        self.began = self.ended = False  # whether that was heard of; the engine's to set
         self.wish = wish  # of the session that sends it
 
     @property

@@ -17,7 +17,7 @@ import httpx
 
 from . import _sends
 from ._chat_id import ChatIdFrom
-from ._engine.engine import Engine
+from ._engine.engine import LoopEngine
 from ._engine.http import TypingAPI
 from ._engine.process import EXIT_TIMEOUT, loop_thread, process_lock
 from ._engine.waiting import Completion, wait_for_async
@@ -86,9 +86,9 @@ def _checked_hooks(on_event: object) -> tuple[EventHook, ...]:
     return hooks
 
 
-def _finalizer(manager: TypingManager, engine: Engine) -> weakref.finalize[..., TypingManager]:
+def _finalizer(manager: TypingManager, engine: LoopEngine) -> weakref.finalize[..., TypingManager]:
     """Retires the engine of a manager that was dropped, not closed."""
-    finalizer = weakref.finalize(manager, engine.post, engine.retire)
+    finalizer = weakref.finalize(manager, engine.retire)
     finalizer.atexit = False
     return finalizer
 
@@ -178,7 +178,7 @@ class TypingManager:
         given = Credentials(api_key, normalized_base_url(base_url) if base_url is not None else None)
         self._credentials = given.or_else(_sends.credentials_of(client)) if client is not None else given
         self._from_environment = not (self._credentials.api_key and self._credentials.base_url)
-        self._engine: Engine | None = None
+        self._engine: LoopEngine | None = None
         self._was_closed = False  # since the engine was last used: look whether the environment has changed
         self._api: TypingAPI | None = None
         self._made_in: int | None = None  # the process that made the engine
@@ -239,7 +239,7 @@ class TypingManager:
         """
         chat_id, engine = parse_chat_id(chat_id), self._engine
         if engine is not None:
-            engine.post(engine.mark_sent, chat_id, Window(engine.now(), sender_in_context(chat_id, engine)))
+            engine.mark_sent(chat_id, Window(engine.now(), sender_in_context(chat_id, engine)))
 
     def watch(self, client: C) -> C:
         """Notice the messages that go out through ``client``, and return it.
@@ -299,7 +299,7 @@ class TypingManager:
     def _retire(self) -> None:
         """Close once the open sessions have ended and their stops are out. Returns at once."""
         if self._engine is not None:
-            self._engine.post(self._engine.retire, self)
+            self._engine.retire(self)
 
     def __enter__(self) -> TypingManager:
         return self
@@ -326,36 +326,30 @@ class TypingManager:
 
     def _begin_flush(self, timeout: float) -> Completion:
         check_seconds("timeout", timeout)
-        engine, done = self._engine_to_wait_for(), Completion()
-        if engine is None:
-            done.set(True)
-        else:
-            engine.post(engine.flush, done)
-        return done
+        engine = self._engine_to_wait_for()
+        return Completion(True) if engine is None else engine.flush()
 
     def _begin_close(self) -> Completion:
         engine = self._engine_to_wait_for()
         self._was_closed = True
-        if engine is not None:
-            return engine.begin_close()
-        return Completion(True)
+        return Completion(True) if engine is None else engine.begin_close()
 
-    def _engine_to_wait_for(self) -> Engine | None:
+    def _engine_to_wait_for(self) -> LoopEngine | None:
         """The engine, if it was ever needed in this process. RuntimeError where waiting for it would dead-lock."""
         engine = self._engine
         if engine is None or not engine.alive:
             return None
-        if engine.thread.is_current:
+        if not engine.can_be_waited_for:
             raise RuntimeError("flush() and close() can't be called from on_event: they would wait for themselves")
         return engine
 
-    def _listening_engine(self) -> Engine | None:
+    def _listening_engine(self) -> LoopEngine | None:
         """The engine to tell of a message. None where that helps nobody: disabled, or without a key."""
         if self._engine is not None and self._engine.alive and not self._was_closed:
             return self._engine
         return self._live_engine() if self._known_credentials().api_key else None
 
-    def _live_engine(self, wish: Wish | None = None) -> Engine | None:
+    def _live_engine(self, wish: Wish | None = None) -> LoopEngine | None:
         """The engine, made at first use and again after a fork. None if there can be none now; ``wish`` is told why."""
         if not self._is_enabled():
             return None
@@ -387,7 +381,7 @@ class TypingManager:
         are."""
         engine, self._engine, self._api = self._engine, None, None
         if engine is not None:
-            engine.post(engine.retire, self)
+            engine.retire(self)
 
     @contextmanager
     def _pointed_at(self, credentials: Credentials, time_scale: float) -> Iterator[None]:
@@ -412,7 +406,7 @@ class TypingManager:
             logger.log(level, "no typing indicators: %s", problem)
         self._problem = problem
 
-    def _make_engine(self) -> Engine | None:
+    def _make_engine(self) -> LoopEngine | None:
         """None once the interpreter exits. LinqTypingError if there can be no engine now."""
         forked = self._made_in not in (None, os.getpid())
         if forked and self._transport is not None:
@@ -424,7 +418,7 @@ class TypingManager:
         thread = loop_thread()
         if thread is None:
             return None
-        engine = Engine(
+        engine = LoopEngine(
             thread,
             self._api,
             settle=self._settle,

@@ -21,17 +21,15 @@ import types
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 import httpx
 
+from ._engine.interface import Engine
 from ._engine.process import process_lock
+from ._indicator import Window
 from ._linq import CHAT_IN_BODY, CHAT_IN_PATH
 from ._settings import Credentials, parse_chat_id
-
-if TYPE_CHECKING:
-    from ._engine.engine import Engine
-    from ._indicator import Window
 
 logger = logging.getLogger("linq_typing")
 
@@ -58,37 +56,19 @@ class Listener(Protocol):
 
 
 class WatchedMessage:
-    """Tells a engine that a message is in flight, and that it has ended.
-
-    An exception may interrupt either method anywhere; ``ended`` is then called again. The loop's thread, where no such
-    exception is raised, makes sure that the engine hears of one begin and one end, or of neither.
-    """
+    """Tells an engine of a message. An exception may interrupt either method; ``ended`` is then called again."""
 
     def __init__(self, engine: Engine, chat_id: str, window: Window) -> None:
         self._engine = engine
         self._chat_id = chat_id
         self._window = window
-        self._has_begun = self._has_ended = False
 
     def began(self) -> None:
-        self._engine.post(self._begin)
-
-    def ended(self, at: float, accepted: bool) -> None:
-        """It was answered. One that is known only by its answer has not begun before: it does so in retrospect."""
-        self._engine.post(self._end, at, accepted)
-
-    def _begin(self) -> None:
-        self._has_begun = True
         self._engine.send_began(self._chat_id, self._window)
 
-    def _end(self, at: float, accepted: bool) -> None:
-        if self._has_ended:
-            return
-        self._has_ended = True
-        if accepted and not self._has_begun:
-            self._begin()
-        if self._has_begun:
-            self._engine.send_ended(self._chat_id, self._window, at, accepted)
+    def ended(self, at: float, accepted: bool) -> None:
+        """It was answered. One that is known only by its answer has not begun before."""
+        self._engine.send_ended(self._chat_id, self._window, at, accepted)
 
 
 Refs = tuple["weakref.ref[Listener]", ...]

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from math import inf
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar, Union
+from typing import Generic, TypeVar, Union
 
+from ._engine.interface import Engine
 from ._engine.waiting import LONGEST, Completion
 from ._indicator import Unknown, Window, Wish
 from .errors import LinqTypingError
-
-if TYPE_CHECKING:
-    from ._engine.engine import Engine
 
 __all__ = ["TypingSession", "current_session"]
 
@@ -126,7 +124,7 @@ class TypingSession:
         it stays away until :meth:`resume`, or for ``resume_after`` seconds.
         """
         if self._engine is not None:
-            self._engine.post(self._engine.mark_sent, self.chat_id, Window(self._engine.now(), self._wish))
+            self._engine.mark_sent(self.chat_id, Window(self._engine.now(), self._wish))
 
     def sending(self) -> Sending:
         """A context manager, sync or async, around a send by a road that the library can't see.
@@ -144,12 +142,12 @@ class TypingSession:
         """Take the indicator down, while waiting for a person, say. Paused time does not count towards
         ``max_duration``. Pausing twice is pausing once."""
         if self._engine is not None:
-            self._engine.post(self._engine.pause, self.chat_id, self._wish, self._engine.now())
+            self._engine.pause(self.chat_id, self._wish, self._engine.now())
 
     def resume(self) -> None:
         """Show the indicator again, after :meth:`pause` or after a message."""
         if self._engine is not None:
-            self._engine.post(self._engine.resume, self.chat_id, self._wish, self._engine.now())
+            self._engine.resume(self.chat_id, self._wish, self._engine.now())
 
     def paused(self) -> Paused:
         """A context manager, sync or async: :meth:`pause` before the block, :meth:`resume` after it.
@@ -161,7 +159,7 @@ class TypingSession:
     def _join(self) -> None:
         """The block begins."""
         if self._engine is not None:
-            self._engine.post(self._engine.join, self.chat_id, self._wish)
+            self._engine.join(self.chat_id, self._wish)
 
     def _leave(self, linger: float = 0.0, done: Completion | None = None) -> None:
         """The block has ended; the stop may wait ``linger`` seconds. Idempotent: the first call counts.
@@ -174,12 +172,12 @@ class TypingSession:
             return
         now = engine.now()
         self._lingers_until = now + linger
-        engine.post(engine.leave, self.chat_id, self._wish, now, linger, done)
+        engine.leave(self.chat_id, self._wish, now, linger, done)
 
     def _end(self, failed: bool) -> Completion | None:
         """Leave as the options say. Returns what to wait for, if the caller is to wait."""
         options, engine = self._wish.options, self._engine
-        wait = options.wait_on_exit and engine is not None and engine.alive and not engine.thread.is_current
+        wait = options.wait_on_exit and engine is not None and engine.can_be_waited_for
         done: Completion | None = Completion() if wait else None
         self._leave(0.0 if failed or options.wait_on_exit else min(options.stop_delay, LONGEST), done)
         return done
@@ -225,7 +223,7 @@ class Sending(_BothWays["Sending"]):
         if engine is not None:
             self._message = Window(engine.now(), session._wish)
             self.__class__ = _ActiveSending
-            engine.post(engine.send_began, session.chat_id, self._message)
+            engine.send_began(session.chat_id, self._message)
         return self
 
     def __exit__(
@@ -236,7 +234,7 @@ class Sending(_BothWays["Sending"]):
     def _end(self, accepted: bool) -> None:
         message, engine = self._message, self._session._engine
         if engine is not None and message is not None:
-            engine.post(engine.send_ended, self._session.chat_id, message, engine.now(), accepted)
+            engine.send_ended(self._session.chat_id, message, engine.now(), accepted)
         self.__class__ = Sending
         self._message = None
 

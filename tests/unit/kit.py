@@ -8,11 +8,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from time import monotonic
-from types import SimpleNamespace
 from typing import Any
 
 from linq_typing._engine.waiting import Completion
-from linq_typing._indicator import Wish
+from linq_typing._indicator import Window, Wish
 from linq_typing._session import TypingSession, _innermost_first
 from linq_typing._settings import SessionOptions
 
@@ -26,42 +25,45 @@ def carried() -> list[TypingSession]:
 
 
 class FakeEngine:
-    """Writes down what sessions post, and answers a waiting ``leave`` with ``answer`` (None: never)."""
+    """Writes down what it is told, and answers a waiting ``leave`` with ``answer`` (None: never)."""
 
     def __init__(self) -> None:
         self.alive = True
-        self.thread = SimpleNamespace(is_current=False)
-        self.posted: list[tuple[str, tuple[Any, ...]]] = []
+        self.is_own_thread = False
+        self.told: list[tuple[str, tuple[Any, ...]]] = []
         self.answer: bool | None = True
         self.now = monotonic
 
     @property
-    def is_open(self) -> bool:
-        return self.alive
+    def can_be_waited_for(self) -> bool:
+        return self.alive and not self.is_own_thread
 
-    def post(self, call: Callable[..., object], *args: Any) -> None:
-        self.posted.append((call.__name__, args))
-        call(*args)
+    def join(self, chat_id: str, wish: Wish) -> None:
+        self.told.append(("join", (chat_id, wish)))
 
-    def join(self, chat_id: str, wish: Wish) -> None: ...
-
-    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Completion | None) -> None:
+    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Completion | None = None) -> None:
+        self.told.append(("leave", (chat_id, wish, at, linger, done)))
         if done is not None and self.answer is not None:
             done.set(self.answer)
 
-    def mark_sent(self, *args: Any) -> None: ...
+    def pause(self, chat_id: str, wish: Wish, at: float) -> None:
+        self.told.append(("pause", (chat_id, wish, at)))
 
-    def send_began(self, *args: Any) -> None: ...
+    def resume(self, chat_id: str, wish: Wish, at: float) -> None:
+        self.told.append(("resume", (chat_id, wish, at)))
 
-    def send_ended(self, *args: Any) -> None: ...
+    def send_began(self, chat_id: str, window: Window) -> None:
+        self.told.append(("send_began", (chat_id, window)))
 
-    def pause(self, *args: Any) -> None: ...
+    def send_ended(self, chat_id: str, window: Window, at: float, accepted: bool) -> None:
+        self.told.append(("send_ended", (chat_id, window, at, accepted)))
 
-    def resume(self, *args: Any) -> None: ...
+    def mark_sent(self, chat_id: str, window: Window) -> None:
+        self.told.append(("mark_sent", (chat_id, window)))
 
     def calls(self, name: str) -> list[tuple[Any, ...]]:
-        """The arguments of each post of that name."""
-        return [args for posted, args in self.posted if posted == name]
+        """The arguments of each call of that name."""
+        return [args for told, args in self.told if told == name]
 
 
 class FakeSource:
@@ -77,7 +79,7 @@ class FakeSource:
         if self.fails_with is not None:
             raise self.fails_with
         wish = Wish(replace(self._options, **given), 0.0)
-        session = TypingSession(chat_id, self.engine, wish)  # type: ignore[arg-type]
+        session = TypingSession(chat_id, self.engine, wish)
         self.sessions.append(session)
         return session
 

@@ -32,20 +32,22 @@ LEVELS = {
     "_engine.loop": 2,
     "_engine.process": 3,
     "_engine.http": 3,
-    "_engine.engine": 4,
-    "_sends": 5,
-    "_session": 5,
-    "_wrappers": 6,
-    "_typing_while": 7,
-    "_manager": 8,
-    "_default": 9,
+    "_engine.interface": 3,
+    "_engine.runner": 4,
+    "_engine.engine": 5,
+    "_sends": 6,
+    "_session": 6,
+    "_wrappers": 7,
+    "_typing_while": 8,
+    "_manager": 9,
+    "_default": 10,
 }
-FACE = 10  # __init__, testing, sandbox, cli: nothing below imports them
+FACE = 11  # __init__, testing, sandbox, cli: nothing below imports them
 
 #: Who may import what. Everything else in the core is the standard library without these.
 MAY_IMPORT = {
     "tenacity": {"_engine.http"},
-    "asyncio": {"_engine.http", "_engine.engine", "_engine.loop", "_engine.waiting"},
+    "asyncio": {"_engine.http", "_engine.runner", "_engine.loop", "_engine.waiting"},
     "threading": {"_engine.loop", "_engine.process", "_engine.waiting"},
     "httpx": {"_engine.http", "_sends", "_manager"},
     "trio": {"_engine.waiting"},  # and only inside of a function

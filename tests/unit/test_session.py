@@ -28,7 +28,7 @@ def _typing_while(source: FakeSource, chat_id: str | None = CHAT, **options: Any
 
 
 def _session(engine: FakeEngine | None, **options: Any) -> TypingSession:
-    return TypingSession(CHAT, engine, Wish(SessionOptions(**options), 0.0))  # type: ignore[arg-type]
+    return TypingSession(CHAT, engine, Wish(SessionOptions(**options), 0.0))
 
 
 # -- current_session
@@ -161,7 +161,7 @@ def test_the_methods_post_what_happened_and_when() -> None:
     session.mark_sent()
     session.pause()
     session.resume()
-    assert [name for name, _ in engine.posted] == ["mark_sent", "pause", "resume"]
+    assert [name for name, _ in engine.told] == ["mark_sent", "pause", "resume"]
     [(chat, window)] = engine.calls("mark_sent")
     [(_, paused_by, paused_at)] = engine.calls("pause")
     [(_, resumed_by, resumed_at)] = engine.calls("resume")
@@ -175,16 +175,16 @@ def test_paused_is_pause_and_resume_around_a_block() -> None:
     session = _session(engine)
     with session.paused() as nothing:
         assert nothing is None
-        assert [name for name, _ in engine.posted] == ["pause"]
+        assert [name for name, _ in engine.told] == ["pause"]
     with pytest.raises(KeyError), session.paused():
         raise KeyError
 
     async def main() -> None:
         async with session.paused():
-            assert engine.posted[-1][0] == "pause"
+            assert engine.told[-1][0] == "pause"
 
     asyncio.run(main())
-    assert [name for name, _ in engine.posted] == ["pause", "resume"] * 3
+    assert [name for name, _ in engine.told] == ["pause", "resume"] * 3
 
 
 def test_a_sending_block_that_ends_well_means_sent() -> None:
@@ -192,7 +192,7 @@ def test_a_sending_block_that_ends_well_means_sent() -> None:
     engine = FakeEngine()
     session = _session(engine)
     with session.sending():
-        assert [name for name, _ in engine.posted] == ["send_began"]
+        assert [name for name, _ in engine.told] == ["send_began"]
     [(chat, window)] = engine.calls("send_began")
     [(_, ended, at, accepted)] = engine.calls("send_ended")
     assert (chat, window.wish, ended, accepted) == (CHAT, session._wish, window, True)
@@ -287,7 +287,7 @@ def test_wait_on_exit_gives_something_to_wait_for_and_no_delay() -> None:
 def test_where_waiting_would_dead_lock_nobody_waits(place: str) -> None:
     """In on_event, and where there is no thread to answer."""
     engine = FakeEngine()
-    engine.thread.is_current = place == "on the library's thread"
+    engine.is_own_thread = place == "on the library's thread"
     engine.alive = place != "in a forked child"
     assert _session(engine, wait_on_exit=True)._end(failed=False) is None
 

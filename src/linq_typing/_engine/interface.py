@@ -1,0 +1,61 @@
+"""What callers know of the engine."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .._indicator import Window, Wish
+from .waiting import Completion
+
+
+class Engine(Protocol):
+    """Takes what happens to sessions and messages. Every method may be called from any thread, and none blocks.
+
+    Inputs are heard in the order in which a thread gives them. Each carries the time, of :meth:`now`, at which it
+    happened for the caller.
+    """
+
+    @property
+    def alive(self) -> bool:
+        """Whether this is still the process in which it was made."""
+        ...
+
+    @property
+    def can_be_waited_for(self) -> bool:
+        """Whether the caller may wait for an answer: not on the library's own thread, which would give it."""
+        ...
+
+    def now(self) -> float:
+        """The time, in seconds, on the clock of all inputs."""
+        ...
+
+    def join(self, chat_id: str, wish: Wish) -> None:
+        """A session has begun."""
+        ...
+
+    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Completion | None = None) -> None:
+        """A session has ended; its stop may wait ``linger`` seconds. Idempotent: the first call counts.
+
+        ``done`` is set once nothing is pending in the chat.
+        """
+        ...
+
+    def pause(self, chat_id: str, wish: Wish, at: float) -> None:
+        """A session does not want the indicator for a while."""
+        ...
+
+    def resume(self, chat_id: str, wish: Wish, at: float) -> None:
+        """A session wants the indicator again, after a pause or a message."""
+        ...
+
+    def send_began(self, chat_id: str, window: Window) -> None:
+        """A message is in flight."""
+        ...
+
+    def send_ended(self, chat_id: str, window: Window, at: float, accepted: bool) -> None:
+        """It was answered, or never will be. One that is known only by its answer has not begun before. Idempotent."""
+        ...
+
+    def mark_sent(self, chat_id: str, window: Window) -> None:
+        """A message was sent in a way that the library can't detect. Means nothing in a chat without a session."""
+        ...
