@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar, cast, overload
+from collections.abc import Callable
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 from uuid import UUID
 
 from . import _sends
+from ._chat_id import ChatIdFrom
+from ._engine.process import process_lock
 from ._manager import TypingManager
-from ._process import process_lock
 from ._session import TypingSession, session_in_context
-from ._settings import parse_chat_id
-from ._typing_while import ChatIdFrom, TypingWhile, make_typing_while
+from ._settings import GivenOptions, parse_chat_id
+from ._typing_while import TypingWhile, make_typing_while, show_options
+from .events import Stats
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._manager import ManagerSettings
 
 C = TypeVar("C")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -19,41 +27,39 @@ F = TypeVar("F", bound=Callable[..., Any])
 _manager: TypingManager | None = None
 
 
+class _FromEnvironment(TypingManager):
+    """Made by a use, not by a call that gives settings: a bad environment is told then, in the log."""
+
+    def _prepare(self) -> None:
+        pass
+
+
 def default_manager() -> TypingManager:
     """The process-wide manager."""
-    manager = _manager
-    if manager is None or manager._closed:
+    if _manager is None:
         with process_lock():
-            if _manager is None or _manager._closed:
-                _replace(TypingManager())
-            manager = cast(TypingManager, _manager)
-    return manager
+            if _manager is None:
+                _replace(_FromEnvironment())
+    return cast(TypingManager, _manager)
 
 
 class _ProcessWide:
-    """Opens sessions on the process-wide manager of the moment."""
+    """Opens sessions on whichever is the process-wide manager."""
 
-    def _open(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
-        while True:
-            manager = default_manager()
-            try:
-                return manager._open(chat_id, given)
-            except RuntimeError:
-                if default_manager() is manager:
-                    raise
-                # configure() came between
+    def _new_session(self, chat_id: str, given: GivenOptions) -> TypingSession:
+        return default_manager()._new_session(chat_id, given)
 
 
 _process_wide: Final = _ProcessWide()
 
 
 def _replace(new: TypingManager) -> TypingManager | None:
-    """Put another in its place, which watches what the old one did."""
+    """Swap the manager; the new one inherits the watched clients."""
     global _manager
     with process_lock():
         old = _manager
         if old is not None:
-            _sends.hand_over(old, new)
+            _sends.transfer(old, new)
         _manager = new
     return old
 
@@ -67,15 +73,11 @@ def typing_while(
     chat_id: str | UUID | None = None,
     *,
     chat_id_from: ChatIdFrom = "chat_id",
-    start_delay: float = ...,
-    stop_delay: float = ...,
-    refresh_interval: float = ...,
-    max_duration: float | None = ...,
-    resume_after: float | None = ...,
-    wait_on_exit: bool = ...,
+    **options: Unpack[GivenOptions],
 ) -> TypingWhile: ...
 
 
+@show_options()
 def typing_while(chat_id: Any = None, **options: Any) -> Any:
     """Show the typing indicator in a Linq chat while a block or a function runs.
 
@@ -119,8 +121,10 @@ def typing_while(chat_id: Any = None, **options: Any) -> Any:
     Raises:
         ValueError: a ``chat_id`` that is no UUID, a negative or NaN duration. At once.
         TypeError: an argument of the wrong type, or something to decorate that is no function.
-        ConfigurationError: no API key. When entered.
-        RuntimeError: entered while it is entered. Make another one, it is cheap.
+        RuntimeError: entered while it is active. Create a new one; they're cheap.
+
+    Entering without an API key runs the block without indicator: one ERROR in the log, and ``session.error`` is a
+    :class:`ConfigurationError`. The key is looked for again at each entry.
     """
     return make_typing_while(_process_wide, chat_id, **options)
 
@@ -150,13 +154,22 @@ async def aflush(timeout: float = 5.0) -> bool:
     return True if _manager is None else await _manager.aflush(timeout)
 
 
-def close() -> None:
-    """:meth:`TypingManager.close` of the process-wide manager. The next use makes a new one."""
-    if _manager is not None:
-        _manager.close()
+def close() -> bool:
+    """:meth:`TypingManager.close` of the process-wide manager. It keeps its settings: the next use opens it again."""
+    return True if _manager is None else _manager.close()
 
 
-def configure(**settings: Any) -> None:
+async def aclose() -> bool:
+    """:meth:`TypingManager.aclose` of the process-wide manager."""
+    return True if _manager is None else await _manager.aclose()
+
+
+def stats() -> Stats:
+    """:meth:`TypingManager.stats` of the process-wide manager."""
+    return Stats() if _manager is None else _manager.stats()
+
+
+def configure(**settings: Unpack[ManagerSettings]) -> None:
     """Replace the process-wide manager by ``TypingManager(**settings)``.
 
     Sessions that are open finish on the old one, which then closes itself. Clients given to :func:`watch` stay
@@ -165,3 +178,6 @@ def configure(**settings: Any) -> None:
     old = _replace(TypingManager(**settings))
     if old is not None:
         old._retire()
+
+
+configure.__signature__ = signature(TypingManager, eval_str=True).replace(return_annotation=None)  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
 """What to do next about one chat's typing indicator: a pure state machine.
 
 It decides; it does no I/O, starts no task, reads no clock (every input brings its time) and logs nothing.
-The driver feeds it inputs, asks :meth:`Indicator.next`, does what it says, and reports back.
+The engine feeds it inputs, asks :meth:`Indicator.next`, does what it says, and reports back.
 
 Three rules hold it together:
 
@@ -95,7 +95,7 @@ class Wish:
         self.quiet_until = LONG_AGO  # after its message
         self.expired = False
         self.refused = False
-        self.error: LinqTypingError | None = None  # the last one of its chat; the driver's to set
+        self.error: LinqTypingError | None = None  # the last one of its chat; the engine's to set
 
     @property
     def shows_at(self) -> float:
@@ -280,7 +280,7 @@ class Indicator:
     # -- Inputs from requests
 
     def sent(self, action: Action, now: float) -> None:
-        """The driver does what ``next`` said: the request goes out now."""
+        """The engine does what ``next`` said: the request goes out now."""
         self.in_flight = action
         self._sent_at = now
         if self._retried is not action or self._attempt == 0:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import weakref
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 from uuid import UUID
@@ -16,11 +16,20 @@ from uuid import UUID
 import httpx
 
 from . import _sends
+from ._chat_id import ChatIdFrom
+from ._engine.engine import Engine
+from ._engine.http import TypingAPI
+from ._engine.process import EXIT_TIMEOUT, loop_thread, process_lock
+from ._engine.waiting import Completion, wait_for_async
 from ._indicator import Window, Wish
-from ._process import EXIT_TIMEOUT, is_fit, loop_thread, process_lock
 from ._session import TypingSession, sender_in_context
 from ._settings import (
+    HTTP,
+    OPTIONS,
+    PUBLIC_BASE_URL,
+    SETTLE,
     Credentials,
+    GivenOptions,
     HTTPSettings,
     SessionOptions,
     check_flag,
@@ -29,14 +38,14 @@ from ._settings import (
     from_environment,
     normalized_base_url,
     parse_chat_id,
+    without_password,
 )
-from ._typing_while import ChatIdFrom, TypingWhile, import_machinery, make_typing_while
-from ._waiting import wait_for, wait_for_async
+from ._typing_while import TypingWhile, make_typing_while, show_options
+from .errors import ConfigurationError, LinqTypingError
 from .events import EventHook, Stats
 
 if TYPE_CHECKING:
-    from ._api import TypingAPI
-    from ._driver import Driver
+    from typing_extensions import Unpack
 
 __all__ = ["TypingManager"]
 
@@ -45,7 +54,49 @@ logger = logging.getLogger("linq_typing")
 C = TypeVar("C")
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+class ManagerSettings(GivenOptions, total=False):
+    """What ``TypingManager`` and ``configure`` take."""
+
+    api_key: str | None
+    base_url: str | httpx.URL | None
+    client: object
+    timeout: float
+    max_retries: int
+    backoff_max: float
+    max_connections: int
+    settle: float
+    transport: httpx.AsyncBaseTransport | None
+    on_event: EventHook | Sequence[EventHook] | None
+    enabled: bool | None
+
+
+_managers: weakref.WeakSet[TypingManager] = weakref.WeakSet()
 _MARGIN = 1.5  # seconds: the library's thread keeps the time-outs itself, this is for when it can't
+
+
+def _checked_hooks(on_event: object) -> tuple[EventHook, ...]:
+    if on_event is None:
+        return ()
+    hooks = (on_event,) if callable(on_event) or not isinstance(on_event, Sequence) else tuple(on_event)
+    for hook in hooks:
+        if not callable(hook):
+            raise TypeError(f"on_event must be callable, or a sequence of callables, got {type(hook).__name__}")
+        if inspect.iscoroutinefunction(hook):
+            raise TypeError("on_event must be a plain function: it is called on the library's thread, not awaited")
+    return hooks
+
+
+def _finalizer(manager: TypingManager, engine: Engine) -> weakref.finalize[..., TypingManager]:
+    """Retires the engine of a manager that was dropped, not closed."""
+    finalizer = weakref.finalize(manager, engine.post, engine.retire)
+    finalizer.atexit = False
+    return finalizer
+
+
+def managers_from_environment() -> list[TypingManager]:
+    """The living managers whose key or base comes from the environment."""
+    return [manager for manager in list(_managers) if manager._from_environment]
 
 
 class TypingManager:
@@ -70,9 +121,10 @@ class TypingManager:
             message is really sent about 1 s after the API accepted it (p90 2.6 s).
         transport: an ``httpx.AsyncBaseTransport`` to use instead of the built-in ones: a private CA, a mock,
             ``httpx-aiohttp`` for speed. (Proxies: ``HTTPS_PROXY`` and ``NO_PROXY`` are heeded anyway.) It is used on
-            the library's own event loop, and closed with the manager.
-        on_event: called with each :class:`TypingEvent` on the library's thread, so it must not block; what it
-            raises is logged. The ``linq_typing`` logger is told in any case.
+            the library's own event loop. :meth:`close` leaves it open, since not every transport can be used again once
+            it is closed; it is closed when the manager is dropped, and when the process exits.
+        on_event: a function, or several, called with each :class:`TypingEvent` on the library's thread, so it must not
+            block; what it raises is logged. The ``linq_typing`` logger is told in any case.
         enabled: False: sessions work, nothing is sent and no key is needed. Default: unless
             ``LINQ_TYPING_ENABLED`` is ``0``.
         start_delay, stop_delay, refresh_interval, max_duration, resume_after, wait_on_exit: defaults for
@@ -81,7 +133,9 @@ class TypingManager:
     Raises:
         ValueError: a negative or NaN duration, a base_url that is no http(s) URL.
         TypeError: an argument of the wrong type.
-        ConfigurationError: an API key that no HTTP header can carry. (None at all: when a block is entered.)
+        ConfigurationError: an API key with characters that are not allowed in an HTTP header, a proxy or TLS
+            certificates of the environment that can't be used. (No key at all is no error here: it may be set later.
+            Without one, a block runs without indicator, with one ERROR in the log.)
     """
 
     def __init__(
@@ -90,28 +144,24 @@ class TypingManager:
         api_key: str | None = None,
         base_url: str | httpx.URL | None = None,
         client: object = None,
-        timeout: float = 5.0,
-        max_retries: int = 4,
-        backoff_max: float = 8.0,
-        max_connections: int = 64,
-        settle: float = 3.0,
+        timeout: float = HTTP.timeout,
+        max_retries: int = HTTP.max_retries,
+        backoff_max: float = HTTP.backoff_max,
+        max_connections: int = HTTP.max_connections,
+        settle: float = SETTLE,
         transport: httpx.AsyncBaseTransport | None = None,
-        on_event: EventHook | None = None,
+        on_event: EventHook | Sequence[EventHook] | None = None,
         enabled: bool | None = None,
-        start_delay: float = 0.0,
-        stop_delay: float = 0.5,
-        refresh_interval: float = 60.0,
-        max_duration: float | None = 600.0,
-        resume_after: float | None = None,
-        wait_on_exit: bool = False,
+        start_delay: float = OPTIONS.start_delay,
+        stop_delay: float = OPTIONS.stop_delay,
+        refresh_interval: float = OPTIONS.refresh_interval,
+        max_duration: float | None = OPTIONS.max_duration,
+        resume_after: float | None = OPTIONS.resume_after,
+        wait_on_exit: bool = OPTIONS.wait_on_exit,
     ) -> None:
         check_seconds("settle", settle)
         if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport):
             raise TypeError(f"transport must be an httpx.AsyncBaseTransport, got {type(transport).__name__}")
-        if on_event is not None and not callable(on_event):
-            raise TypeError(f"on_event must be callable, got {type(on_event).__name__}")
-        if inspect.iscoroutinefunction(on_event):
-            raise TypeError("on_event must be a plain function: it is called on the library's thread, not awaited")
         if api_key is not None and not isinstance(api_key, str):
             raise TypeError(f"api_key must be a str, got {type(api_key).__name__}")  # not its value
         if enabled is not None:
@@ -124,21 +174,31 @@ class TypingManager:
         self._http = HTTPSettings(timeout, max_retries, backoff_max, max_connections)
         self._settle = settle
         self._transport = transport
-        self._on_event = on_event
-        self._enabled = enabled_by_environment() if enabled is None else enabled
+        self._hooks = _checked_hooks(on_event)
+        self._enabled = enabled
         given = Credentials(api_key, normalized_base_url(base_url) if base_url is not None else None)
-        self._credentials = given.or_else(_sends.lent_by(client)) if client is not None else given
-        self._driver: Driver | None = None
-        self._closed = False
-        # Loading certificates is slow: better now than when the first session waits for it.
-        self._api = self._make_api() if self._enabled and self._known_credentials().api_key and is_fit() else None
+        self._credentials = given.or_else(_sends.credentials_of(client)) if client is not None else given
+        self._from_environment = not (self._credentials.api_key and self._credentials.base_url)
+        self._engine: Engine | None = None
+        self._was_closed = False  # since the engine was last used: look whether the environment has changed
+        self._api: TypingAPI | None = None
+        self._made_in: int | None = None  # the process that made the engine
+        self._finalizer = weakref.finalize(self, lambda: None)
+        self._problem: str | None = None  # why no engine could be made, as it was logged
+        self._prepare()
+        _managers.add(self)
         _sends.add_listener(self)
         if client is not None:
             self.watch(client)
 
+    def _prepare(self) -> None:
+        """Load certificates, which is slow, before the first session waits for it. Raises ConfigurationError."""
+        if self._is_enabled() and self._known_credentials().api_key:
+            self._api = self._make_api()
+
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "open" if self._enabled else "disabled"
-        return f"<TypingManager base_url={self._known_credentials().base_url!r} {state}>"
+        base = without_password(self._known_credentials().base_url or PUBLIC_BASE_URL)
+        return f"<TypingManager base_url={base!r}{'' if self._is_enabled() else ' disabled'}>"
 
     @overload
     def typing_while(self, function: F, /) -> F: ...
@@ -149,27 +209,22 @@ class TypingManager:
         chat_id: str | UUID | None = None,
         *,
         chat_id_from: ChatIdFrom = "chat_id",
-        start_delay: float = ...,
-        stop_delay: float = ...,
-        refresh_interval: float = ...,
-        max_duration: float | None = ...,
-        resume_after: float | None = ...,
-        wait_on_exit: bool = ...,
+        **options: Unpack[GivenOptions],
     ) -> TypingWhile: ...
 
+    @show_options(inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD))
     def typing_while(self, chat_id: Any = None, **options: Any) -> Any:
         """As :func:`linq_typing.typing_while`, on this manager and with its defaults."""
         return make_typing_while(self, chat_id, **options)
 
-    def _open(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
-        if self._closed:
-            raise RuntimeError("this TypingManager is closed: make another one")
-        driver = self._live_driver() if self._enabled else None
-        wish = Wish(replace(self._options, **given) if given else self._options, monotonic())
-        session = TypingSession(chat_id, driver, wish)
-        if driver is not None:
-            driver.post(driver.join, chat_id, wish)
-        return session
+    def _new_session(self, chat_id: str, given: GivenOptions) -> TypingSession:
+        wish = Wish(replace(self._options, **given) if given else self._options, 0.0)
+        engine = self._engine
+        if engine is None or not engine.alive or self._was_closed:
+            engine = self._live_engine(wish)
+        if engine is not None:
+            wish.joined_at = engine.now()
+        return TypingSession(chat_id, engine, wish)
 
     # -- Messages
 
@@ -183,9 +238,9 @@ class TypingManager:
         Raises:
             ValueError: ``chat_id`` is no UUID (TypeError: neither text nor a ``UUID``).
         """
-        chat_id, driver = parse_chat_id(chat_id), self._driver
-        if driver is not None:
-            driver.post(driver.mark_sent, chat_id, Window(monotonic(), sender_in_context(chat_id, driver)))
+        chat_id, engine = parse_chat_id(chat_id), self._engine
+        if engine is not None:
+            engine.post(engine.mark_sent, chat_id, Window(engine.now(), sender_in_context(chat_id, engine)))
 
     def watch(self, client: C) -> C:
         """Notice the messages that go out through ``client``, and return it.
@@ -199,22 +254,12 @@ class TypingManager:
         """
         return _sends.watch(client, self)
 
-    def _message_began(self, chat_id: str) -> Callable[[bool], object]:
-        """A watched client sends a message; call what is returned with whether it was accepted."""
-        driver = self._listening_driver()
-        if driver is None:
-            return lambda accepted: None
-        window = Window(monotonic(), sender_in_context(chat_id, driver))
-        driver.post(driver.send_began, chat_id, window)
-        return lambda accepted: driver.post(driver.send_ended, chat_id, window, monotonic(), accepted)
-
-    def _message_sent(self, chat_id: str, began_at: float) -> None:
-        """A watched client has sent a message whose chat only the answer told."""
-        driver = self._listening_driver()
-        if driver is not None:
-            window = Window(began_at, sender_in_context(chat_id, driver))
-            driver.post(driver.send_began, chat_id, window)
-            driver.post(driver.send_ended, chat_id, window, monotonic(), True)
+    def _message_in_flight(self, chat_id: str, began_at: float) -> _sends.WatchedMessage | None:
+        """A message that a watched client is sending, or of which it has learnt by the answer."""
+        engine = self._listening_engine()
+        if engine is None:
+            return None
+        return _sends.WatchedMessage(engine, chat_id, Window(began_at, sender_in_context(chat_id, engine)))
 
     # -- Ends
 
@@ -229,31 +274,33 @@ class TypingManager:
         Raises:
             RuntimeError: called from ``on_event``, where it would wait for itself.
         """
-        return wait_for(self._begin_flush(timeout), timeout)
+        return self._begin_flush(timeout).wait(timeout)
 
     async def aflush(self, timeout: float = 5.0) -> bool:
         """:meth:`flush` without blocking the event loop (asyncio's or trio's)."""
         return await wait_for_async(self._begin_flush(timeout), timeout)
 
-    def close(self) -> None:
+    def close(self) -> bool:
         """End all sessions, send the stops that are left, drop the connections. Blocks for at most 5 s or so.
 
-        A closed manager opens no more sessions (RuntimeError). Closing twice is closing once.
+        The next use opens the manager again, with the settings it had. Idempotent.
+
+        Returns:
+            Whether every stop was accepted in time.
 
         Raises:
             RuntimeError: called from ``on_event``, where it would wait for itself.
         """
-        wait_for(self._begin_close(), EXIT_TIMEOUT + _MARGIN)
+        return self._begin_close().wait(EXIT_TIMEOUT + _MARGIN)
 
-    async def aclose(self) -> None:
+    async def aclose(self) -> bool:
         """:meth:`close` without blocking the event loop (asyncio's or trio's)."""
-        await wait_for_async(self._begin_close(), EXIT_TIMEOUT + _MARGIN)
+        return await wait_for_async(self._begin_close(), EXIT_TIMEOUT + _MARGIN)
 
     def _retire(self) -> None:
         """Close once the open sessions have ended and their stops are out. Returns at once."""
-        self._refuse_new_sessions()
-        if self._driver is not None:
-            self._driver.post(self._driver.retire, self)
+        if self._engine is not None:
+            self._engine.post(self._engine.retire, self)
 
     def __enter__(self) -> TypingManager:
         return self
@@ -273,99 +320,128 @@ class TypingManager:
 
     def stats(self) -> Stats:
         """The manager in numbers: sessions, chats, requests by outcome, and whether starts are suspended."""
-        driver = self._driver
-        return Stats() if driver is None or not driver.alive else driver.stats()
+        engine = self._engine
+        return Stats() if engine is None or not engine.alive else engine.stats()
 
     # -- Machinery
 
-    def _begin_flush(self, timeout: float) -> Future[bool]:
+    def _begin_flush(self, timeout: float) -> Completion:
         check_seconds("timeout", timeout)
-        driver, done = self._driver_to_wait_for(), Future[bool]()
-        if driver is None:
-            done.set_result(True)
+        engine, done = self._engine_to_wait_for(), Completion()
+        if engine is None:
+            done.set(True)
         else:
-            driver.post(driver.flush, done)
+            engine.post(engine.flush, done)
         return done
 
-    def _begin_close(self) -> Future[bool]:
-        self._driver_to_wait_for()  # which may refuse
-        self._refuse_new_sessions()
-        driver = self._driver_to_wait_for()
-        if driver is not None:
-            return driver.begin_close()
-        done = Future[bool]()
-        done.set_result(True)
-        return done
+    def _begin_close(self) -> Completion:
+        engine = self._engine_to_wait_for()
+        self._was_closed = True
+        if engine is not None:
+            return engine.begin_close()
+        return Completion(True)
 
-    def _refuse_new_sessions(self) -> None:
-        with process_lock():  # so that no session makes a driver after we have looked for one
-            self._closed = True
-
-    def _driver_to_wait_for(self) -> Driver | None:
-        """The driver, if it was ever needed in this process. RuntimeError where waiting for it would dead-lock."""
-        driver = self._driver
-        if driver is None or not driver.alive:
+    def _engine_to_wait_for(self) -> Engine | None:
+        """The engine, if it was ever needed in this process. RuntimeError where waiting for it would dead-lock."""
+        engine = self._engine
+        if engine is None or not engine.alive:
             return None
-        if driver.thread.is_current:
+        if engine.thread.is_current:
             raise RuntimeError("flush() and close() can't be called from on_event: they would wait for themselves")
-        return driver
+        return engine
 
-    def _listening_driver(self) -> Driver | None:
-        """The driver to tell of a message. None where that helps nobody: closed, disabled or without a key."""
-        if self._driver is not None and self._driver.alive:
-            return self._driver
-        if self._closed or not self._enabled or not self._known_credentials().api_key:
+    def _listening_engine(self) -> Engine | None:
+        """The engine to tell of a message. None where that helps nobody: disabled, or without a key."""
+        if self._engine is not None and self._engine.alive and not self._was_closed:
+            return self._engine
+        return self._live_engine() if self._known_credentials().api_key else None
+
+    def _live_engine(self, wish: Wish | None = None) -> Engine | None:
+        """The engine, made at first use and again after a fork. None if there can be none now; ``wish`` is told why."""
+        if not self._is_enabled():
             return None
-        return self._live_driver()
-
-    def _live_driver(self) -> Driver | None:
-        """The driver, made at first use and again after a fork. None once the interpreter exits."""
-        driver = self._driver
-        if driver is not None and driver.alive:
-            return driver
+        error = None
         with process_lock():
-            if self._closed:
-                raise RuntimeError("this TypingManager is closed: make another one")
-            if self._driver is None or not self._driver.alive:
-                self._driver = self._make_driver(forked=self._driver is not None)
-            return self._driver
+            if self._was_closed and self._credentials_changed():
+                self._renew()
+            self._was_closed = False
+            try:
+                if self._engine is None or not self._engine.alive:
+                    self._engine = self._make_engine()
+            except LinqTypingError as found:
+                error = found
+            engine = self._engine
+        if error is not None and wish is not None:
+            wish.error = error
+        self._report(error)
+        return engine if engine is not None and engine.alive else None
 
-    def _make_driver(self, forked: bool) -> Driver | None:
-        if forked and self._transport is not None:
-            self._disable("a transport can't be shared with the parent; make a TypingManager after the fork")
-            return None
-        if not is_fit():
-            self._disable("it was forked while another thread imported what they need")
-            return None
+    def _credentials_changed(self) -> bool:
+        """Whether the environment says something else than when the connections were made."""
         try:
-            thread = loop_thread()
-        except RuntimeError as error:
-            logger.debug("no typing indicators any more: %s", error)
-            return None
-        from ._driver import Driver
+            return self._api is not None and self._known_credentials().checked() != self._api.credentials
+        except ConfigurationError:
+            return True
 
+    def _renew(self) -> None:
+        """Let the next use start afresh, with the settings and the environment of then. Open sessions go on as they
+        are."""
+        engine, self._engine, self._api = self._engine, None, None
+        if engine is not None:
+            engine.post(engine.retire, self)
+
+    @contextmanager
+    def _pointed_at(self, credentials: Credentials, time_scale: float) -> Iterator[None]:
+        """For ``linq_typing.testing``: use these credentials meanwhile, and divide all durations by ``time_scale``."""
+        before = self._credentials, self._options, self._http, self._settle, self._enabled
+        self._renew()
+        self._credentials, self._enabled = credentials, True
+        self._options, self._http = self._options.scaled(time_scale), self._http.scaled(time_scale)
+        self._settle /= time_scale
+        try:
+            yield
+        finally:
+            self.close()
+            self._renew()
+            self._credentials, self._options, self._http, self._settle, self._enabled = before
+
+    def _report(self, error: LinqTypingError | None) -> None:
+        """Log why nothing is sent: once, not for each session."""
+        problem = None if error is None else error.message
+        if problem is not None and problem != self._problem:
+            level = logging.ERROR if isinstance(error, ConfigurationError) else logging.WARNING
+            logger.log(level, "no typing indicators: %s", problem)
+        self._problem = problem
+
+    def _make_engine(self) -> Engine | None:
+        """None once the interpreter exits. LinqTypingError if there can be no engine now."""
+        forked = self._made_in not in (None, os.getpid())
+        if forked and self._transport is not None:
+            raise LinqTypingError(
+                "transport= can't be used after a fork: make a new TypingManager in the child process"
+            )
         if self._api is None or forked:
             self._api = self._make_api()  # connections must not be shared with the parent process
-        driver = Driver(
+        thread = loop_thread()
+        if thread is None:
+            return None
+        engine = Engine(
             thread,
             self._api,
             settle=self._settle,
             max_connections=self._http.max_connections,
-            on_event=self._on_event,
+            hooks=self._hooks,
         )
-        weakref.finalize(self, driver.post, driver.retire).atexit = False  # a manager that was dropped, not closed
-        return driver
-
-    def _disable(self, why: str) -> None:
-        logger.warning("no typing indicators in this process: %s", why)
-        self._enabled = False
+        self._made_in = os.getpid()
+        self._finalizer.detach()
+        self._finalizer = _finalizer(self, engine)
+        return engine
 
     def _make_api(self) -> TypingAPI:
-        import_machinery()
-        from ._api import TypingAPI
+        return TypingAPI(self._known_credentials().checked(), self._http, self._transport)
 
-        with process_lock():  # httpx imports, too
-            return TypingAPI(self._known_credentials().checked(), self._http, self._transport)
+    def _is_enabled(self) -> bool:
+        return enabled_by_environment() if self._enabled is None else self._enabled
 
     def _known_credentials(self) -> Credentials:
         """What was given, else what the environment says now: a .env file may be loaded late."""

@@ -3,29 +3,43 @@
 A request is watched around ``client.send``: every request of a client passes there, and only there can those
 be seen too that time out, are refused or cancelled (httpx's response hooks don't run for them). Retries of the
 SDK are requests of their own.
+
+The watching runs inside the caller's call, so an exception that has nothing to do with it may be raised at any point
+of this module: by a signal handler (KeyboardInterrupt, Celery's SoftTimeLimitExceeded), by another thread, by a full
+stack. Such an exception reaches the caller, and the message in flight ends all the same: see ``wrap_send``. Errors of
+the watching itself are logged, see ``_contained``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
 import re
+import types
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from time import monotonic
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 import httpx
 
-from ._process import process_lock
+from ._engine.process import process_lock
 from ._settings import Credentials, parse_chat_id
+
+if TYPE_CHECKING:
+    from ._engine.engine import Engine
+    from ._indicator import Window
 
 logger = logging.getLogger("linq_typing")
 
 C = TypeVar("C")
+P = ParamSpec("P")
+T = TypeVar("T")
 HTTPXClient = httpx.Client | httpx.AsyncClient
+
+_MAX_BODY: Final = 65_536  #: bytes of an answer that are looked at; Linq's have some hundred
 
 _CHAT_IN_PATH: Final = re.compile(rb"(?s).*/v3/chats/([^/]+)/(?:messages|voicememo|polls)/?")
 _CHAT_IN_BODY: Final = re.compile(rb"(?s).*/v3/(?:chats|messages|messages/[^/]+/update)/?")
@@ -34,22 +48,56 @@ _CHAT_IN_BODY: Final = re.compile(rb"(?s).*/v3/(?:chats|messages|messages/[^/]+/
 _NOT_LENT: Final = frozenset(
     ["accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host", "user-agent"]
 )
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Listener(Protocol):
     """Who wants to know of messages: a manager. Called in the sender's thread and context."""
 
-    def _message_began(self, chat_id: str) -> Callable[[bool], object]:
-        """A message is on its way. What is returned is called with whether it was accepted."""
-        ...
-
-    def _message_sent(self, chat_id: str, began_at: float) -> None:
-        """A message was accepted whose chat only the answer tells."""
+    def _message_in_flight(self, chat_id: str, began_at: float) -> WatchedMessage | None:
+        """A message that the engine has not been told of yet. None: nobody would want to know."""
         ...
 
 
-_listeners: tuple[weakref.ref[Listener], ...] = ()
-_watching: weakref.WeakKeyDictionary[HTTPXClient, tuple[weakref.ref[Listener], ...]] = weakref.WeakKeyDictionary()
+class WatchedMessage:
+    """Tells a engine that a message is in flight, and that it has ended.
+
+    An exception may interrupt either method anywhere; ``ended`` is then called again. The loop's thread, where no such
+    exception is raised, makes sure that the engine hears of one begin and one end, or of neither.
+    """
+
+    def __init__(self, engine: Engine, chat_id: str, window: Window) -> None:
+        self._engine = engine
+        self._chat_id = chat_id
+        self._window = window
+        self._has_begun = self._has_ended = False
+
+    def began(self) -> None:
+        self._engine.post(self._begin)
+
+    def ended(self, at: float, accepted: bool) -> None:
+        """It was answered. One that is known only by its answer has not begun before: it does so in retrospect."""
+        self._engine.post(self._end, at, accepted)
+
+    def _begin(self) -> None:
+        self._has_begun = True
+        self._engine.send_began(self._chat_id, self._window)
+
+    def _end(self, at: float, accepted: bool) -> None:
+        if self._has_ended:
+            return
+        self._has_ended = True
+        if accepted and not self._has_begun:
+            self._begin()
+        if self._has_begun:
+            self._engine.send_ended(self._chat_id, self._window, at, accepted)
+
+
+Refs = tuple["weakref.ref[Listener]", ...]
+
+_listeners: Refs = ()
+_watching: dict[int, tuple[weakref.ref[HTTPXClient], Refs]] = {}  # by id(): a client may define __eq__ and no __hash__
+_watched_classes: dict[type, type] = {}  # class -> its subclass, whose send is watched
 _patched: dict[type[HTTPXClient], tuple[Any, Any]] = {}  # class -> its own send, and ours
 
 
@@ -63,22 +111,25 @@ def add_listener(listener: Listener) -> None:
 def watch(client: C, listener: Listener) -> C:
     """Tell ``listener`` of the messages that go out through ``client``. TypeError for another type of client."""
     http_client = _http_client_of(client)
+    key = id(http_client)
     with process_lock():
-        watchers = _alive(_watching.get(http_client, ()))
-        if not any(ref() is listener for ref in watchers):
-            watchers = (*watchers, weakref.ref(listener))
-        if http_client not in _watching:
+        if key not in _watching:
             _patch_instance(http_client)
-        _watching[http_client] = watchers
+            forget = functools.partial(_watching.pop, key)  # runs no Python code, so no signal handler either
+            _watching[key] = (weakref.ref(http_client, forget), ())
+        ref, watchers = _watching[key]
+        if not any(watcher() is listener for watcher in watchers):
+            _watching[key] = (ref, (*_alive(watchers), weakref.ref(listener)))
     return client
 
 
-def hand_over(old: Listener, new: Listener) -> None:
+def transfer(old: Listener, new: Listener) -> None:
     """Let ``new`` watch what ``old`` watches."""
     with process_lock():
-        watched = [client for client, refs in _watching.items() if any(ref() is old for ref in refs)]
-    for client in watched:
-        watch(client, new)
+        for ref, watchers in list(_watching.values()):
+            client = ref()
+            if client is not None and any(watcher() is old for watcher in watchers):
+                watch(client, new)
 
 
 def watch_all() -> None:
@@ -103,20 +154,43 @@ def unwatch_all() -> None:
                 kind.send = original  # type: ignore[method-assign]
 
 
-def lent_by(client: object) -> Credentials:
-    """The key, base URL and default headers that a client was made with. TypeError for another type."""
-    http_client = _http_client_of(client)
-    owner: Any = client
-    if owner is http_client:
-        headers, key = dict(http_client.headers), _bearer(http_client.headers.get("Authorization"))
+def credentials_of(client: object) -> Credentials:
+    """The key, base URL and default headers that a client was made with; those that can't be used are left out.
+
+    TypeError for another type of client.
+    """
+    if _http_client_of(client) is client:
+        given = _attribute(client, "headers")
+        raw = given.raw if isinstance(given, httpx.Headers) else []  # httpx can't decode odd bytes
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
+        key: object = _bearer(headers.get("authorization", ""))
     else:
-        headers, key = dict(getattr(owner, "default_headers", {})), getattr(owner, "api_key", None)
-    lent = {
-        name: value
-        for name, value in headers.items()
-        if isinstance(value, str) and name.lower() not in _NOT_LENT and not name.lower().startswith("x-stainless-")
-    }
-    return Credentials(key, str(owner.base_url) or None, lent)
+        given = _attribute(client, "default_headers")
+        headers = dict(given) if isinstance(given, Mapping) else {}
+        key = _attribute(client, "api_key")
+    base_url = _attribute(client, "base_url")
+    return Credentials(
+        key if isinstance(key, str) else None,
+        str(base_url) or None if isinstance(base_url, (str, httpx.URL)) else None,
+        {name: value for name, value in headers.items() if _is_lent(name, value)},
+    )
+
+
+def _attribute(client: object, name: str) -> object:
+    try:
+        return getattr(client, name, None)
+    except Exception:  # a property of somebody else's
+        logger.debug("could not read %s of a %s", name, type(client).__name__, exc_info=True)
+        return None
+
+
+def _is_lent(name: object, value: object) -> bool:
+    """Whether our requests are to carry the header too."""
+    if not (isinstance(name, str) and isinstance(value, str) and _HEADER_NAME.fullmatch(name)):
+        return False
+    if name.lower() in _NOT_LENT or name.lower().startswith("x-stainless-"):
+        return False
+    return value.isascii() and value.isprintable() and value == value.strip()
 
 
 def _http_client_of(client: object) -> HTTPXClient:
@@ -129,186 +203,314 @@ def _http_client_of(client: object) -> HTTPXClient:
     )
 
 
-def _bearer(authorization: str | None) -> str | None:
-    kind, _, key = (authorization or "").partition(" ")
+def _bearer(authorization: str) -> str | None:
+    kind, _, key = authorization.partition(" ")
     return key if kind.lower() == "bearer" and key else None
 
 
-def _alive(refs: tuple[weakref.ref[Listener], ...]) -> tuple[weakref.ref[Listener], ...]:
+def _alive(refs: Refs) -> Refs:
     return tuple(ref for ref in refs if ref() is not None)
 
 
-# -- Around ``send``. Only what the request itself raises reaches the caller.
+# -- One request
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    try:
-        yield
-    except Exception:
-        logger.exception("linq-typing: could not watch a message")
+#: What an error of the watching raises. Not Exception: a signal handler may raise that in here, and RecursionError may
+#: strike here, too.
+_OUR_ERRORS: Final = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError, ValueError,
+)  # fmt: skip
+
+
+def _contained(function: Callable[P, T]) -> Callable[P, T | None]:
+    """Logs the function's own errors, and returns None then. Whatever else is raised reaches the caller."""
+
+    @functools.wraps(function)
+    def contained(*args: P.args, **kwargs: P.kwargs) -> T | None:
+        try:
+            return function(*args, **kwargs)
+        except _OUR_ERRORS:
+            logger.exception("linq-typing: could not watch a message")
+            return None
+
+    return contained
 
 
 class _Exchange:
-    """One request and its answer, which may be a message."""
+    """The request of a message, and its answer."""
 
-    def __init__(self, request: httpx.Request | None, audience: tuple[weakref.ref[Listener], ...]) -> None:
+    def __init__(self, listeners: list[Listener], chat_id: str | None) -> None:
+        self._listeners = listeners
+        self._chat_id = chat_id  # None: only the answer tells
         self._began_at = monotonic()
-        self._listeners = [listener for ref in audience if (listener := ref()) is not None]
-        self._ends: list[Callable[[bool], object]] = []
-        self._chat_in_body = False
-        with _quietly():
-            if request is not None and request.method == "POST" and self._listeners:
-                self._begin(request)
+        self._messages: list[WatchedMessage] = []  # one for each listener
 
-    def _begin(self, request: httpx.Request) -> None:
-        path = request.url.raw_path.partition(b"?")[0]  # url.path is decoded
-        if match := _CHAT_IN_PATH.fullmatch(path):
-            try:
-                chat_id = parse_chat_id(match[1].decode("ascii"))
-            except ValueError:
-                return  # the API will refuse it
+    def begin(self) -> None:
+        """The request is about to go out."""
+        if self._chat_id is not None:
             for listener in self._listeners:
-                with _quietly():  # one that fails must not leave the windows of others open
-                    self._ends.append(listener._message_began(chat_id))
+                self._begin_for(listener, self._chat_id)
+
+    @_contained
+    def _begin_for(self, listener: Listener, chat_id: str) -> None:
+        message = listener._message_in_flight(chat_id, self._began_at)
+        if message is not None:
+            self._messages.append(message)  # first, so that nothing can keep it from ending
+            message.began()
+
+    def end(self, answer: object) -> None:
+        """The request was answered, or (None) was not. May be called again, should an exception have interrupted it."""
+        accepted = bool(_is_accepted(answer))
+        for message in self._messages:
+            _end_one(message, accepted)
+
+    @_contained
+    def look_into(self, answer: object, body: type[_Body]) -> None:
+        """Find the chat in the answer, if only that names it: now, or once the caller who streams it has read it."""
+        if self._chat_id is not None or not isinstance(answer, httpx.Response) or not answer.is_success:
+            return
+        if answer.is_stream_consumed:
+            self.tell(answer, monotonic())
         else:
-            self._chat_in_body = _CHAT_IN_BODY.fullmatch(path) is not None
+            answer.stream = cast(Any, body(answer.stream, self, answer.headers))
 
-    def wants_body(self, response: httpx.Response) -> bool:
-        """Whether the answer's body is needed and was not read yet: the caller streams it.
+    def tell(self, answer: httpx.Response, at: float) -> None:
+        """Tell the listeners of the message, if the answer that came at that time names its chat."""
+        chat_id = _chat_in(answer)
+        for listener in self._listeners if chat_id else ():
+            self._tell_one(listener, chat_id, at)
 
-        Only what may be JSON: another service's path may look the same, and its event stream must keep streaming.
-        """
-        is_json = "json" in response.headers.get("Content-Type", "json")
-        return self._chat_in_body and response.is_success and is_json and not response.is_stream_consumed
-
-    def ended(self, response: httpx.Response | None) -> None:
-        """The request was answered, or (None) was not."""
-        accepted = response is not None and response.is_success
-        for end in self._ends:
-            with _quietly():
-                end(accepted)
-        if self._chat_in_body and accepted:
-            with _quietly():
-                chat_id = _chat_in(cast(httpx.Response, response))
-                for listener in self._listeners if chat_id else ():
-                    with _quietly():
-                        listener._message_sent(chat_id, self._began_at)
+    @_contained
+    def _tell_one(self, listener: Listener, chat_id: str, at: float) -> None:
+        message = listener._message_in_flight(chat_id, self._began_at)
+        if message is not None:
+            message.ended(at, accepted=True)
 
 
-def _chat_in(response: httpx.Response) -> str:
+@_contained
+def _is_accepted(answer: object) -> bool:
+    return isinstance(answer, httpx.Response) and answer.is_success
+
+
+@_contained
+def _end_one(message: WatchedMessage, accepted: bool) -> None:
+    message.ended(monotonic(), accepted)
+
+
+def _chat_in(answer: httpx.Response) -> str:
     """The chat that the answer names; empty if it names none, as another service's answer would not."""
     try:
-        body = json.loads(_content(response))
+        content = answer.read()
+        body = _parsed(content) if len(content) <= _MAX_BODY else {}
         return parse_chat_id(body["chat"]["id"] if "chat" in body else body["chat_id"])
     except (ValueError, TypeError, LookupError, httpx.HTTPError, httpx.StreamError):
-        logger.debug("no chat in the answer to %s", response.request.url.path)
+        logger.debug("no chat in the answer to what may have been a message")
         return ""
 
 
-def _content(response: httpx.Response) -> bytes:
-    """The body, whether it was read or only buffered for a caller that streams it."""
-    if response.is_stream_consumed or not isinstance(response.stream, httpx.ByteStream):
-        return response.content
-    return httpx.Response(200, headers=response.headers, content=b"".join(response.stream)).content
-
-
-def _watched(exchange: _Exchange, send: Callable[[], httpx.Response]) -> httpx.Response:
-    response = None
+def _parsed(content: bytes) -> Any:
     try:
-        response = send()
-        if exchange.wants_body(response):
-            _buffer(response)
-        return response
-    except BaseException:
-        response = None
-        raise
-    finally:
-        exchange.ended(response)
+        return json.loads(content)
+    except RecursionError:
+        if content.count(b"[") + content.count(b"{") < 100:
+            raise  # not because of its nesting
+        return {}
 
 
-async def _watched_async(exchange: _Exchange, send: Callable[[], Any]) -> httpx.Response:
-    response = None
-    try:
-        response = await send()
-        if exchange.wants_body(response):
-            await _buffer_async(response)
-        return cast(httpx.Response, response)
-    except BaseException:
-        response = None
-        raise
-    finally:
-        exchange.ended(response)
+# -- An answer that the caller streams
 
 
-def _buffer(response: httpx.Response) -> None:
-    """Read the raw body and put it back, so that the caller can stream it in every way."""
-    stream = cast(httpx.SyncByteStream, response.stream)
-    try:
-        raw = b"".join(stream)
-    finally:
-        stream.close()
-    response.stream = httpx.ByteStream(raw)
+class _Body:
+    """An answer's body as the caller reads it: nothing is read for our sake that he would have to wait for."""
+
+    def __init__(self, stream: Any, exchange: _Exchange, headers: httpx.Headers) -> None:
+        self._stream = stream
+        self._exchange = exchange
+        self._headers = headers
+        self._answered_at = monotonic()
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._is_read = False
+
+    def _saw(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._size <= _MAX_BODY:
+            self._chunks.append(chunk)
+        else:
+            self._chunks.clear()
+
+    @_contained
+    def _done(self) -> None:
+        chunks, self._chunks = self._chunks, []  # only once
+        if chunks:
+            stream = httpx.ByteStream(b"".join(chunks))
+            self._exchange.tell(httpx.Response(200, headers=self._headers, stream=stream), self._answered_at)
+
+    def _is_short_and_unread(self) -> bool:
+        """Whether the caller closes an answer as Linq's without a look: a message it is all the same."""
+        length = self._headers.get("Content-Length", "")
+        is_json = "json" in self._headers.get("Content-Type", "json")
+        return is_json and not self._is_read and length.isdecimal() and len(length) <= 5 and int(length) <= _MAX_BODY
 
 
-async def _buffer_async(response: httpx.Response) -> None:
-    stream = cast(httpx.AsyncByteStream, response.stream)
-    try:
-        raw = b"".join([chunk async for chunk in stream])
-    finally:
-        await stream.aclose()
-    response.stream = httpx.ByteStream(raw)
+class _SyncBody(_Body, httpx.SyncByteStream):
+    def __iter__(self) -> Iterator[bytes]:
+        self._is_read = True
+        for chunk in self._stream:
+            self._saw(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        try:
+            if self._is_short_and_unread():
+                for _ in self:
+                    pass
+        except httpx.HTTPError:
+            pass
+        finally:
+            self._stream.close()
+        self._done()
 
 
-def _around(original: Any, is_async: bool, audience: Callable[..., tuple[weakref.ref[Listener], ...]]) -> Any:
-    """A ``send`` that watches the original, which is called with the very same arguments."""
+class _AsyncBody(_Body, httpx.AsyncByteStream):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self._is_read = True
+        async for chunk in self._stream:
+            self._saw(chunk)
+            yield chunk
 
-    def exchange_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Exchange:
-        request = next((arg for arg in (*args, kwargs.get("request")) if isinstance(arg, httpx.Request)), None)
-        return _Exchange(request, audience(*args))
+    async def aclose(self) -> None:
+        try:
+            if self._is_short_and_unread():
+                async for _ in self:
+                    pass
+        except httpx.HTTPError:
+            pass
+        finally:
+            await self._stream.aclose()
+        self._done()
 
+
+# -- Around ``send``
+
+
+def wrap_send(original: Any, is_async: bool, audience: Callable[..., Refs]) -> Any:
+    """A ``send`` that watches the original, which is called with the very same arguments.
+
+    The message begins inside of both ``try`` blocks. An exception anywhere in the inner one, its ``finally`` included,
+    ends the message in the outer one; ending it twice is ending it once.
+    """
     if is_async:
 
         @functools.wraps(original)
-        async def send_async(*args: Any, **kwargs: Any) -> httpx.Response:
-            return await _watched_async(exchange_of(args, kwargs), functools.partial(original, *args, **kwargs))
+        async def send_async(*args: Any, **kwargs: Any) -> Any:
+            exchange = _exchange_of(audience, args, kwargs)
+            if exchange is None:
+                return await original(*args, **kwargs)
+            answer = None
+            try:
+                try:
+                    exchange.begin()
+                    answer = await original(*args, **kwargs)
+                    exchange.look_into(answer, _AsyncBody)
+                    return answer
+                finally:
+                    exchange.end(answer)
+            except BaseException:
+                exchange.end(answer)
+                raise
 
         return send_async
 
     @functools.wraps(original)
-    def send(*args: Any, **kwargs: Any) -> httpx.Response:
-        return _watched(exchange_of(args, kwargs), functools.partial(original, *args, **kwargs))
+    def send(*args: Any, **kwargs: Any) -> Any:
+        exchange = _exchange_of(audience, args, kwargs)
+        if exchange is None:
+            return original(*args, **kwargs)
+        answer = None
+        try:
+            try:
+                exchange.begin()
+                answer = original(*args, **kwargs)
+                exchange.look_into(answer, _SyncBody)
+                return answer
+            finally:
+                exchange.end(answer)
+        except BaseException:
+            exchange.end(answer)
+            raise
 
     return send
 
 
+@_contained
+def _exchange_of(audience: Callable[..., Refs], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _Exchange | None:
+    """What to watch of a call of ``send``; None if it sends no message, or if nobody would want to know."""
+    requests = [arg for arg in (*args, kwargs.get("request")) if isinstance(arg, httpx.Request)]
+    if not requests or requests[0].method != "POST":
+        return None
+    path = requests[0].url.raw_path.partition(b"?")[0]  # url.path is decoded
+    chat_id = None
+    if match := _CHAT_IN_PATH.fullmatch(path):
+        try:
+            chat_id = parse_chat_id(match[1].decode("ascii"))
+        except ValueError:
+            return None  # the API will refuse it
+    elif not _CHAT_IN_BODY.fullmatch(path):
+        return None
+    listeners = [listener for ref in audience(*args) if (listener := ref()) is not None]
+    return _Exchange(listeners, chat_id) if listeners else None
+
+
 def _patch_instance(client: HTTPXClient) -> None:
-    ref = weakref.ref(client)  # a cycle would put off the closing of clients that nobody holds any more
-    theirs = vars(client).get("send")
+    """Watch the ``send`` of one client.
 
-    @functools.wraps(cast(Any, type(client)).send)
-    def original(*args: Any, **kwargs: Any) -> Any:
-        return theirs(*args, **kwargs) if theirs else type(client_of()).send(client_of(), *args, **kwargs)
+    It becomes a method of a subclass: a function on the instance would either keep the client from being freed or
+    fail without it, while a bound ``client.send`` has to keep its client alive as ever.
+    """
+    kind: Any = type(client)
+    if kind in _watched_classes.values():  # a copy of a watched client
+        return
+    if issubclass(kind, (httpx.Client, httpx.AsyncClient)) and "send" not in vars(client):
+        with contextlib.suppress(TypeError):  # its class may admit no subclass
+            client.__class__ = _watched_class(kind)
+            return
+    # That, a stub on the instance, or a mock of a client: here what ``client.send`` is now stays what is called.
+    ref = weakref.ref(client)
+    vars(client)["send"] = wrap_send(client.send, isinstance(client, httpx.AsyncClient), lambda *_: _watchers(ref()))
 
-    def client_of() -> Any:
-        client = ref()
-        if client is None:
-            raise RuntimeError("the client of this send() is gone: keep it in a variable")
-        return client
 
-    client_send = _around(original, isinstance(client, httpx.AsyncClient), lambda *args: _watching.get(client_of(), ()))
-    vars(client)["send"] = client_send
+def _watched_class(kind: Any) -> Any:
+    if kind not in _watched_classes:
+
+        @functools.wraps(kind.send)
+        def original(self: Any, *args: Any, **kwargs: Any) -> Any:
+            return super(watched, self).send(*args, **kwargs)
+
+        names = {
+            "send": wrap_send(original, issubclass(kind, httpx.AsyncClient), lambda client, *_: _watchers(client)),
+            "__class__": property(lambda self: kind),  # the == of dataclasses looks at it
+            **{name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")},
+        }
+        watched: Any = types.new_class(kind.__name__, (kind,), exec_body=lambda namespace: namespace.update(names))
+        _watched_classes[kind] = watched
+    return _watched_classes[kind]
+
+
+def _watchers(client: object) -> Refs:
+    watching = _watching.get(id(client))
+    return watching[1] if watching else ()
 
 
 def _patch_class(kind: type[HTTPXClient]) -> None:
     original = kind.send
 
-    def audience(client: HTTPXClient, *args: Any) -> tuple[weakref.ref[Listener], ...]:
+    def audience(client: HTTPXClient, *args: Any) -> Refs:
         if _patched.get(kind, (None, None))[1] is not ours:
             return ()
-        told_already = _watching.get(client, ())
+        told_already = _watchers(client)
         return tuple(ref for ref in _listeners if ref not in told_already)
 
-    ours = _around(original, issubclass(kind, httpx.AsyncClient), audience)
+    ours = wrap_send(original, issubclass(kind, httpx.AsyncClient), audience)
     _patched[kind] = (original, ours)
     kind.send = ours  # type: ignore[method-assign]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextvars import ContextVar
 from math import inf
-from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar, Union
 
+from ._engine.waiting import LONGEST, Completion
 from ._indicator import Unknown, Window, Wish
-from ._waiting import LONGEST
 from .errors import LinqTypingError
 
 if TYPE_CHECKING:
-    from ._driver import Driver
+    from ._engine.engine import Engine
 
 __all__ = ["TypingSession", "current_session"]
 
@@ -70,11 +68,12 @@ def current_session() -> TypingSession | None:
     return next((session for session in _innermost_first() if session.is_open), None)
 
 
-def sender_in_context(chat_id: str, driver: Driver) -> Wish | Unknown:
+def sender_in_context(chat_id: str, engine: Engine) -> Wish | Unknown:
     """The sender of a message that the calling context sends: its innermost session of that chat."""
-    now = monotonic()
+    now = engine.now()
     for session in _innermost_first():
-        if session.chat_id == chat_id and session._driver is driver and now < session._lingers_until:
+        listens = session.is_open or now < session._lingers_until < inf
+        if listens and session.chat_id == chat_id and session._engine is engine:
             return session._wish
     return "unknown"
 
@@ -92,11 +91,11 @@ class TypingSession:
     :meth:`mark_sent` and :meth:`sending` still matter: a message wipes what is left of the indicator.
     """
 
-    __slots__ = ("_driver", "_lingers_until", "_wish", "chat_id")
+    __slots__ = ("_engine", "_lingers_until", "_wish", "chat_id")
 
-    def __init__(self, chat_id: str, driver: Driver | None, wish: Wish) -> None:
+    def __init__(self, chat_id: str, engine: Engine | None, wish: Wish) -> None:
         self.chat_id = chat_id  #: the canonical text of the chat's UUID
-        self._driver = driver  # None: nothing is sent (LINQ_TYPING_ENABLED=0, or the interpreter exits)
+        self._engine = engine  # None: nothing is sent (disabled, no key, the interpreter exits)
         self._wish = wish
         self._lingers_until = inf  # once it has ended: until the end of its stop_delay
 
@@ -105,13 +104,15 @@ class TypingSession:
 
     @property
     def is_open(self) -> bool:
-        """Whether the block is still running, in the process in which it was entered."""
-        return self._lingers_until == inf and (self._driver is None or self._driver.is_open)
+        """Whether the block is still running, in the process in which it was entered, and its manager is not closed."""
+        return (
+            self._lingers_until == inf and self._wish.left_at is None and (self._engine is None or self._engine.alive)
+        )
 
     @property
     def _is_inherited(self) -> bool:
         """Whether the block was entered before a fork, in the parent process."""
-        return self._driver is not None and not self._driver.alive
+        return self._engine is not None and not self._engine.alive
 
     @property
     def error(self) -> LinqTypingError | None:
@@ -124,8 +125,8 @@ class TypingSession:
         Counts at the moment of the call, so call it right after the send. The message clears the indicator;
         it stays away until :meth:`resume`, or for ``resume_after`` seconds.
         """
-        if self._driver is not None:
-            self._driver.post(self._driver.mark_sent, self.chat_id, Window(monotonic(), self._wish))
+        if self._engine is not None:
+            self._engine.post(self._engine.mark_sent, self.chat_id, Window(self._engine.now(), self._wish))
 
     def sending(self) -> Sending:
         """A context manager, sync or async, around a send by a road that the library can't see.
@@ -142,13 +143,13 @@ class TypingSession:
     def pause(self) -> None:
         """Take the indicator down, while waiting for a person, say. Paused time does not count towards
         ``max_duration``. Pausing twice is pausing once."""
-        if self._driver is not None:
-            self._driver.post(self._driver.pause, self.chat_id, self._wish, monotonic())
+        if self._engine is not None:
+            self._engine.post(self._engine.pause, self.chat_id, self._wish, self._engine.now())
 
     def resume(self) -> None:
         """Show the indicator again, after :meth:`pause` or after a message."""
-        if self._driver is not None:
-            self._driver.post(self._driver.resume, self.chat_id, self._wish, monotonic())
+        if self._engine is not None:
+            self._engine.post(self._engine.resume, self.chat_id, self._wish, self._engine.now())
 
     def paused(self) -> Paused:
         """A context manager, sync or async: :meth:`pause` before the block, :meth:`resume` after it.
@@ -157,16 +158,30 @@ class TypingSession:
         """
         return Paused(self)
 
-    def _end(self, failed: bool) -> Future[bool] | None:
-        """The block has ended. Returns what to wait for, if it is to wait."""
-        options, now = self._wish.options, monotonic()
-        linger = 0.0 if failed or options.wait_on_exit else min(options.stop_delay, LONGEST)
+    def _join(self) -> None:
+        """The block begins."""
+        if self._engine is not None:
+            self._engine.post(self._engine.join, self.chat_id, self._wish)
+
+    def _leave(self, linger: float = 0.0, done: Completion | None = None) -> None:
+        """The block has ended; the stop may wait ``linger`` seconds. Idempotent: the first call counts.
+
+        Needs no more room on the stack than ``_join``, which came before: a RecursionError leaves no session open.
+        """
+        engine = self._engine
+        if engine is None:
+            self._lingers_until = linger
+            return
+        now = engine.now()
         self._lingers_until = now + linger
-        if self._driver is None:
-            return None
-        wait = options.wait_on_exit and not self._driver.thread.is_current
-        done: Future[bool] | None = Future() if wait and self._driver.alive else None
-        self._driver.post(self._driver.leave, self.chat_id, self._wish, now, linger, done)
+        engine.post(engine.leave, self.chat_id, self._wish, now, linger, done)
+
+    def _end(self, failed: bool) -> Completion | None:
+        """Leave as the options say. Returns what to wait for, if the caller is to wait."""
+        options, engine = self._wish.options, self._engine
+        wait = options.wait_on_exit and engine is not None and engine.alive and not engine.thread.is_current
+        done: Completion | None = Completion() if wait else None
+        self._leave(0.0 if failed or options.wait_on_exit else min(options.stop_delay, LONGEST), done)
         return done
 
 
@@ -191,11 +206,11 @@ class _BothWays(Generic[T]):
 
 
 class Sending(_BothWays["Sending"]):
-    """A send under way; see :meth:`TypingSession.sending`."""
+    """A send in progress; see :meth:`TypingSession.sending`."""
 
     def __init__(self, session: TypingSession) -> None:
+        self._message: Window | None = None
         self._session = session
-        self._window: Window | None = None
         self._failed = False
 
     def failed(self) -> None:
@@ -203,22 +218,34 @@ class Sending(_BothWays["Sending"]):
         self._failed = True
 
     def __enter__(self) -> Sending:
-        session = self._session
-        if self._window is not None:
-            raise RuntimeError("this sending() is entered already: call sending() for each send")
+        session, engine = self._session, self._session._engine
+        if self._message is not None:
+            raise RuntimeError("this sending() is already active: call sending() for each send")
         self._failed = False
-        self._window = Window(monotonic(), session._wish)
-        if session._driver is not None:
-            session._driver.post(session._driver.send_began, session.chat_id, self._window)
+        if engine is not None:
+            self._message = Window(engine.now(), session._wish)
+            self.__class__ = _ActiveSending
+            engine.post(engine.send_began, session.chat_id, self._message)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        driver, accepted = self._session._driver, kind is None and not self._failed
-        window, self._window = self._window, None
-        if driver is not None:
-            driver.post(driver.send_ended, self._session.chat_id, window, monotonic(), accepted)
+        self._end(accepted=kind is None and not self._failed)
+
+    def _end(self, accepted: bool) -> None:
+        message, engine = self._message, self._session._engine
+        if engine is not None and message is not None:
+            engine.post(engine.send_ended, self._session.chat_id, message, engine.now(), accepted)
+        self.__class__ = Sending
+        self._message = None
+
+
+class _ActiveSending(Sending):
+    """One in progress. A signal handler's exception may strike before the block begins, or as it ends."""
+
+    def __del__(self) -> None:
+        self._end(accepted=False)
 
 
 class Paused(_BothWays[None]):

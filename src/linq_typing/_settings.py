@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import os
 import re
+import reprlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Final
+from typing import Final, TypedDict
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -27,16 +28,20 @@ _UUID: Final = re.compile(
 _LONGEST: Final = sys.float_info.max  # an int beyond it becomes no float
 
 
+_shown: Final = reprlib.Repr()  # bounded, and survives a __repr__ that raises
+_shown.maxstring = _shown.maxother = 100
+
+
 def parse_chat_id(value: object) -> str:
     """The canonical text of a chat id. TypeError for a wrong type, ValueError for what is no UUID."""
     if isinstance(value, UUID):
         return str(value)
     if not isinstance(value, str):
-        raise TypeError(f"chat_id must be a str or a uuid.UUID, got {type(value).__name__}: {value!r}")
+        raise TypeError(f"chat_id must be a str or a uuid.UUID, got {type(value).__name__}: {_shown.repr(value)}")
     if _CANONICAL.fullmatch(value):
         return value
     if not _UUID.fullmatch(value):  # UUID() itself takes whatever int(value, 16) takes
-        raise ValueError(f"chat_id must be a UUID such as Linq's chat.id, got {value!r}")
+        raise ValueError(f"chat_id must be a UUID such as Linq's chat.id, got {_shown.repr(value)}")
     return str(UUID(value))
 
 
@@ -47,8 +52,8 @@ def check_seconds(name: str, value: object, *, zero: bool = True, none: bool = F
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number of seconds, got {type(value).__name__}: {value!r}")
     if not (0 <= value < _LONGEST or value == math.inf) or (value == 0 and not zero):  # NaN is neither
-        least = "not be negative" if zero else "be more than 0"
-        raise ValueError(f"{name} must {least} (seconds), got {value!r}")
+        least = "0 or more" if zero else "more than 0"
+        raise ValueError(f"{name} must be a number of seconds, {least}, got {value!r}")
 
 
 def check_flag(name: str, value: object) -> None:
@@ -84,8 +89,31 @@ class SessionOptions:
         check_seconds("resume_after", self.resume_after, none=True)
         check_flag("wait_on_exit", self.wait_on_exit)
 
+    def scaled(self, time_scale: float) -> SessionOptions:
+        """The same in a world that is so many times as fast."""
+        return replace(
+            self,
+            start_delay=self.start_delay / time_scale,
+            stop_delay=self.stop_delay / time_scale,
+            refresh_interval=self.refresh_interval / time_scale,
+            max_duration=None if self.max_duration is None else self.max_duration / time_scale,
+            resume_after=None if self.resume_after is None else self.resume_after / time_scale,
+        )
 
+
+OPTIONS: Final = SessionOptions()  #: the defaults
 OPTION_NAMES: Final = tuple(option.name for option in fields(SessionOptions))
+
+
+class GivenOptions(TypedDict, total=False):
+    """What callers may give of :class:`SessionOptions`."""
+
+    start_delay: float
+    stop_delay: float
+    refresh_interval: float
+    max_duration: float | None
+    resume_after: float | None
+    wait_on_exit: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +131,14 @@ class HTTPSettings:
         check_seconds("backoff_max", self.backoff_max)
         check_count("max_connections", self.max_connections, 1)
 
+    def scaled(self, time_scale: float) -> HTTPSettings:
+        """The same in a world that is so many times as fast; but the network is not."""
+        return replace(self, backoff_max=self.backoff_max / time_scale)
+
+
+HTTP: Final = HTTPSettings()  #: the defaults
+SETTLE: Final = 3.0  #: seconds; the default
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -116,6 +152,10 @@ class Credentials:
         """Each field of this one, or the other's where this one has none."""
         return Credentials(**{f.name: getattr(self, f.name) or getattr(other, f.name) for f in fields(self)})
 
+    @property
+    def _name_of_base(self) -> str:
+        return BASE_URL_VARIABLE if self.base_url == os.environ.get(BASE_URL_VARIABLE) else "base_url"
+
     def checked(self) -> Credentials:
         """These, fit for use. ConfigurationError if they are not."""
         if not (self.api_key or "").strip():
@@ -124,7 +164,7 @@ class Credentials:
             return replace(
                 self,
                 api_key=_checked_api_key(self.api_key or ""),
-                base_url=normalized_base_url(self.base_url or PUBLIC_BASE_URL),
+                base_url=normalized_base_url(self.base_url or PUBLIC_BASE_URL, self._name_of_base),
             )
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
@@ -134,18 +174,24 @@ def _checked_api_key(key: str) -> str:
     """The key without the white space that .env files leave around it. What no header can carry is refused."""
     key = key.strip()
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise ConfigurationError("The Linq API key has characters that no HTTP header can carry; copy it anew.")
+        raise ConfigurationError("The Linq API key contains characters not allowed in an HTTP header: copy it again.")
     return key
 
 
-def normalized_base_url(url: str) -> str:
+def normalized_base_url(url: str, name: str = "base_url") -> str:
     """The base without a trailing ``/`` or ``/v3``: users write it both ways."""
     if not isinstance(url, str):
         raise TypeError(f"base_url must be a str, got {type(url).__name__}: {url!r}")
     base = url.strip().rstrip("/").removesuffix("/v3").rstrip("/")
     if not _is_http_url(base):
-        raise ValueError(f"base_url must be an http(s) URL such as {PUBLIC_BASE_URL}, got {url!r}")
+        shown = without_password(url)
+        raise ValueError(f"{name} must be an http:// or https:// URL such as {PUBLIC_BASE_URL}, got {shown!r}")
     return base
+
+
+def without_password(url: str) -> str:
+    """The URL, fit to be shown: without user name and password."""
+    return re.sub(r"//[^/?#]*@", "//***@", url)
 
 
 def _is_http_url(url: str) -> bool:
@@ -168,7 +214,7 @@ def _no_key_error() -> ConfigurationError:
     first, second = KEY_VARIABLES
     text = f"No Linq API key: pass api_key= or client=, or set {first} (or {second})."
     if os.environ.get("LINQ_API_TOKEN"):
-        text += " LINQ_API_TOKEN is set, but that is not the variable's name."
+        text += " LINQ_API_TOKEN is set, but it is not read."
     return ConfigurationError(text)
 
 

@@ -1,17 +1,20 @@
 """The command `linq-typing`.
 
-Its commands live in modules of their own that need the extra `sandbox`. This module imports without it, to be able
-to say so.
+Its commands live in modules of their own that need the extra `cli`, two of them the extra `sandbox`. This module
+imports without them, to be able to say so.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
+
+from linq_typing.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import click
@@ -28,7 +31,10 @@ COMMANDS: Final = (
 package than click."""
 
 EXTRA: Final = ("click", "rich", "starlette", "uvicorn")
-"""The packages that the extra `sandbox` brings."""
+"""The packages that the extras bring: `cli` the first one, `sandbox` all."""
+
+NEED_SANDBOX: Final = ("demo", "sandbox")
+"""The commands that need the extra `sandbox`."""
 
 FAILED: Final = 1
 MISUSED: Final = 2
@@ -41,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters:
         arguments: default: those of the process.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
         return _run(arguments)
     except KeyboardInterrupt:
@@ -51,19 +58,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         package = _missing_extra(error)
         if package is None:
             raise
-        return _complain(f'this command needs {package}: pip install "linq-typing[sandbox]"')
+        extra = "sandbox" if arguments and arguments[0] in NEED_SANDBOX else "cli"
+        return _complain(f'this command needs {package}: pip install "linq-typing[{extra}]"')
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(arguments: Sequence[str]) -> int:
     import click
 
+    logging.basicConfig(format="linq-typing: %(message)s")  # as `_complain` says it
     try:
         # Returns what the command returns; in click's standalone mode it would exit, with statuses of its own.
         return int(_program().main(arguments, prog_name="linq-typing", standalone_mode=False) or 0)
     except click.Abort:
         return INTERRUPTED
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "linq-typing"
+        return _complain(f"{' '.join(error.format_message().split())} (see {command} --help)", error.exit_code)
     except click.ClickException as error:
-        return _complain(f"{' '.join(error.format_message().split())} (see linq-typing --help)", error.exit_code)
+        return _complain(error.format_message(), error.exit_code)
+    except ConfigurationError as error:  # key and base are checked by now
+        return _complain(f"{error}. Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY.")
 
 
 def _program() -> click.Group:

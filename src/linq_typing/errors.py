@@ -1,13 +1,14 @@
 """What can go wrong, in linq-typing's own words.
 
 * LinqTypingError            every error of this library
-  x ConfigurationError       no API key, or one that no HTTP header can carry (the only one that is raised)
+  x ConfigurationError       no API key, or settings that can't be used (the only one that is raised)
   x APIConnectionError       the API could not be reached, or the connection broke before it answered
     - APITimeoutError        the API did not answer in time
   x APIStatusError           the API answered with an error status
 
-Only :class:`ConfigurationError` is ever raised, when a manager is made or a block is entered. The others are seen
-in ``session.error`` and in events: a typing indicator is not worth an exception in a bot's reply.
+Only :class:`ConfigurationError` is ever raised, and only where settings are given: ``TypingManager(...)`` and
+``configure(...)``. Entering a block raises none of them; all are seen in ``session.error``, and those of requests in
+events: a typing indicator is not worth an exception in a bot's reply.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class LinqTypingError(Exception):
 
 
 class ConfigurationError(LinqTypingError):
-    """There is no API key (told when a block is entered), or it can't be one (told when a manager is made)."""
+    """There is no API key, or it contains characters not allowed in an HTTP header; or the base URL, the environment's
+    proxy or the TLS certificates can't be used."""
 
 
 class APIConnectionError(LinqTypingError):

@@ -20,6 +20,7 @@ EventKind = Literal[
     "message_sent",
     "refused",
     "failed",
+    "gave_up",
     "recovered",
     "expired",
     "suspended",
@@ -33,9 +34,11 @@ class TypingEvent:
     Attributes:
         kind: ``started``, ``refreshed``, ``stopped``: the API accepted that request. ``message_sent``: a message
             went out in a chat with a session. ``failed``: an attempt failed. ``refused``: the API will never accept
-            it for this chat. ``recovered``: the first success after a failure. ``expired``: a session lasted
+            it for this chat. ``gave_up``: the retries of a request have run out; for a stop it means that a ghost is
+            likely, for up to 90 s. ``recovered``: the first success after a failure. ``expired``: a session lasted
             ``max_duration``. ``suspended``: a bad key, or an API that is down, holds back the starts of all chats.
         chat_id: the chat's canonical UUID text.
+        action: the request that the event is about, ``"start"`` or ``"stop"``; None if it is about none.
         error: what went wrong, or None.
         attempt: the number of the attempt, from 1; 0 where no request was made.
         elapsed: seconds from the request to its answer; 0.0 where no request was made.
@@ -43,6 +46,7 @@ class TypingEvent:
 
     kind: EventKind
     chat_id: str
+    action: Literal["start", "stop"] | None = None
     error: LinqTypingError | None = None
     attempt: int = 0
     elapsed: float = 0.0
@@ -99,6 +103,14 @@ class Failing:
         return self._chats.pop(chat_id, False) is None
 
 
+_TEXTS: Final = {
+    "failed": "typing {} failed",
+    "refused": "typing {} refused",
+    "gave_up": "gave up the typing {}",
+    "message_sent": "message sent",
+}
+
+
 class LoggingHook:
     """Logs to ``logging.getLogger("linq_typing")`` what an operator wants to read, and the rest at DEBUG.
 
@@ -113,13 +125,16 @@ class LoggingHook:
         if event.kind == "suspended":
             logger.log(level, "typing indicators suspended in all chats%s", _details(event))
         elif logger.isEnabledFor(level):
-            logger.log(level, "typing indicator %s in chat %s%s", event.kind, event.chat_id, _details(event))
+            text = _TEXTS.get(event.kind, f"typing indicator {event.kind}")
+            logger.log(level, "%s in chat %s%s", text.format(event.action), event.chat_id, _details(event))
 
     def _level(self, event: TypingEvent) -> int:
         if event.kind == "suspended":
             return logging.ERROR if is_bad_key(event.error) else logging.WARNING
         if event.kind in ("failed", "refused") and not is_bad_key(event.error):
             return logging.WARNING if self._failing.add(event.chat_id) else logging.DEBUG
+        if event.kind == "gave_up":
+            return logging.WARNING if event.action == "stop" else logging.DEBUG
         if event.kind in ("started", "refreshed", "stopped"):
             self._failing.discard(event.chat_id)
         return {"recovered": logging.INFO, "expired": logging.WARNING}.get(event.kind, logging.DEBUG)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import gc
 import threading
@@ -16,7 +17,7 @@ import pytest
 import trio
 from behaviour_kit import Asked
 
-from linq_typing import ConfigurationError, TypingManager, current_session, typing_while
+from linq_typing import ConfigurationError, TypingManager, _default, current_session, typing_while
 from linq_typing._default import default_manager
 from linq_typing._typing_while import TypingWhile
 from linq_typing.sandbox import Sandbox
@@ -107,7 +108,7 @@ def test_the_module_functions_use_the_environment(linq: Sandbox, asked: Asked, m
     chat = linq.chat()
     for name, value in linq.env().items():
         monkeypatch.setenv(name, value)
-    linq_typing.close()
+    linq_typing.configure()
     with typing_while(chat) as session:
         assert current_session() is session
         assert asked.soon(chat, "start")
@@ -116,18 +117,75 @@ def test_the_module_functions_use_the_environment(linq: Sandbox, asked: Asked, m
     linq_typing.close()
 
 
-def test_no_key_is_an_error_at_entry_that_names_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LINQ_API_V3_API_KEY", "LINQ_API_KEY"):
+@pytest.fixture
+def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LINQ_API_V3_API_KEY", "LINQ_API_KEY", "LINQ_API_TOKEN", "LINQ_API_V3_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("no_key")
+def test_no_key_costs_no_reply_and_is_one_error_that_names_the_variables(
+    linq: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("LINQ_API_TOKEN", "secret-token")
-    manager = TypingManager(base_url="http://127.0.0.1:9")
-    with pytest.raises(ConfigurationError, match=r"LINQ_API_V3_API_KEY.*LINQ_API_KEY.*LINQ_API_TOKEN") as caught:
-        manager.typing_while(str(uuid.uuid4())).__enter__()
-    assert "secret-token" not in str(caught.value)
-    monkeypatch.setenv("LINQ_API_KEY", "key")  # a .env file that is loaded late
-    with manager.typing_while(str(uuid.uuid4())):
+    manager = TypingManager(base_url=linq.base_url)
+    for _ in range(3):
+        with manager.typing_while(linq.chat()) as session:
+            assert current_session() is session
+        assert isinstance(session.error, ConfigurationError)
+    [record] = caplog.records
+    assert record.levelname == "ERROR"
+    for name in ("LINQ_API_V3_API_KEY", "LINQ_API_KEY", "LINQ_API_TOKEN"):
+        assert name in record.getMessage()
+    assert "secret-token" not in caplog.text
+    assert linq.requests == ()
+    assert manager.close()
+
+
+@pytest.mark.usefixtures("no_key")
+def test_the_key_is_looked_for_again_at_each_entry(
+    linq: Sandbox, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A .env file that is loaded late."""
+    manager, chat = TypingManager(base_url=linq.base_url), linq.chat()
+    with manager.typing_while(chat):
         pass
-    manager.close()
+    monkeypatch.setenv("LINQ_API_KEY", linq.api_key)
+    with manager.typing_while(chat) as session:
+        assert asked.soon(chat, "start")
+    assert session.error is None
+    assert manager.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("LINQ_API_KEY", "k\u00e4se", "HTTP header"),
+        ("LINQ_API_V3_BASE_URL", "api.example.com", "LINQ_API_V3_BASE_URL"),
+        ("HTTP_PROXY", "gopher://proxy", "proxy"),
+        ("SSL_CERT_FILE", "/nowhere/certificates.pem", "certificates"),
+    ],
+)
+@pytest.mark.usefixtures("no_key")
+def test_a_bad_environment_costs_no_reply_but_is_told_where_settings_are_given(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, value: str, message: str
+) -> None:
+    """The process-wide manager is made by a reply; a TypingManager by its author."""
+    monkeypatch.setenv("LINQ_API_KEY", "key-0123456789")
+    monkeypatch.setenv(
+        "LINQ_API_V3_BASE_URL", "https://127.0.0.1:9" if name == "SSL_CERT_FILE" else "http://127.0.0.1:9"
+    )
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(_default, "_manager", None)
+    for _ in range(2):
+        with typing_while(str(uuid.uuid4())) as session:
+            pass
+        assert isinstance(session.error, ConfigurationError)
+    [record] = caplog.records
+    assert record.levelname == "ERROR"
+    assert message in record.getMessage()
+    with pytest.raises(ConfigurationError, match=message):
+        TypingManager()
 
 
 def test_disabled_sessions_work_and_send_nothing(linq: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,10 +204,92 @@ def test_disabled_sessions_work_and_send_nothing(linq: Sandbox, monkeypatch: pyt
     assert linq.requests == ()
 
 
-def test_a_closed_manager_refuses_new_sessions(manager: TypingManager, linq: Sandbox) -> None:
-    manager.close()
-    with pytest.raises(RuntimeError, match="closed"):
-        manager.typing_while(linq.chat()).__enter__()
+def test_a_closed_manager_opens_again_at_its_next_use(manager: TypingManager, linq: Sandbox, asked: Asked) -> None:
+    """A second lifespan, a task that comes late."""
+    for chat in (linq.chat(), linq.chat()):
+        with manager.typing_while(chat):
+            assert asked.soon(chat, "start")
+        assert manager.close()
+        assert asked(chat) == ["start", "stop"]
+
+
+def test_close_keeps_what_configure_set(linq: Sandbox, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is used again does not fall back to the environment's key, or to none."""
+    import linq_typing
+
+    monkeypatch.delenv("LINQ_API_V3_API_KEY", raising=False)
+    linq_typing.configure(api_key=linq.api_key, base_url=linq.base_url)
+    assert linq_typing.close()
+    chat = linq.chat()
+    with typing_while(chat):
+        assert asked.soon(chat, "start")
+    assert linq_typing.close()
+
+
+def test_a_manager_of_the_environment_follows_it_when_it_opens_again(
+    linq: Sandbox, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LINQ_API_V3_API_KEY", linq.api_key)
+    monkeypatch.setenv("LINQ_API_V3_BASE_URL", linq.base_url)
+    manager, chat = TypingManager(), linq.chat()
+    with manager.typing_while(chat):
+        assert asked.soon(chat, "start")
+    assert manager.close()
+    with Sandbox() as other:
+        chat = other.chat()
+        monkeypatch.setenv("LINQ_API_V3_API_KEY", other.api_key)
+        monkeypatch.setenv("LINQ_API_V3_BASE_URL", other.base_url)
+        with manager.typing_while(chat):
+            assert other.wait_until(lambda: other.visible(chat))
+        assert manager.close()
+
+
+def test_a_manager_whose_key_has_gone_from_the_environment_sends_nothing(
+    linq: Sandbox, asked: Asked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It used to say so in the log, and to send with the old key."""
+    monkeypatch.delenv("LINQ_API_V3_API_KEY", raising=False)
+    monkeypatch.setenv("LINQ_API_KEY", linq.api_key)
+    manager, chat = TypingManager(base_url=linq.base_url), linq.chat()
+    with manager.typing_while(chat):
+        assert asked.soon(chat, "start")
+    assert manager.close()
+    monkeypatch.delenv("LINQ_API_KEY")
+    with manager.typing_while(chat) as session:
+        pass
+    assert isinstance(session.error, ConfigurationError)
+    assert manager.close()
+    assert asked(chat) == ["start", "stop"]
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_a_copy_of_an_active_one_is_another_one(manager: TypingManager, linq: Sandbox) -> None:
+    """Its end is not the original's."""
+    with (typing := manager.typing_while(linq.chat())) as session:
+        with copy.copy(typing) as other:
+            assert other is not session
+        gc.collect()
+        assert session.is_open
+
+
+def test_a_class_of_your_own_works_too(manager: TypingManager, linq: Sandbox, asked: Asked) -> None:
+    class Mine(TypingWhile):
+        pass
+
+    chat = linq.chat()
+    made = manager.typing_while(chat)
+    with Mine(made._source, made._chat_id, made._chat_id_from, made._given):
+        assert asked.soon(chat, "start")
+    assert asked.soon(chat, "start", "stop")
+
+
+def test_a_password_in_the_base_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in the repr nor in an error."""
+    manager = TypingManager(api_key="key-0123456789", base_url="http://user:secret@127.0.0.1:9/api")
+    assert repr(manager) == "<TypingManager base_url='http://***@127.0.0.1:9/api'>"
+    with pytest.raises(ValueError, match="base_url") as caught:
+        TypingManager(base_url="ftp://user:secret@host")
+    assert "secret" not in str(caught.value)
 
 
 def test_nothing_of_the_body_is_replaced_or_hidden(linq: Sandbox, manager: TypingManager) -> None:
@@ -183,7 +323,7 @@ def test_entering_and_leaving_do_not_wait_for_the_network(linq: Sandbox, manager
 def test_an_object_may_be_used_again_but_not_twice_at_once(linq: Sandbox, manager: TypingManager) -> None:
     typing = manager.typing_while(linq.chat())
     with typing as first:
-        with pytest.raises(RuntimeError, match="make another"):
+        with pytest.raises(RuntimeError, match="create a new one"):
             typing.__enter__()
         assert first.is_open
     with typing as second:

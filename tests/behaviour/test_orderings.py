@@ -50,22 +50,6 @@ def test_waiting_starts_do_not_spin_while_stops_hang_and_the_gate_is_shut(
         block.__exit__(None, None, None)
 
 
-def test_a_listener_that_fails_does_not_leave_the_windows_of_others_open(
-    linq: Sandbox, make_manager: MakeManager, asked: Asked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(chat_id: str) -> None:
-        raise RuntimeError("broken on purpose")
-
-    chat, manager, other = linq.chat(), make_manager(), make_manager()
-    monkeypatch.setattr(other, "_message_began", broken)
-    with httpx.Client(base_url=linq.base_url, headers={"Authorization": f"Bearer {linq.api_key}"}) as client:
-        other.watch(manager.watch(client))
-        with manager.typing_while(chat, refresh_interval=0.1, resume_after=0):
-            assert asked.soon(chat, "start")
-            client.post(f"/v3/chats/{chat}/messages", json=MESSAGE)
-            assert asked.at_least(chat, 2)
-
-
 def test_a_session_that_is_over_before_the_loop_hears_of_it_costs_nothing(
     linq: Sandbox, make_manager: MakeManager, asked: Asked
 ) -> None:
@@ -140,7 +124,7 @@ def test_a_transport_that_can_not_be_closed_holds_nobody_up(linq: Sandbox) -> No
 def test_a_watched_client_stays_watched_after_close(linq: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in linq.env().items():
         monkeypatch.setenv(name, value)
-    linq_typing.close()
+    linq_typing.configure()
     chat = linq.chat()
     with httpx.Client(base_url=linq.base_url, headers={"Authorization": f"Bearer {linq.api_key}"}) as client:
         linq_typing.watch(client)
@@ -156,8 +140,90 @@ def test_closing_inside_the_block_does_not_let_it_be_entered_again(linq: Sandbox
     typing = manager.typing_while(linq.chat())
     with typing:
         manager.close()
-        with pytest.raises(RuntimeError, match="make another"):
+        with pytest.raises(RuntimeError, match="create a new one"):
             typing.__enter__()
+
+
+def test_what_comes_while_a_manager_closes_waits_until_it_has_closed(
+    linq: Sandbox, make_manager: MakeManager, asked: Asked
+) -> None:
+    """Else the old session's stop could wipe the new session's start."""
+    manager, chat = make_manager(), linq.chat()
+    linq.slow("stop", before=0.3)
+    with manager.typing_while(chat) as old:
+        assert asked.soon(chat, "start")
+        closing = manager._begin_close()
+        with manager.typing_while(chat) as new:
+            assert closing.result is None
+            assert asked.soon(chat, "start", "stop", "start")
+            assert closing.wait(5)
+            assert (old.is_open, new.is_open) == (False, True)
+            assert linq.visible(chat)
+    assert manager.close()
+    assert asked(chat) == ["start", "stop", "start", "stop"]
+
+
+def test_closing_does_not_forget_that_a_message_settles(linq: Sandbox, make_manager: MakeManager, asked: Asked) -> None:
+    """Else the next session's start would go out at once, and be wiped by the message."""
+    manager, chat = make_manager(settle=1.0), linq.chat()
+    with manager.typing_while(chat) as session:
+        assert asked.soon(chat, "start")
+        session.mark_sent()
+    marked_at = time.monotonic()
+    assert manager.close()
+    with manager.typing_while(chat):
+        assert linq.wait_until(lambda: asked(chat).count("start") == 2)
+        assert time.monotonic() - marked_at > 0.9
+    linq.reopen(chat)
+
+
+def test_closing_does_not_forget_a_refusal(linq: Sandbox, make_manager: MakeManager, asked: Asked) -> None:
+    manager, chat = make_manager(), linq.chat()
+    linq.fail("start", 403, times=1)
+    with manager.typing_while(chat) as session:
+        assert linq.wait_until(lambda: session.error is not None)
+    assert manager.close()
+    with manager.typing_while(chat) as session:
+        assert linq.wait_until(lambda: session.error is not None)
+    assert manager.close()
+    assert asked(chat) == ["start"]
+
+
+def test_a_session_and_its_message_while_a_manager_closes_leave_nothing_open(
+    linq: Sandbox, make_manager: MakeManager, asked: Asked
+) -> None:
+    """Join, message and leave are all heard afterwards, in their order; the next session is as usual."""
+    manager, chat = make_manager(settle=0.1), linq.chat()
+    linq.slow("stop", before=0.3)
+    with manager.typing_while(chat):
+        assert asked.soon(chat, "start")
+        closing = manager._begin_close()
+        with manager.typing_while(chat, stop_delay=0) as session, session.sending():
+            pass
+        session.mark_sent()
+        assert closing.result is None
+        assert closing.wait(5)
+    assert linq.wait_until(lambda: manager.stats().sessions == 0)
+    with manager.typing_while(chat):
+        assert asked.soon(chat, "start", "stop", "start")
+    assert manager.close()
+
+
+def test_a_session_that_comes_and_goes_while_a_manager_closes_sends_nothing(
+    linq: Sandbox, make_manager: MakeManager, asked: Asked
+) -> None:
+    manager, chat = make_manager(), linq.chat()
+    linq.slow("stop", before=0.3)
+    with manager.typing_while(chat):
+        assert asked.soon(chat, "start")
+        first = manager._begin_close()
+        with manager.typing_while(chat, stop_delay=0):
+            pass
+        assert first.result is None
+        assert manager.close()  # ends what came after the first close, too
+        assert first.result is not None
+    assert asked(chat) == ["start", "stop"]
+    assert manager.stats().sessions == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 from behaviour_kit import Asked
@@ -86,9 +88,9 @@ def test_an_api_that_hangs_holds_the_exit_up_for_five_seconds_at_most(linq: Sand
         from linq_typing import typing_while
         begun = []
         atexit.register(lambda: print(time.monotonic() - begun[0] < 9))
-        import linq_typing._process, atexit
-        atexit.unregister(linq_typing._process._at_exit)
-        atexit.register(linq_typing._process._at_exit)
+        import linq_typing._engine.process, atexit
+        atexit.unregister(linq_typing._engine.process._at_exit)
+        atexit.register(linq_typing._engine.process._at_exit)
         with typing_while("{chat}", stop_delay=60):
             time.sleep(0.5)
         begun.append(time.monotonic())
@@ -96,6 +98,106 @@ def test_an_api_that_hangs_holds_the_exit_up_for_five_seconds_at_most(linq: Sand
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
     linq.reopen(chat)
+
+
+@pytest.mark.parametrize(
+    "hanging",
+    [
+        "socket.getaddrinfo = lambda *args, **options: time.sleep(60)",
+        "transport = type('Hanging', (httpx.AsyncBaseTransport,), {'handle_async_request': hang})()",
+        "transport = type('Blocking', (httpx.AsyncBaseTransport,), {'handle_async_request': block})()",
+    ],
+    ids=["resolver", "transport", "blocking transport"],
+)
+def test_what_hangs_holds_the_exit_up_for_five_seconds_at_most(linq: Sandbox, hanging: str) -> None:
+    """asyncio's own threads for resolvers are joined before atexit, however long they take."""
+    done = run(
+        linq,
+        f"""
+        import asyncio, atexit, httpx, socket, threading, time
+        async def hang(self, request):
+            while True:
+                try:
+                    await asyncio.sleep(60)
+                except asyncio.CancelledError:
+                    pass
+        async def block(self, request): time.sleep(60)
+        transport = None
+        from linq_typing import TypingManager
+        import linq_typing._engine.process
+        {hanging}
+        print("main ends", flush=True)
+        manager = TypingManager(transport=transport)
+        began = []
+        threading._register_atexit(lambda: began.append(time.monotonic()))  # runs first
+        real = linq_typing._engine.process._at_exit
+        atexit.unregister(real)
+        def measured():
+            real()
+            took = time.monotonic() - began[0]
+            print("in time" if took < 8 else took, flush=True)
+        atexit.register(measured)
+        with manager.typing_while("{linq.chat()}"):
+            time.sleep(0.5)
+        """,
+        host="localhost",
+    )
+    assert (done.returncode, done.stdout) == (0, "main ends\nin time\n"), done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of open files")
+@pytest.mark.parametrize("left", range(8))
+def test_no_file_left_at_first_use_costs_no_reply(linq: Sandbox, left: int) -> None:
+    """EMFILE in the midst of making the thread, at each of its files: one WARNING, and it works later."""
+    chat = linq.chat()
+    done = run(
+        linq,
+        f"""
+        import os, resource, time, logging, sys
+        logging.basicConfig(format="%(levelname)s", stream=sys.stdout)
+        from linq_typing import TypingManager, flush
+        manager = TypingManager()
+        used = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 20
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used - 1 + {left}, hard))
+        for _ in range(2):
+            with manager.typing_while("{chat}", stop_delay=0) as session:
+                print("body ran")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        with manager.typing_while("{chat}") as session:
+            deadline = time.monotonic() + 20
+            while not manager.stats().requests.get("accepted") and time.monotonic() < deadline:
+                time.sleep(0.01)
+        print(manager.close())
+        """,
+    )
+    lines = done.stdout.split("\n")
+    assert (done.returncode, lines.count("body ran"), done.stderr) == (0, 2, "")
+    assert lines.count("WARNING") <= 1
+    assert "ERROR" not in lines
+    assert lines[-2] == "True"
+    assert not linq.visible(chat)
+
+
+def test_a_session_of_a_thread_that_is_still_at_work_at_exit_starts_nothing_anew(linq: Sandbox) -> None:
+    """Closing opens a manager for the next use; the end of the process does not."""
+    chat, late = linq.chat(), linq.chat()
+    done = run(
+        linq,
+        f"""
+        import threading, time
+        from linq_typing import typing_while
+        def work():
+            while True:
+                with typing_while("{late}", stop_delay=0):
+                    time.sleep(0.01)
+        threading.Thread(target=work, daemon=True).start()
+        with typing_while("{chat}"):
+            time.sleep(0.5)
+        """,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert linq.wait_until(lambda: not linq.ghosts(), timeout=5)
 
 
 def test_entering_while_the_interpreter_exits_harms_nobody(linq: Sandbox) -> None:
@@ -192,6 +294,89 @@ def test_forking_in_the_midst_of_much_work_dead_locks_nobody(linq: Sandbox) -> N
         timeout=60,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "{0}\nTrue\n", "")
+
+
+_POOL = """
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        pool.map(work, chats)
+        pool.close()
+        pool.join()
+"""
+_EXECUTOR = """
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
+        list(pool.map(work, chats))
+"""
+_PROCESS = """
+    children = [multiprocessing.get_context(method).Process(target=work, args=(chat,)) for chat in chats]
+    for child in children: child.start()
+    for child in children: child.join()
+"""
+
+
+@pytest.mark.parametrize("way", [_POOL, _EXECUTOR, _PROCESS], ids=["Pool", "ProcessPoolExecutor", "Process"])
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_children_of_multiprocessing_finish_by_themselves(
+    linq: Sandbox, asked: Asked, tmp_path: Path, way: str, method: str
+) -> None:
+    """They end without atexit; the stop is delayed, so that it has to be sent at their end."""
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system cannot {method}")
+    chats = [linq.chat() for _ in range(3)]
+    script = tmp_path / "pool.py"  # a file: a spawned child imports it
+    script.write_text(
+        f"""
+import concurrent.futures, multiprocessing, sys, time, warnings
+from linq_typing import typing_while
+warnings.simplefilter("ignore", DeprecationWarning)
+def work(chat):
+    with typing_while(chat, stop_delay=60):
+        time.sleep(0.5)
+if __name__ == "__main__":
+    chats, method = {chats!r}, {method!r}
+    with typing_while("{linq.chat()}"):  # the parent's own
+        pass
+{way}
+""",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, **linq.env()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [asked(chat) for chat in chats] == [["start", "stop"]] * 3
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system cannot fork")
+@pytest.mark.parametrize("used", ["before", "after"], ids=["used before the work has ended", "used only after"])
+def test_threads_that_outlast_a_child_of_multiprocessing_leave_no_ghost(linq: Sandbox, used: str) -> None:
+    """Its finalizers run before those threads end: from then on there are no indicators in it."""
+    chat = linq.chat()
+    done = run(
+        linq,
+        f"""
+        import multiprocessing, threading, time, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from linq_typing import typing_while
+        def outlast():
+            time.sleep(0 if "{used}" == "before" else 0.5)
+            for _ in range(3):
+                with typing_while("{chat}", stop_delay=60):
+                    time.sleep(0.3)
+        def work():
+            threading.Thread(target=outlast).start()
+            time.sleep(0.2)
+        child = multiprocessing.get_context("fork").Process(target=work)
+        child.start()
+        child.join()
+        """,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert linq.wait_until(lambda: not linq.ghosts(), timeout=5)
 
 
 def test_multiprocessing_workers_have_their_own_machinery(linq: Sandbox, asked: Asked) -> None:

@@ -6,6 +6,7 @@ import itertools
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -283,6 +284,15 @@ def test_a_bad_key_is_one_error_and_suspends_all_starts(
     assert "wrong-key" not in caplog.text + repr(events) + repr(manager)
 
 
+def test_a_session_that_begins_while_starts_are_suspended_knows_why(linq: Sandbox, make_manager: MakeManager) -> None:
+    manager = make_manager(api_key="wrong-key-123")
+    with manager.typing_while(linq.chat()) as first:
+        assert eventually(lambda: first.error is not None)
+        with manager.typing_while(linq.chat()) as second:
+            assert eventually(lambda: second.error is not None)
+            assert str(second.error) == str(first.error)
+
+
 def test_an_api_that_is_down_is_probed_by_one_chat_at_a_time_and_all_recover(
     linq: Sandbox, make_manager: MakeManager, asked: Asked, events: Events
 ) -> None:
@@ -353,9 +363,10 @@ def test_stops_go_out_while_starts_are_suspended(linq: Sandbox, make_manager: Ma
     with manager.typing_while(shown, stop_delay=0):
         assert asked.soon(shown, "start")
         linq.fail("start", 500)
-        for chat in others:
-            manager.typing_while(chat).__enter__()
-        assert eventually(lambda: manager.stats().suspended)
+        with ExitStack() as blocks:
+            for chat in others:
+                blocks.enter_context(manager.typing_while(chat))
+            assert eventually(lambda: manager.stats().suspended)
     assert asked.soon(shown, "start", "stop")
 
 
@@ -366,3 +377,40 @@ def test_the_key_is_in_no_error_even_if_the_api_repeats_it(linq: Sandbox, make_m
         assert eventually(lambda: session.error is not None)
         assert linq.api_key not in f"{session.error} {session.error!r}"
         assert "***" in str(session.error)
+
+
+def test_a_stop_that_is_given_up_says_so(linq: Sandbox, make_manager: MakeManager, events: Events) -> None:
+    """Of a stop, gave_up means that a ghost is likely."""
+    chat, manager = linq.chat(), make_manager(on_event=[events], max_retries=1, backoff_max=0.05)
+    linq.fail("stop", 500, times=2)
+    with manager.typing_while(chat, stop_delay=0):
+        assert linq.wait_until(lambda: linq.visible(chat))
+    assert eventually(lambda: "gave_up" in events.kinds())
+    assert [(event.kind, event.action, event.attempt) for event in events] == [
+        ("started", "start", 1),
+        ("failed", "stop", 1),
+        ("failed", "stop", 2),
+        ("gave_up", "stop", 2),
+    ]
+    linq.reopen(chat)
+
+
+def test_a_stop_that_closing_gives_up_says_so(linq: Sandbox, make_manager: MakeManager, events: Events) -> None:
+    chat, manager = linq.chat(), make_manager(on_event=events)
+    linq.lose("stop", hang=True)
+    with manager.typing_while(chat, stop_delay=60):
+        assert linq.wait_until(lambda: linq.visible(chat))
+    assert not manager.close()
+    assert [(event.kind, event.action) for event in events][-1] == ("gave_up", "stop")
+    linq.reopen(chat)
+
+
+def test_a_start_that_is_given_up_for_now_says_so(linq: Sandbox, make_manager: MakeManager, events: Events) -> None:
+    """It has another chance a quarter of the interval later; a refused one has an event of its own."""
+    chat, refused = linq.chat(), linq.chat()
+    manager = make_manager(on_event=events, max_retries=0)
+    linq.fail("start", 503, chat=chat, times=1)
+    linq.fail("start", 403, chat=refused, times=1)
+    with manager.typing_while(chat), manager.typing_while(refused):
+        assert eventually(lambda: "gave_up" in events.kinds(chat) and "refused" in events.kinds(refused))
+    assert events.kinds(refused) == ["refused"]

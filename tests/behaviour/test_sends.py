@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
+import signal
 import threading
 import time
-import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -433,48 +434,39 @@ def test_a_client_that_is_watched_twice_and_by_watch_all_tells_of_a_message_once
     assert events.kinds() == ["started", "message_sent"]
 
 
-def test_a_watched_client_is_not_kept_alive(manager: TypingManager) -> None:
-    client = httpx.Client()
-    ref = weakref.ref(manager.watch(client))
-    client.close()
-    del client
-    gc.disable()
-    try:
-        assert ref() is None  # without the help of the garbage collector
-    finally:
-        gc.enable()
-
-
 def test_watching_something_else_is_a_type_error(manager: TypingManager) -> None:
     with pytest.raises(TypeError, match="linq-python"):
         manager.watch(object())
 
 
-def test_a_failure_of_the_watching_never_reaches_the_caller(
-    linq: Sandbox, manager: TypingManager, http: httpx.Client, monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
-    def broken(*args: object) -> None:
-        raise RuntimeError("broken on purpose")
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
+def test_a_chat_is_not_mute_after_signal_handlers_have_raised_in_its_sends(
+    linq: Sandbox, manager: TypingManager, asked: Asked
+) -> None:
+    class StruckError(Exception):
+        pass
 
-    manager.watch(http)
-    monkeypatch.setattr(manager, "_message_began", broken)
-    assert http.post(f"/v3/chats/{linq.chat()}/messages", json={"message": TEXT}).status_code == 202
-    assert "broken on purpose" in caplog.text
+    def strike(*_: object) -> None:
+        raise StruckError
 
-
-def test_an_event_stream_of_another_service_keeps_streaming(linq: Sandbox, manager: TypingManager) -> None:
-    def slowly() -> Iterator[bytes]:
-        yield b"data: 1\n\n"
-        raise AssertionError("read before the caller asked for it")
-
-    def service(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, headers={"Content-Type": "text/event-stream"}, content=slowly())
-
-    with httpx.Client(transport=httpx.MockTransport(service)) as client:
-        manager.watch(client)
-        with client.stream("POST", "https://llm.example/v3/messages") as response:
-            assert next(response.iter_bytes()) == b"data: 1\n\n"
+    chat = linq.chat()
+    client = manager.watch(httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(202))))
+    client.post(f"https://linq.test/v3/chats/{chat}/messages")  # which makes what the manager needs
+    old = signal.signal(signal.SIGALRM, strike)
+    gc.collect()
+    gc.disable()  # what is raised in a weak reference's callback does not get out, and is an unraisable one
+    try:
+        for number in range(200):
+            with contextlib.suppress(StruckError):
+                signal.setitimer(signal.ITIMER_REAL, 0.0002 + number * 2e-6)
+                for _ in range(50):
+                    client.post(f"https://linq.test/v3/chats/{chat}/messages")
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        gc.enable()
+        signal.signal(signal.SIGALRM, old)
+    with manager.typing_while(chat):
+        assert asked.at_least(chat, 1)
 
 
 def test_a_send_in_a_chat_without_a_session_is_nothing(

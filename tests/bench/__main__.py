@@ -36,7 +36,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("benchmarks", nargs="*", choices=[*BENCHMARKS, *LONG, []], metavar="benchmark",
                         help=f"{', '.join(BENCHMARKS)}; {', '.join(LONG)} only by name or with --long")  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help="smaller and rougher: one to two minutes")
+    parser.add_argument("--quick", action="store_true", help="smaller and rougher: at most two minutes")
     parser.add_argument("--smoke", action="store_true", help="smallest sizes: shows that it runs, measures nothing")
     parser.add_argument("--long", action="store_true", help=f"{', '.join(LONG)} too")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there as well")

@@ -108,6 +108,11 @@ PEERS: dict[str, Callable[[Send], Maker]] = {
 }
 
 
+def peers_of(size: str) -> list[str]:
+    """The names of those that are measured. A quick run has no time for aiogram, which takes seconds to import."""
+    return [name for name in PEERS if size != "quick" or name != "aiogram"]
+
+
 def manager(base_url: str | None = None, **settings: Any) -> Any:
     """A manager for a bench server, or with a stub in the place of the network."""
     from linq_typing import TypingManager

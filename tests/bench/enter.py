@@ -1,47 +1,24 @@
 """What entering and leaving cost the caller, with the sending stubbed.
 
-Three ways: back to back; paced, with a pause in the block and after it, so that the library's loop falls asleep in
-between; and paced while the library's loop is saturated by other chats. Every session has a task, or a context, of
-its own.
+Two ways: back to back; and paced, with a pause in the block and after it, so that the library's loop falls asleep in
+between. Every session has a task, or a context, of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from contextvars import copy_context
+from statistics import median
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
-from ._peers import PEERS, Maker, chat_ids, manager, nothing, stub_transport
+from ._peers import PEERS, Maker, chat_ids, manager, nothing, peers_of
 from ._report import Row
 from ._runner import Case, compare, measure
 
 OURS = ("linq-typing, async", "linq-typing, sync")
-CROWD = 500
-CROWD_INTERVAL = 0.02  # seconds: asks for more than the loop can do
-
-
-class SmallObjects:
-    """A block that enters and exits with about as much Python as ours: two dozen small objects each way."""
-
-    def __enter__(self) -> None:
-        self._made = {str(number): number for number in range(12)}
-
-    def __exit__(self, *_: object) -> None:
-        self._made = {str(number): number for number in range(12)}
-
-    async def __aenter__(self) -> None:
-        self.__enter__()
-
-    async def __aexit__(self, *_: object) -> None:
-        self.__exit__()
-
-
-FLOORS: dict[str, Callable[[], Any]] = {"empty block": nullcontext, "some plain Python": SmallObjects}
 
 
 class Plan(NamedTuple):
@@ -51,36 +28,24 @@ class Plan(NamedTuple):
     pause: float = 0.0005
 
 
-PLANS = {"full": Plan(3, 3000, 600), "quick": Plan(2, 1500, 300), "smoke": Plan(1, 50, 20)}
+PLANS = {"full": Plan(3, 3000, 600), "quick": Plan(1, 1500, 300), "smoke": Plan(1, 50, 20)}
 
 
 def run(size: str) -> list[Row]:
     plan = PLANS[size]
     figures = {"count": plan.count, "paced": plan.paced, "pause": plan.pause}
-    cases = {name: Case("peer", {"name": name, **figures}) for name in PEERS}
+    peers = peers_of(size)
+    cases = {name: Case("peer", {"name": name, **figures}) for name in peers}
     for name in OURS:
         cases[name] = Case("ours", {"sync": "async" not in name, **figures})
-        cases[f"{name}, busy"] = Case("ours_busy", {"sync": "async" not in name, **figures})
-        for floor in FLOORS:
-            floor_case = Case("floor_busy", {**figures, "floor": floor, "sync": "async" not in name, "count": 50})
-            cases[f"{floor}, {_form(name)}"] = floor_case
     samples = measure("enter", cases, plan.rounds)
     rows = []
     for key, how in (("burst_p50", "back to back"), ("paced_p50", "paced")):
         for ours in OURS:
             rows.append(
                 compare(
-                    f"enter + exit, {_form(ours)}, {how} (peers: async)", samples, key, ours=ours, others=list(PEERS),
+                    f"enter + exit, {_form(ours)}, {how} (peers: async)", samples, key, ours=ours, others=peers,
                     unit="us", against="hikari", reach="at most hikari's",
-                )
-            )  # fmt: skip
-    for ours in OURS:
-        floors = [f"{floor}, {_form(ours)}" for floor in FLOORS]
-        for key, how, reach in (("paced_p999", f"p99.9 of {plan.paced}", "under 100 us"), ("paced_p50", "median", "-")):
-            rows.append(
-                compare(
-                    f"enter + exit, {_form(ours)}, loop saturated, {how}", samples, key, ours=f"{ours}, busy",
-                    others=floors, against=floors[1], unit="us", reach=reach,
                 )
             )  # fmt: skip
     return rows
@@ -103,34 +68,6 @@ def peer(name: str, count: int, paced: int, pause: float) -> dict[str, float]:
 def ours(sync: bool, count: int, paced: int, pause: float) -> dict[str, float]:
     maker = _our_maker(manager(), count + paced)
     return _both(maker, count, paced, pause) if sync else asyncio.run(_both_async(maker, count, paced, pause))
-
-
-def ours_busy(sync: bool, count: int, paced: int, pause: float) -> dict[str, float]:
-    made = manager()
-    crowd = [made.typing_while(chat_id, refresh_interval=CROWD_INTERVAL) for chat_id in chat_ids(CROWD, kind=2)]
-    for block in crowd:
-        copy_context().run(block.__enter__)
-    time.sleep(0.5)
-    maker = _our_maker(made, count + paced)
-    return _both(maker, count, paced, pause) if sync else asyncio.run(_both_async(maker, count, paced, pause))
-
-
-def floor_busy(floor: str, sync: bool, count: int, paced: int, pause: float) -> dict[str, float]:
-    """What a block without an indicator costs beside a thread that makes stubbed httpx requests all the time."""
-    threading.Thread(target=lambda: asyncio.run(_stubbed_traffic()), daemon=True).start()
-    time.sleep(0.5)
-    if sync:
-        return _both(lambda number: FLOORS[floor](), count, paced, pause)
-    return asyncio.run(_both_async(lambda number: FLOORS[floor](), count, paced, pause))
-
-
-async def _stubbed_traffic() -> None:
-    import httpx
-
-    async with httpx.AsyncClient(transport=stub_transport()) as client:
-        while True:
-            await client.post("http://127.0.0.1:9/")
-            await asyncio.sleep(0)
 
 
 def _our_maker(made: Any, count: int) -> Callable[[int], Any]:
@@ -188,8 +125,4 @@ def _cost(maker: Callable[[int], Any], number: int, pause: float) -> int:
 
 
 def _figures(burst: list[int], paced: list[int]) -> dict[str, float]:
-    return {
-        f"{name}_{label}": sorted(costs)[int(len(costs) * share)] / 1000
-        for name, costs in (("burst", burst), ("paced", paced))
-        for label, share in (("p50", 0.5), ("p999", 0.999))
-    }
+    return {"burst_p50": median(burst) / 1000, "paced_p50": median(paced) / 1000}

@@ -23,7 +23,7 @@ class Plan(NamedTuple):
     count: int
 
 
-PLANS = {"full": Plan(2, 10_000), "quick": Plan(1, 2_000), "smoke": Plan(1, 100)}
+PLANS = {"full": Plan(2, 10_000), "quick": Plan(1, 1_000), "smoke": Plan(1, 100)}
 FLOOR, OURS = "httpx, 64 connections", "linq-typing"
 
 

@@ -12,7 +12,7 @@ import time
 from contextvars import copy_context
 from typing import NamedTuple
 
-from ._peers import PEERS, chat_ids, manager, nothing
+from ._peers import PEERS, chat_ids, manager, nothing, peers_of
 from ._report import Row
 from ._runner import Case, compare, measure
 
@@ -22,18 +22,19 @@ class Plan(NamedTuple):
     count: int
 
 
-PLANS = {"full": Plan(3, 10_000), "quick": Plan(2, 3_000), "smoke": Plan(1, 100)}
+PLANS = {"full": Plan(3, 10_000), "quick": Plan(1, 3_000), "smoke": Plan(1, 100)}
 THREADS = "thread per session (a tenth of them)"
 OURS = "linq-typing"
 
 
 def run(size: str) -> list[Row]:
     plan = PLANS[size]
-    cases = {name: Case("peer", {"name": name, "count": plan.count}) for name in PEERS}
+    peers = peers_of(size)
+    cases = {name: Case("peer", {"name": name, "count": plan.count}) for name in peers}
     cases[THREADS] = Case("threads", {"count": plan.count // 10})
     cases[OURS] = Case("ours", {"count": plan.count})
     samples = measure("memory", cases, plan.rounds)
-    others = [*PEERS, THREADS]
+    others = [*peers, THREADS]
     what = f"memory per session, {plan.count:,} held"
     return [compare(what, samples, "bytes", ours=OURS, others=others, unit="B", reach="at most 900 B")]
 

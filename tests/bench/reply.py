@@ -10,7 +10,7 @@ import asyncio
 import time
 from typing import NamedTuple
 
-from ._peers import PEERS, chat_ids, manager
+from ._peers import PEERS, chat_ids, manager, peers_of
 from ._report import Row
 from ._runner import Case, compare, measure_together
 from ._server import Server
@@ -27,11 +27,12 @@ PLANS = {"full": Plan(8.0), "quick": Plan(8.0), "smoke": Plan(0.2)}
 
 def run(size: str) -> list[Row]:
     seconds = PLANS[size].seconds
-    cases = {name: Case("peer", {"name": name, "seconds": seconds}) for name in PEERS}
+    peers = peers_of(size)
+    cases = {name: Case("peer", {"name": name, "seconds": seconds}) for name in peers}
     cases["linq-typing"] = Case("ours", {"seconds": seconds})
     samples = measure_together("reply", cases)
     what = f"typing requests per reply of {seconds:g} s"
-    return [compare(what, samples, "requests", ours="linq-typing", others=list(PEERS), unit="", reach="1")]
+    return [compare(what, samples, "requests", ours="linq-typing", others=peers, unit="", reach="1")]
 
 
 # -- In the worker

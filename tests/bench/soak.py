@@ -244,15 +244,15 @@ async def _eventually(predicate: Callable[[], object]) -> bool:
 
 
 def _left_over(manager: Any, stats: Any) -> list[str]:
-    driver = manager._driver
+    engine = manager._engine
     leaks = {
         "open sessions": stats.sessions,
         "requests in flight": stats.in_flight,
         "waiting chats": stats.waiting,
-        "tasks": len(driver._tasks),
-        "waiters": len(driver._waiters),
-        "timers": 0 if driver._chats else int(driver._timer is not None),
-        "chats with nothing to remember": sum(map(_forgettable, driver._chats.values())),
+        "tasks": len(engine._tasks),
+        "waiters": len(engine._waiters),
+        "timers": 0 if engine._chats else int(engine._timer is not None),
+        "chats with nothing to remember": sum(map(_forgettable, engine._chats.values())),
     }
     return [f"left over: {count} {what}" for what, count in leaks.items() if count]
 

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-WORK = 1.0  # seconds that the bot's model takes
+from .kit import BOT, Stage, end, exports, free_port, start, wait_for
 
-#: The last ones keep it from talking to anybody but the sandbox.
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+#: The last ones keep it from making requests of its own.
 FLAGS = [
-    "--no-sandbox",  # as root there is none
+    "--no-sandbox",  # root has none
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -30,31 +23,6 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-
-@dataclass
-class Stage:
-    """A sandbox, with a bot behind its webhook."""
-
-    url: str
-    env: dict[str, str]
-
-    @property
-    def state(self) -> dict[str, Any]:
-        found: dict[str, Any] = httpx.get(f"{self.url}sandbox/state").json()
-        return found
-
-    def act(self, action: str, **fields: object) -> dict[str, Any]:
-        answer = httpx.post(f"{self.url}sandbox/{action}", json=fields)
-        assert answer.status_code == 200, answer.text
-        result: dict[str, Any] = answer.json()
-        return result
-
-    def typing(self, method: str, chat: str) -> int:
-        """A typing request, as a bot would send it."""
-        headers = {"Authorization": f"Bearer {self.env['LINQ_API_V3_API_KEY']}"}
-        url = f"{self.env['LINQ_API_V3_BASE_URL']}/v3/chats/{chat}/typing"
-        return httpx.request(method, url, headers=headers).status_code
 
 
 @pytest.fixture(scope="module")  # not for the session: its event loop would count as running in the tests that follow
@@ -71,18 +39,19 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def stage(browser: object) -> Iterator[Stage]:
-    """One for all tests; each takes a chat of its own."""
+def stage(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One for all tests; each uses a chat of its own."""
     pytest.importorskip("fastapi", reason="the bot of the example needs fastapi")
     bot_port = free_port()
     options = ("--port", "0", "--webhook", f"http://127.0.0.1:{bot_port}/webhook", "--settle", "0.5")
     sandbox = start("-m", "linq_typing", "sandbox", *options)
     try:
         env = exports(sandbox)
-        bot = start(str(EXAMPLES / "webhook_bot.py"), **env, PORT=str(bot_port), FAKE_LLM_SECONDS=str(WORK))
+        hold = tmp_path_factory.mktemp("bot") / "hold"
+        bot = start("-c", BOT, str(EXAMPLES / "webhook_bot.py"), **env, PORT=str(bot_port), HOLD=str(hold))
         try:
             wait_for(bot_port)
-            yield Stage(env["LINQ_API_V3_BASE_URL"].removesuffix("api/partner"), env)
+            yield Stage(env["LINQ_API_V3_BASE_URL"].removesuffix("api/partner"), env, hold)
         finally:
             end(bot)
     finally:
@@ -96,15 +65,16 @@ def errors() -> list[str]:
 
 @pytest.fixture
 def page(browser: Any, stage: Stage, errors: list[str]) -> Iterator[Any]:
-    """The page, at a new chat; whatever it complains of in its console fails the test."""
+    """The page, at a new chat. An error in its console fails the test."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     chat = stage.act("new-chat")["chat"]
     page.goto(f"{stage.url}#{chat}")
     page.get_by_text("live", exact=True).wait_for()
+    page.locator("#env span").first.wait_for()  # the state has arrived
     yield page
     context.close()
     assert errors == []
@@ -114,48 +84,3 @@ def page(browser: Any, stage: Stage, errors: list[str]) -> Iterator[Any]:
 def chat(page: Any) -> str:
     """The chat that the page shows."""
     return str(page.url.partition("#")[2])
-
-
-def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("LINQ_", "COV_"))}
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        env={**inherited, **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.communicate()
-
-
-def exports(sandbox: subprocess.Popen[str]) -> dict[str, str]:
-    """The variables that it prints."""
-    assert sandbox.stdout is not None
-    found: dict[str, str] = {}
-    for line in sandbox.stdout:
-        if match := re.match(r"export (\w+)=(.*)", line):
-            found[match[1]] = match[2]
-        if line.startswith("curl"):
-            return found
-    raise AssertionError("the sandbox did not start")
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-def wait_for(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"nobody listens on {port}")

@@ -6,7 +6,12 @@ import re
 import time
 from typing import Any
 
+import httpx
 import pytest
+
+from linq_typing.sandbox import Sandbox
+
+from .kit import Stage, end, exports, start
 
 
 def say(page: Any, text: str) -> None:
@@ -20,7 +25,7 @@ def typing(page: Any) -> Any:
 
 def until(page: Any, expression: str) -> None:
     """Playwright's own wait needs `eval` in the page, which the page forbids."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not page.evaluate(expression):
         assert time.monotonic() < deadline, expression
         page.wait_for_timeout(20)
@@ -31,33 +36,36 @@ def talk(page: Any) -> list[str]:
     return [bubble.rsplit(": ", 1)[-1] for bubble in page.locator(".msg").all_text_contents()]
 
 
-def test_the_person_writes_and_watches_the_bot_type_and_answer(page: Any, stage: Any, chat: str) -> None:
-    say(page, "Is this thing on?")
-    page.locator(".msg.mine", has_text="Is this thing on?").wait_for()
-    typing(page).wait_for()
-    left = re.search(r"(\d+) s left", typing(page).inner_text())
-    assert left is not None
-    assert 70 < int(left[1]) <= 86
-    assert page.locator(".msg:not(.mine)").count() == 0, "no answer yet"
+def test_the_person_writes_and_watches_the_bot_type_and_answer(page: Any, stage: Stage, chat: str) -> None:
+    with stage.bot_at_work():
+        say(page, "Is this thing on?")
+        page.locator(".msg.mine", has_text="Is this thing on?").wait_for()
+        typing(page).wait_for()
+        left = re.search(r"(\d+) s left", typing(page).inner_text())
+        assert left is not None
+        assert 0 < int(left[1]) <= 86
+        assert page.locator(".msg:not(.mine)").count() == 0, "no answer yet"
     page.locator(".msg:not(.mine)", has_text="You said: Is this thing on?").wait_for()
     assert typing(page).count() == 0, "it goes as the message lands"
     [record] = [c for c in stage.state["chats"] if c["id"] == chat]
     assert (record["starts"], record["stops"], record["sends"]) == (1, 0, 1)
 
 
-def test_the_requests_and_the_timeline_tell_what_happened(page: Any, stage: Any, chat: str) -> None:
+def test_the_requests_and_the_timeline_tell_what_happened(page: Any, stage: Stage, chat: str) -> None:
     page.locator("#one").click()
-    say(page, "Hello")
+    with stage.bot_at_work():
+        say(page, "Hello")
+        typing(page).wait_for()
     page.locator(".msg:not(.mine)").wait_for()
     rows = page.locator("#requests tr")
     assert rows.count() == 3
     told = [" ".join(text.split()) for text in rows.all_inner_texts()]
     assert "send" in told[0]
     assert "202" in told[0]
-    assert "the indicator appears" in told[1]
+    assert "the indicator shows" in told[1]
     assert "204" in told[1]
     assert "message.received" in told[2]
-    assert "the bot has it" in told[2]
+    assert "delivered to the bot" in told[2]
     row = page.locator(f".row[data-chat='{chat}']")
     assert row.locator(".show").count() == 1
     assert row.locator(".mark.start").count() == 1
@@ -66,11 +74,12 @@ def test_the_requests_and_the_timeline_tell_what_happened(page: Any, stage: Any,
     assert row.locator(".mark.person").count() == 1
 
 
-def test_a_reload_loses_nothing(page: Any, stage: Any, chat: str) -> None:
-    say(page, "Remember this")
-    typing(page).wait_for()
-    page.reload()
-    typing(page).wait_for()
+def test_a_reload_loses_nothing(page: Any, stage: Stage, chat: str) -> None:
+    with stage.bot_at_work():
+        say(page, "Remember this")
+        typing(page).wait_for()
+        page.reload()
+        typing(page).wait_for()
     page.locator(".msg.mine", has_text="Remember this").wait_for()
     page.locator(".msg:not(.mine)").wait_for()
     before = talk(page)
@@ -80,7 +89,7 @@ def test_a_reload_loses_nothing(page: Any, stage: Any, chat: str) -> None:
     assert page.url.endswith(chat)
 
 
-def test_reopening_drops_the_indicator_and_is_told(page: Any, stage: Any, chat: str) -> None:
+def test_reopening_drops_the_indicator_and_is_told(page: Any, stage: Stage, chat: str) -> None:
     assert stage.typing("POST", chat) == 204
     typing(page).wait_for()
     page.get_by_role("button", name="Re-open this chat").click()
@@ -92,11 +101,11 @@ def test_reopening_drops_the_indicator_and_is_told(page: Any, stage: Any, chat: 
     typing(page).wait_for()
 
 
-def test_sms_and_groups_are_marked(page: Any, stage: Any, chat: str) -> None:
+def test_sms_and_groups_are_marked(page: Any, stage: Stage, chat: str) -> None:
     page.get_by_label("Service").select_option("SMS")
     page.locator("#name .tag", has_text="SMS").wait_for()
     assert stage.typing("POST", chat) == 204
-    page.get_by_text("nothing: SMS shows no indicator").first.wait_for()
+    page.get_by_text("changes nothing: SMS shows no indicator").first.wait_for()
     assert typing(page).count() == 0
     page.get_by_label("Service").select_option("iMessage")
     page.get_by_label("Group", exact=True).check()
@@ -106,17 +115,18 @@ def test_sms_and_groups_are_marked(page: Any, stage: Any, chat: str) -> None:
     assert stage.typing("POST", chat) == 403
 
 
-def test_the_api_is_made_to_fail_and_the_bot_tries_again(page: Any, stage: Any) -> None:
+def test_the_api_is_made_to_fail_and_the_bot_tries_again(page: Any, stage: Stage) -> None:
     page.get_by_role("button", name="Fail (500)").click()
-    page.get_by_text("typing: 500 · 1 to go").wait_for()
-    say(page, "Still there?")
-    page.locator("#requests .code.bad", has_text="500").first.wait_for()
-    typing(page).wait_for()
-    assert page.locator("#faults li").count() == 0, "used up"
+    page.get_by_text("typing: 500 · 1 remaining").wait_for()
+    with stage.bot_at_work():
+        say(page, "Still there?")
+        page.locator("#requests .code.bad", has_text="500").first.wait_for()
+        typing(page).wait_for()
+        assert page.locator("#faults li").count() == 0, "used up"
     page.locator(".msg:not(.mine)").wait_for()
 
 
-def test_a_ghost_is_marked(page: Any, stage: Any, chat: str) -> None:
+def test_a_ghost_is_marked(page: Any, stage: Stage, chat: str) -> None:
     assert stage.typing("POST", chat) == 204
     typing(page).wait_for()
     stage.act("set", time_scale=50)
@@ -127,7 +137,7 @@ def test_a_ghost_is_marked(page: Any, stage: Any, chat: str) -> None:
         stage.act("set", time_scale=1)
 
 
-def test_a_narrow_window_shows_one_thing_at_a_time(page: Any, stage: Any) -> None:
+def test_a_narrow_window_shows_one_thing_at_a_time(page: Any, stage: Stage) -> None:
     page.set_viewport_size({"width": 375, "height": 700})
     for tab, there, gone in [
         ("Phone", "#say", "#bands"),
@@ -140,9 +150,10 @@ def test_a_narrow_window_shows_one_thing_at_a_time(page: Any, stage: Any) -> Non
         page.locator(gone).wait_for(state="hidden")
         assert page.evaluate("document.documentElement.scrollWidth") == 375, f"{tab} scrolls sideways"
     page.locator("#tabs").get_by_role("button", name="Phone").click()
-    say(page, "On a small screen")
-    typing(page).wait_for()
-    box = typing(page).bounding_box()
+    with stage.bot_at_work():
+        say(page, "On a small screen")
+        typing(page).wait_for()
+        box = typing(page).bounding_box()
     assert box is not None
     assert box["y"] + box["height"] < 700
 
@@ -156,19 +167,20 @@ def test_follows_the_colour_scheme(page: Any, scheme: str, dark: bool) -> None:
         assert (brightness < 80) == dark, (selector, colour)
 
 
-def test_the_keyboard_alone_is_enough(page: Any, stage: Any, chat: str) -> None:
+def test_the_keyboard_alone_is_enough(page: Any, stage: Stage, chat: str) -> None:
     keyboard = page.keyboard
     keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "say"
-    keyboard.type("No mouse, and j k r n f m mean letters here?")
-    keyboard.press("Enter")
-    page.locator(".msg.mine", has_text="mean letters here?").wait_for()
-    typing(page).wait_for()
-    keyboard.press("Escape")
-    keyboard.press("r")
-    typing(page).wait_for(state="detached")
+    keyboard.type("No mouse, and j k r n f x mean letters here?")
+    with stage.bot_at_work():
+        keyboard.press("Enter")
+        page.locator(".msg.mine", has_text="mean letters here?").wait_for()
+        typing(page).wait_for()
+        keyboard.press("Escape")
+        keyboard.press("r")
+        typing(page).wait_for(state="detached")
     keyboard.press("Escape")  # all chats
     page.get_by_role("heading", name="Messages").wait_for()
     assert page.evaluate("document.activeElement.closest('#chats') !== null")
@@ -184,7 +196,7 @@ def test_the_keyboard_alone_is_enough(page: Any, stage: Any, chat: str) -> None:
     page.get_by_role("dialog").wait_for(state="hidden")
 
 
-def test_everything_has_a_name_and_changes_are_announced(page: Any, stage: Any, chat: str) -> None:
+def test_everything_has_a_name_and_changes_are_announced(page: Any, stage: Stage, chat: str) -> None:
     nameless = page.evaluate(
         """[...document.querySelectorAll("button, input, select")].filter(node => {
             const labels = [...(node.labels || [])].map(label => label.textContent).join("");
@@ -199,10 +211,216 @@ def test_everything_has_a_name_and_changes_are_announced(page: Any, stage: Any, 
     until(page, "document.getElementById('spoken').textContent === 'Typing has stopped'")
 
 
-def test_the_stream_comes_back_by_itself(page: Any, stage: Any, chat: str) -> None:
+def test_the_stream_comes_back_by_itself(page: Any, stage: Stage, chat: str) -> None:
     page.context.set_offline(True)
     stage.act("write", chat=chat, text="Said meanwhile")
     page.context.set_offline(False)
     page.locator(".msg.mine", has_text="Said meanwhile").wait_for()
     time.sleep(0.1)
     assert talk(page).count("Said meanwhile") == 1
+
+
+# -- What is where
+
+
+def middle(box: Any) -> float:
+    return float(box["x"] + box["width"] / 2)
+
+
+def watch(page: Any, selector: str) -> None:
+    """From now on `told[selector]` has every text of that element, however briefly it was there."""
+    page.evaluate(
+        """selector => {
+            const node = document.querySelector(selector), texts = [];
+            window.told = {...window.told, [selector]: texts};
+            new MutationObserver(() => texts.push(node.textContent)).observe(node, {childList: true, subtree: true});
+        }""",
+        selector,
+    )
+
+
+def make_chats(stage: Stage, total: int) -> int:
+    """At least so many; returns how many there are."""
+    for _ in range(total - len(stage.state["chats"])):
+        stage.act("new-chat")
+    return len(stage.state["chats"])
+
+
+def test_the_requests_are_seen_without_scrolling(page: Any, stage: Stage, chat: str) -> None:
+    """On a small laptop, with many chats and a fault."""
+    page.set_viewport_size({"width": 1280, "height": 800})
+    make_chats(stage, 14)
+    stage.act("fail", endpoint="send", times=1)
+    for method in ("POST", "DELETE", "POST", "DELETE"):
+        stage.typing(method, chat)
+    page.locator("#fault-bar").wait_for()
+    page.locator("#requests tr").nth(3).wait_for()
+    box = page.locator("#requests tr").nth(3).bounding_box()
+    stage.act("clear-faults")
+    assert page.evaluate("scrollY") == 0
+    assert box["y"] + box["height"] <= 800
+    assert page.evaluate("document.documentElement.scrollWidth") == 1280
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (768, 1024), (390, 844)])
+def test_how_to_point_a_bot_at_it_comes_first_and_is_copied_with_the_keyboard(
+    page: Any, stage: Stage, width: int, height: int
+) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.set_viewport_size({"width": width, "height": height})
+    box = page.locator("#env").bounding_box()
+    assert box["y"] + box["height"] < height / 3
+    expected = "\n".join(f"export {name}={value}" for name, value in stage.env.items())
+    assert page.locator("#env").inner_text() == expected
+    watch(page, "[data-copy=env]")
+    watch(page, "#spoken")
+    page.locator("#help").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    until(page, "told['[data-copy=env]'].includes('Copied the environment variables')")
+    until(page, "told['#spoken'].includes('Copied the environment variables')")
+    assert page.evaluate("navigator.clipboard.readText()") == expected
+    page.get_by_role("button", name="Copy the environment variables").wait_for()
+
+
+def test_copies_where_the_browser_has_no_clipboard_for_the_page(page: Any, stage: Stage, chat: str) -> None:
+    """As for a page of another machine without https."""
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.reload()
+    page.locator("#curl span").first.wait_for()
+    watch(page, "[data-copy=curl]")
+    page.get_by_role("button", name="Copy the curl command").click()
+    until(page, "told['[data-copy=curl]'].includes('Copied the curl command')")
+    page.locator("#say").press("Control+v")
+    pasted = page.locator("#say").input_value()
+    assert pasted.startswith("curl -X POST")
+    assert pasted.endswith(f"{stage.env['LINQ_API_V3_BASE_URL']}/v3/chats/{chat}/typing")
+
+
+def test_the_webhook_secret_is_shown_and_copied(page: Any, stage: Stage) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    secret = stage.env["LINQ_WEBHOOK_SECRET"]
+    assert page.locator("#secret").inner_text() == secret
+    watch(page, "[data-copy=secret]")
+    page.get_by_role("button", name="Copy the webhook secret").click()
+    until(page, "told['[data-copy=secret]'].includes('Copied the webhook secret')")
+    assert page.evaluate("navigator.clipboard.readText()") == secret
+
+
+def test_the_timeline_has_an_axis_in_the_time_of_the_requests(page: Any, stage: Stage, chat: str) -> None:
+    stage.typing("POST", chat)
+    mark = page.locator(f".row[data-chat='{chat}'] .mark.start")
+    mark.wait_for()
+    until(page, "document.querySelectorAll('#ticks i').length >= 2")
+    seen = page.evaluate(
+        """chat => ({
+            ticks: [...document.querySelectorAll("#ticks i")].map(i => [i.textContent, i.getBoundingClientRect().left]),
+            mark: document.querySelector(`.row[data-chat="${chat}"] .mark.start`).getBoundingClientRect().toJSON(),
+        })""",
+        chat,
+    )
+    (first, left), *_, (last, right) = [
+        (60 * int(text.partition(":")[0]) + int(text.partition(":")[2]), x) for text, x in seen["ticks"]
+    ]
+    read = first + (middle(seen["mark"]) - left) * (last - first) / (right - left)
+    [effect] = [r["effect_at"] for r in stage.state["requests"] if r["chat"] == chat]
+    assert read == pytest.approx(effect, abs=0.3)
+    assert seen["mark"]["width"] >= 13
+    stage.typing("DELETE", chat)
+
+
+def test_the_chats_that_the_timeline_leaves_out_are_counted_and_revealed(page: Any, stage: Stage) -> None:
+    total = make_chats(stage, 14)
+    rows, more = page.locator("#bands .row"), page.locator("#more")
+    until(page, f"document.querySelector('#more').textContent === '{total - 6} more'")
+    assert rows.count() == 6
+    more.press("Enter")
+    assert rows.count() == total
+    assert more.get_attribute("aria-expanded") == "true"
+    more.press("Enter")
+    assert rows.count() == 6
+
+
+def test_faults_are_shown_at_the_top_and_cleared_there(page: Any) -> None:
+    page.set_viewport_size({"width": 1000, "height": 500})
+    with Sandbox() as linq:
+        linq.chat()
+        page.goto(linq.url)
+        page.get_by_text("live", exact=True).wait_for()
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        linq.fail("start", 429, 3, retry_after=2)
+        linq.slow("send", before=(0.1, 0.2), after=1, rate=0.5)
+        shown = page.locator("#faults li")
+        shown.nth(1).wait_for()
+        assert shown.evaluate_all("nodes => nodes.map(node => node.firstChild.textContent)") == [
+            "start: 429, retry after 2 s · 3 remaining",
+            "send: 1.1 to 1.2 s slower · 50% at random",
+        ]
+        assert 0 <= shown.first.bounding_box()["y"] < 60
+        page.get_by_role("button", name="Clear this fault: send").click()
+        page.get_by_text("1 fault set").wait_for()
+        page.get_by_role("button", name="Clear all faults").click()
+        page.locator("#fault-bar").wait_for(state="hidden")
+        assert linq.faults() == ()
+        page.goto("about:blank")  # to lose a sandbox is an error in its console
+
+
+def test_says_wherever_one_is_that_the_sandbox_has_stopped(browser: Any) -> None:
+    sandbox = start("-m", "linq_typing", "sandbox", "--port", "0")
+    context = browser.new_context(viewport={"width": 1000, "height": 500})
+    try:
+        url = exports(sandbox)["LINQ_API_V3_BASE_URL"].removesuffix("api/partner")
+        page = context.new_page()
+        page.goto(url)
+        page.get_by_text("live", exact=True).wait_for()
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        banner = page.get_by_role("alert").filter(has_text="The sandbox has stopped")
+        assert not banner.is_visible()
+        end(sandbox)
+        banner.wait_for()
+        assert page.evaluate("scrollY") > 0
+        assert banner.bounding_box()["y"] == 0
+        next_frame = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        page.evaluate(next_frame)
+        clock = page.locator("#clock").inner_text()
+        page.wait_for_timeout(300)
+        page.evaluate(next_frame)
+        assert page.locator("#clock").inner_text() == clock, "the time stands still, too"
+        sandbox = start("-m", "linq_typing", "sandbox", "--port", str(httpx.URL(url).port))
+        banner.wait_for(state="hidden")
+        page.get_by_text("live", exact=True).wait_for()
+    finally:
+        context.close()
+        end(sandbox)
+
+
+def test_a_phone_window_keeps_the_avatar_off_the_edge_and_the_time_of_requests(
+    page: Any, stage: Stage, chat: str
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.locator("#avatar").bounding_box()["y"] - page.locator("#screen").bounding_box()["y"] >= 8
+    stage.typing("POST", chat)
+    stage.typing("DELETE", chat)
+    page.locator("#tabs").get_by_role("button", name="Requests").click()
+    time_column = page.locator("#requests td").first
+    time_column.wait_for()
+    assert re.fullmatch(r"\d+:\d\d\.\d", time_column.inner_text())
+
+
+def test_a_tablet_window_does_not_stretch_the_phone(page: Any) -> None:
+    page.set_viewport_size({"width": 768, "height": 1024})
+    box = page.locator(".phone").bounding_box()
+    assert box["width"] / box["height"] < 0.6
+    assert middle(box) == pytest.approx(384, abs=1)
+    assert box["y"] + box["height"] <= page.locator("#tabs").bounding_box()["y"]
+
+
+def test_the_speed_is_told_in_words(page: Any, stage: Stage) -> None:
+    slider = page.get_by_label("Simulation speed (1x = real time)")
+    assert slider.get_attribute("aria-valuetext") == "1x"
+    try:
+        slider.press("ArrowRight")
+        until(page, "document.getElementById('scale').getAttribute('aria-valuetext') === '2x'")
+        until(page, "document.getElementById('clock').textContent.endsWith('2x')")
+    finally:
+        stage.act("set", time_scale=1)

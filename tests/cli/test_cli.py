@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -15,8 +16,10 @@ from linq_typing import cli
 CONSOLE_SCRIPT = "import sys; from linq_typing.cli import main; sys.exit(main())"
 
 
-def python(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=30, check=False)
+def python(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=30, check=False, env=env
+    )
 
 
 def without(*packages: str) -> str:
@@ -36,13 +39,39 @@ def test_help_lists_the_commands(arguments: list[str], capsys: pytest.CaptureFix
     assert "demo" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["dmeo"], ["--what"], ["demo", "--what"], ["demo", "extra"]])
-def test_bad_arguments_get_one_line_and_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_summary_is_cut_off(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main(["--help"]) == 0
+    _, commands = capsys.readouterr().out.split("Commands:\n")
+    assert commands.count("\n") == len(cli.COMMANDS)
+    assert "..." not in commands
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["dmeo"], "linq-typing"),
+        (["--what"], "linq-typing"),
+        (["demo", "--what"], "linq-typing demo"),
+        (["demo", "extra"], "linq-typing demo"),
+    ],
+)
+def test_bad_arguments_get_one_line_with_the_command_s_help_and_status_2(
+    arguments: list[str], command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("linq-typing: ")
+    assert err.endswith(f" (see {command} --help)\n")
     assert err.count("\n") == 1
+
+
+def test_completes_commands_in_a_shell() -> None:
+    """As README says; the shell sets the other variables."""
+    asked = {"_LINQ_TYPING_COMPLETE": "bash_complete", "COMP_WORDS": "linq-typing d", "COMP_CWORD": "1"}
+    done = python("-m", "linq_typing", env={**os.environ, **asked})
+    assert (done.returncode, done.stdout) == (0, "plain,demo\nplain,doctor\n")
 
 
 @pytest.mark.parametrize("package", cli.EXTRA[1:])
@@ -52,12 +81,25 @@ def test_a_missing_extra_gets_one_line_and_status_2(package: str) -> None:
     assert done.stderr == f'linq-typing: this command needs {package}: pip install "linq-typing[sandbox]"\n'
 
 
-def test_without_click_there_is_no_command_at_all(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        ([], "cli"),
+        (["--help"], "cli"),
+        (["while", "--help"], "cli"),
+        (["start"], "cli"),
+        (["stop"], "cli"),
+        (["doctor"], "cli"),
+        (["demo"], "sandbox"),
+        (["sandbox", "--open"], "sandbox"),
+    ],
+)
+def test_a_bare_install_says_which_extra_the_command_needs(
+    arguments: list[str], extra: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "click", None)
-    assert cli.main([]) == 2
-    assert "click" in capsys.readouterr().err
+    assert cli.main(arguments) == 2
+    assert capsys.readouterr().err == f'linq-typing: this command needs click: pip install "linq-typing[{extra}]"\n'
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, click.Abort])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import threading
@@ -102,13 +103,6 @@ def test_the_variable_that_is_used_is_named(terminal: Terminal) -> None:
     assert SECRET not in done.stdout
 
 
-def test_without_a_key(terminal: Terminal) -> None:
-    done = terminal.main("doctor", env={"LINQ_API_V3_API_KEY": None})
-    assert done.returncode == 1
-    assert "Problem: No Linq API key" in done.stdout
-    assert ".env" in done.stdout
-
-
 def test_a_group_chat_that_is_refused(terminal: Terminal) -> None:
     group = terminal.linq.group(typing_allowed=False)
     done = terminal.main("doctor", group)
@@ -131,7 +125,7 @@ def test_sms_is_accepted_and_shows_nothing(terminal: Terminal) -> None:
 def test_an_unknown_chat(terminal: Terminal) -> None:
     done = terminal.main("doctor", str(uuid4()))
     assert done.returncode == 1
-    assert "Problem: Linq knows no such chat for this key: the line has left it" in done.stdout
+    assert "Problem: Linq has no such chat for this key: your number has left it" in done.stdout
 
 
 def test_a_start_that_may_have_worked_is_stopped(terminal: Terminal) -> None:
@@ -180,9 +174,39 @@ def test_https_where_only_http_is_spoken(terminal: Terminal) -> None:
     assert (done.returncode, "Problem: No secure connection" in done.stdout) == (1, True)
 
 
-def test_a_base_that_is_no_url(terminal: Terminal) -> None:
-    done = terminal.main("doctor", env={"LINQ_API_V3_BASE_URL": "nonsense"})
-    assert (done.returncode, "got 'nonsense'" in done.stdout) == (1, True)
+def test_one_json_object_for_a_script(terminal: Terminal) -> None:
+    chat = terminal.linq.chat()
+    env = {"LINQ_API_KEY": SECRET}
+    done = terminal.main("doctor", chat, "--hold", "0", "--json", env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    result = json.loads(done.stdout)
+    for request in ("start", "stop"):
+        assert result.pop(request)["status"] == 204
+    assert result == {
+        "ok": True,
+        "key": "*** (11 characters)",
+        "key_from": "LINQ_API_V3_API_KEY",
+        "unused_key": "LINQ_API_KEY",
+        "base_url": terminal.linq.base_url,
+        "base_url_from": "LINQ_API_V3_BASE_URL",
+        "service": "iMessage",
+        "is_group": False,
+        "problem": None,
+        "fix": None,
+    }
+
+
+def test_one_json_object_of_a_problem(terminal: Terminal) -> None:
+    done = terminal.main("doctor", "--json", env={"LINQ_API_V3_API_KEY": SECRET})
+    assert (done.returncode, done.stderr) == (1, "")
+    result = json.loads(done.stdout)
+    assert (result["ok"], result["problem"]) == (False, "Linq does not know this key.")
+    assert result["request"]["status"] == 401
+
+
+def test_the_chat_is_optional_in_help_and_plain_in_errors(terminal: Terminal) -> None:
+    assert "Usage: linq-typing doctor [OPTIONS] [CHAT_ID]\n" in terminal.main("doctor", "--help").stdout
+    assert "Invalid value for 'CHAT_ID': 'nope'" in terminal.main("doctor", "nope").stderr
 
 
 def test_switched_off_is_a_problem(terminal: Terminal) -> None:
@@ -190,7 +214,7 @@ def test_switched_off_is_a_problem(terminal: Terminal) -> None:
     assert (done.returncode, "LINQ_TYPING_ENABLED switches typing indicators off" in done.stdout) == (1, True)
 
 
-@pytest.mark.parametrize("arguments", [("nope",), ("--what",), ("a", "b"), ("--hold", "-1"), ("--hold", "long")])
+@pytest.mark.parametrize("arguments", [("nope",), ("--what",), ("a", "b"), ("--hold", "nan"), ("--hold", "long")])
 def test_bad_arguments_get_one_line_and_status_2(terminal: Terminal, arguments: tuple[str, ...]) -> None:
     done = terminal.main("doctor", *arguments)
     assert (done.returncode, done.stdout) == (2, "")

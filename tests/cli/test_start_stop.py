@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from commands_kit import Terminal
 
@@ -45,15 +47,43 @@ def test_bad_arguments_get_one_line_and_status_2(terminal: Terminal, arguments: 
     assert done.stderr.count("\n") == 1
 
 
-def test_without_a_key(terminal: Terminal) -> None:
-    done = terminal.main("start", terminal.linq.chat(), env={"LINQ_API_V3_API_KEY": None, "LINQ_API_TOKEN": "x"})
-    assert done.returncode == 1
-    assert "LINQ_API_V3_API_KEY" in done.stderr
-    assert "LINQ_API_TOKEN is set, but that is not the variable's name." in done.stderr
-
-
 def test_switched_off_nothing_is_sent(terminal: Terminal) -> None:
     chat = terminal.linq.chat()
     done = terminal.main("start", chat, env={"LINQ_TYPING_ENABLED": "0", "LINQ_API_V3_API_KEY": None})
     assert (done.returncode, terminal.asked(chat)) == (0, [])
     assert done.stdout == "LINQ_TYPING_ENABLED switches typing indicators off: nothing was sent.\n"
+    done = terminal.main("start", chat, "--json", env={"LINQ_TYPING_ENABLED": "0"})
+    assert (done.returncode, terminal.asked(chat)) == (0, [])
+    assert json.loads(done.stdout)["sent"] is False
+
+
+@pytest.mark.parametrize("command", ["start", "stop"])
+def test_one_json_object_for_a_script(terminal: Terminal, command: str) -> None:
+    chat = terminal.linq.chat()
+    done = terminal.main(command, chat, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    result = json.loads(done.stdout)
+    assert result.pop("milliseconds") >= 0
+    assert result == {
+        "ok": True,
+        "sent": True,
+        "action": command,
+        "chat_id": chat,
+        "status": 204,
+        "code": None,
+        "trace_id": None,
+        "error": None,
+        "problem": None,
+        "fix": None,
+    }
+    assert terminal.asked(chat) == [command]
+
+
+def test_one_json_object_of_a_refusal(terminal: Terminal) -> None:
+    done = terminal.main("start", terminal.linq.group(typing_allowed=False), "--json")
+    assert (done.returncode, done.stderr) == (1, "")
+    result = json.loads(done.stdout)
+    assert (result["ok"], result["status"], result["code"]) == (False, 403, 2005)
+    assert result["error"].startswith("HTTP 403, code 2005: ")
+    assert result["problem"].startswith("Linq allows no typing indicator in this chat")
+    assert result["fix"]

@@ -172,12 +172,18 @@ def test_what_is_not_executable_is_126(terminal: Terminal, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("nope", "--", "true"), "chat_id must be a UUID such as Linq's chat.id, got 'nope'"),
+        (("nope", "--", "true"), "Invalid value for 'CHAT_ID': 'nope' is not a UUID such as Linq's chat.id"),
         ((), "Missing argument 'CHAT_ID'"),
         ((str(uuid4()),), "Missing argument '-- COMMAND...'"),
-        ((str(uuid4()), "ls", "-l"), "-l"),
-        ((str(uuid4()), "--max-duration", "-1", "true"), "--max-duration must not be negative (seconds), got -1.0"),
-        ((str(uuid4()), "--max-duration", "nan", "true"), "--max-duration must not be negative (seconds), got nan"),
+        ((str(uuid4()), "ls", "-l"), "put -- first: linq-typing while CHAT_ID -- COMMAND... (see linq-typing while "),
+        (
+            (str(uuid4()), "--max-duration", "-1", "true"),
+            "--max-duration must be a number of seconds, 0 or more, got -1.0",
+        ),
+        (
+            (str(uuid4()), "--max-duration", "nan", "true"),
+            "--max-duration must be a number of seconds, 0 or more, got nan",
+        ),
     ],
 )
 def test_bad_arguments_get_one_line_and_status_2(
@@ -190,12 +196,19 @@ def test_bad_arguments_get_one_line_and_status_2(
     assert done.stderr.count("\n") == 1
 
 
+def test_a_wrong_option_before_the_dashes_is_not_taken_for_the_command_s(terminal: Terminal) -> None:
+    done = terminal.main("while", str(uuid4()), "--what", "--", "true")
+    assert done.returncode == 2
+    assert "--what" in done.stderr
+    assert "put --" not in done.stderr
+
+
 def test_without_a_key_the_command_is_not_run(terminal: Terminal, tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     program = f"open({str(touched)!r}, 'w')"
     done = terminal.run("while", terminal.linq.chat(), *python(program), env={"LINQ_API_V3_API_KEY": None})
-    assert done.returncode == 125
-    assert done.stderr.startswith("linq-typing: No Linq API key: ")
+    assert done.returncode == 2
+    assert done.stderr.startswith("linq-typing: No Linq API key. ")
     assert not touched.exists()
 
 
@@ -219,4 +232,4 @@ def test_a_refused_indicator_is_told_beside_the_output(terminal: Terminal) -> No
     group = terminal.linq.group(typing_allowed=False)
     done = terminal.run("while", group, *python("import time; time.sleep(1); print('done')"))
     assert (done.returncode, done.stdout) == (0, "done\n")
-    assert "HTTP 403" in done.stderr
+    assert done.stderr.startswith(f"linq-typing: typing indicator refused in chat {group}, attempt 1: HTTP 403")

@@ -1,6 +1,6 @@
 """Linq's server and the sessions' wishes, modelled apart from the indicator, to hold it against.
 
-:class:`World` plays the driver, the sessions, their messages and the server. It writes down all that
+:class:`World` plays the engine, the sessions, their messages and the server. It writes down all that
 happened and judges every answer of the indicator by that history alone:
 
 * A request takes effect at some moment between being sent and its answer; one answered 5xx perhaps not at
@@ -265,7 +265,7 @@ class World:
             due = max(due, *(start.latest for start in self.survivors()))
         return {"STOP"} if self.now >= due else {None}
 
-    # -- The driver
+    # -- The engine
 
     def ask(self, *, by_time: bool = False) -> None:
         """Do what the indicator says until it says wait."""
@@ -299,7 +299,7 @@ class World:
             session.told = True
 
     def _check_questions(self) -> None:
-        """The other questions that the driver asks."""
+        """The other questions that the engine asks."""
         up = bool(self.survivors())
         busy = self.in_flight is not None or up
         rest = not (
@@ -327,7 +327,7 @@ class World:
         self.ask()
 
     def advance(self, seconds: float) -> None:
-        """Time passes, and the driver's timer and the client's time-out do their work."""
+        """Time passes, and the engine's timer and the client's time-out do their work."""
         until = self.now + seconds
         while True:
             times_out = self.in_flight.sent_at + TIMEOUT if self.in_flight else inf
@@ -455,7 +455,7 @@ class World:
         self.ask()
 
     def grant(self, places: bool) -> None:
-        """Whether the driver's queue has a place for the next request."""
+        """Whether the engine's queue has a place for the next request."""
         self.places = places
         self.ask()
 

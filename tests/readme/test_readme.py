@@ -96,8 +96,7 @@ def serve(names: Names) -> None:
             assert (await client.post(f"http://bot/jobs/{chat}")).status_code == 200
 
     asyncio.run(main())
-    with pytest.raises(RuntimeError, match="closed"):
-        asyncio.run(names["work"](names["chat_id"]))
+    asyncio.run(main())  # a second lifespan
 
 
 def call_handler(names: Names) -> None:
@@ -113,9 +112,16 @@ def run_task(names: Names) -> None:
     assert len(names["sandbox"].timeline(names["chat_id"]).stops) == 1
 
 
-def run_child(names: Names) -> None:
-    names["child"]([(names["chat_id"], "hi")])
-    assert len(names["sandbox"].timeline(names["chat_id"]).stops) == 1
+def read_stream(names: Names) -> None:
+    """The whole answer; for a reader who goes away see tests/behaviour/test_streaming.py."""
+
+    async def main() -> None:
+        transport = httpx.ASGITransport(names["app"])
+        async with httpx.AsyncClient(transport=transport, verify=False) as client:
+            answer = await client.get(f"http://bot/stream/{names['chat_id']}", params={"text": "hi"})
+            assert answer.text == "hi, answered "
+
+    asyncio.run(main())
 
 
 def exits_on_sigterm(names: Names) -> None:
@@ -152,11 +158,11 @@ BLOCKS: list[Expected] = [
     ("Messages that you send", "start send", nothing),
     ("Messages that you send", "start send", nothing),
     ("A manager of your own", "start send", nothing),
-    ("Where it runs", "start stop", serve),
+    ("Where it runs", "start stop start stop", serve),
     ("Where it runs", "", exits_on_sigterm),
     ("Where it runs", "start stop", call_handler),
     ("Where it runs", "start stop", run_task),
-    ("Where it runs", "start stop", run_child),
+    ("Where it runs", "start stop", read_stream),
     ("Logs, events, numbers", "start stop", counted),
     ("Test your bot", "", run_the_test),
     ("Test your bot", "", nothing),
@@ -177,7 +183,7 @@ def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 @pytest.fixture
 def names(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
     """The stand-ins; afterwards the process is as it was."""
-    linq_typing.close()
+    linq_typing.configure()
     handlers = fake_celery(monkeypatch)
     monkeypatch.setitem(sys.modules, "my_bot", SimpleNamespace(reply=my_reply))
     on_sigterm = signal.getsignal(signal.SIGTERM)

@@ -11,7 +11,7 @@ from sandbox_fakes import FakeClock
 
 from linq_typing.sandbox import Model
 from linq_typing.sandbox._clock import Clock
-from linq_typing.sandbox._errors import ApiError
+from linq_typing.sandbox._http import ApiError
 
 
 def test_start_send_and_settle_in_one_chat(model: Model, clock: FakeClock) -> None:
@@ -25,6 +25,37 @@ def test_start_send_and_settle_in_one_chat(model: Model, clock: FakeClock) -> No
     assert not model.visible(chat)
     [showing] = model.timeline(chat).showings
     assert (showing.since, showing.until, showing.ended_by) == (0, 31, "message")
+
+
+def test_a_timeline_prints_as_text(model: Model, clock: FakeClock) -> None:
+    chat = model.add_chat(active=True)
+    exchange = model.log.arrive("POST", f"/v3/chats/{chat.id}/typing", "start", chat.id)
+    model.log.affect(exchange, model.start(chat))
+    model.log.end(exchange, "answered", 204)
+    clock += 9.5
+    model.send(chat, "done")
+    clock += 1
+    assert str(model.timeline(chat)).splitlines() == [
+        f"Chat {chat.id} (iMessage):",
+        "   0.0 s  [...]  #1   start  204        the indicator shows",
+        "  10.5 s  [   ]  the message is there: 'done'",
+        "  10.5 s  [   ]  now: nothing shows",
+    ]
+
+
+def test_the_ghost_of_a_timeline_is_a_last_showing_that_nobody_has_ended(model: Model, clock: FakeClock) -> None:
+    chat = model.add_chat(active=True)
+    assert model.timeline(chat).ghost is None
+    model.start(chat)
+    assert model.timeline(chat).ghost == model.timeline(chat).showings[0]
+    clock += 85
+    assert model.timeline(chat).ghost == model.timeline(chat).showings[0], "although its request is not in the log"
+    stop = model.log.arrive("DELETE", "/typing", "stop", chat.id)
+    assert model.timeline(chat).ghost is None, "somebody came back for it"
+    model.log.end(stop, "answered", 204)
+    model.start(chat)
+    model.stop(chat)
+    assert model.timeline(chat).ghost is None
 
 
 def test_settle_may_be_given_for_each_message(clock: FakeClock) -> None:
@@ -114,11 +145,11 @@ def test_log_knows_what_was_in_flight_together(model: Model, clock: FakeClock) -
     third = log.arrive("DELETE", "/c", "stop", chat.id)
     log.end(second, "dropped")
     timeline = model.timeline(chat)
-    assert [r.overlapped for r in timeline.requests] == [(), (first.id,), (second.id,)]
+    assert [r.overlapped for r in timeline.requests] == [(), (first.request.id,), (second.request.id,)]
     assert timeline.max_typing_in_flight == 1
     assert [r.outcome for r in timeline.requests] == ["answered", "dropped", "pending"]
     assert [r.answered_at for r in timeline.requests] == [1, None, None]
-    assert third.ended_at is None
+    assert third.request.ended_at is None
     fourth = log.arrive("POST", "/d", "start", chat.id)
     for exchange in (third, fourth):
         log.end(exchange, "answered", 204)

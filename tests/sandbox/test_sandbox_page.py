@@ -10,10 +10,14 @@ from typing import Any
 
 import httpx
 import pytest
+from sandbox_fakes import FakeClock
 
-from linq_typing.sandbox import Sandbox
+from linq_typing.sandbox import Faults, Model, Sandbox
+from linq_typing.sandbox._clock import Clock
+from linq_typing.sandbox._feed import Feed, RevisionLog
 from linq_typing.sandbox._page import PAGE
-from linq_typing.sandbox._shelf import Revisions, Shelf
+from linq_typing.sandbox._records import Endpoint
+from linq_typing.sandbox._webhooks import DEFAULT_SECRET, DEFAULT_VERSION, WebhookSender
 
 
 @pytest.fixture
@@ -195,16 +199,67 @@ def test_an_indicator_that_runs_out_is_a_ghost(page: httpx.Client) -> None:
             assert events.until("chats", ghosts=1)["showing"] is None
 
 
-def test_a_shelf_gives_what_changed_and_forgets_the_oldest() -> None:
-    shelf = Shelf(Revisions(), room=2)
-    shelf.put("a", {"n": 1})
-    shelf.put("b", {"n": 2})
-    shelf.put("a", {"n": 1})
-    assert shelf.since(0) == [{"n": 1}, {"n": 2}], "the same record is no change"
-    shelf.put("a", {"n": 3})
-    assert shelf.since(2) == [{"n": 3}]
-    shelf.put("c", {"n": 4})
-    assert shelf.since(0) == [{"n": 3}, {"n": 4}]
+def test_the_starts_of_a_loop_do_not_count_the_time_of_a_ghost(model: Model, clock: FakeClock) -> None:
+    """The page calls the difference to the starts that were sent "starts saved"."""
+    webhooks = WebhookSender(model, None, DEFAULT_SECRET, DEFAULT_VERSION)
+    feed = Feed(Clock(), model, Faults(), webhooks, dict)
+
+    def loop_starts() -> int:
+        feed.update()
+        return int(feed.since(None)["chats"][0]["loop_starts"])
+
+    chat = model.add_chat(active=True)
+    model.start(chat)
+    clock += 60
+    assert loop_starts() == 1, "it may be a ghost already"
+    model.start(chat)
+    assert loop_starts() == 13, "0, 5, ... 60"
+    clock += 85
+    assert loop_starts() == 13
+    assert feed.since(None)["chats"][0]["ghosts"] == 1
+    model.start(chat)
+    clock += 12
+    model.stop(chat)
+    assert loop_starts() == 16
+
+
+@pytest.mark.parametrize(
+    ("last", "status", "ghosts"),
+    [("start", 204, 1), ("start", 503, 0), ("start", None, 0), ("stop", 503, 0)],
+)
+def test_an_indicator_that_times_out_is_a_ghost_only_after_an_accepted_start(
+    model: Model, clock: FakeClock, last: Endpoint, status: int | None, ghosts: int
+) -> None:
+    """As in `linq_typing.testing`: after a failed refresh or stop, somebody was still taking care of it."""
+    feed = Feed(Clock(), model, Faults(), WebhookSender(model, None, DEFAULT_SECRET, DEFAULT_VERSION), dict)
+    chat = model.add_chat(active=True)
+    first = model.log.arrive("POST", "/typing", "start", chat.id)
+    model.log.affect(first, model.start(chat))
+    model.log.end(first, "answered", 204)
+    clock += 60
+    request = model.log.arrive("POST", "/typing", last, chat.id)
+    if status is not None:
+        model.log.end(request, "answered", status)
+    clock += 30
+    late = model.log.arrive("DELETE", "/typing", "stop", chat.id)
+    model.log.end(late, "answered", 204)
+    feed.update()
+    state = feed.since(None)
+    assert state["chats"][0]["ghosts"] == ghosts
+    assert [showing["ghost"] for showing in state["showings"]] == [bool(ghosts)]
+
+
+def test_the_revision_log_returns_what_changed_and_drops_the_oldest() -> None:
+    log = RevisionLog({"chats": 2, "messages": 2})
+    log.put("chats", "a", {"n": 1})
+    log.put("chats", "b", {"n": 2})
+    log.put("chats", "a", {"n": 1})
+    assert log.since(0) == {"chats": [{"n": 1}, {"n": 2}]}, "an equal record is no change"
+    log.put("chats", "a", {"n": 3})
+    log.put("messages", "a", {"n": 4})
+    assert log.since(2) == {"chats": [{"n": 3}], "messages": [{"n": 4}]}
+    log.put("chats", "c", {"n": 5})
+    assert log.since(0)["chats"] == [{"n": 3}, {"n": 5}]
 
 
 # -- The controls
@@ -266,9 +321,9 @@ def test_faults_are_set_seen_used_up_and_taken_away(linq: Sandbox, http: httpx.C
     assert http.post(f"/v3/chats/{chat}/typing").status_code == 204
     with pytest.raises(httpx.RemoteProtocolError):
         http.post(f"/v3/chats/{chat}/messages", json={"message": {"parts": [{"type": "text", "value": "Hi"}]}})
-    act(page, "mend", fault=faults[2]["id"])
+    act(page, "clear-faults", fault=faults[2]["id"])
     assert [f["kind"] for f in state(page)["settings"][0]["faults"]] == ["slowness"]
-    act(page, "mend")
+    act(page, "clear-faults")
     assert state(page)["settings"][0]["faults"] == []
 
 
@@ -279,6 +334,13 @@ def test_the_time_scale_is_set_and_told(linq: Sandbox, page: httpx.Client) -> No
         act(page, "set", time_scale=20)
         assert events.next()["scale"] == 20
     assert linq.time_scale == 20
+
+
+def test_the_webhook_s_address_and_secret_are_told(linq: Sandbox, page: httpx.Client) -> None:
+    act(page, "webhook", url="http://127.0.0.1:9/webhook", secret="whsec_c2VjcmV0")
+    [settings] = state(page)["settings"]
+    assert settings["webhook"] == "http://127.0.0.1:9/webhook"
+    assert settings["webhook_secret"] == linq.webhook_secret == "whsec_c2VjcmV0"
 
 
 def test_the_bot_reads_the_chat(linq: Sandbox, http: httpx.Client, page: httpx.Client) -> None:

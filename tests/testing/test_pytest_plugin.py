@@ -69,7 +69,7 @@ def test_a_ghost_fails_the_test_and_the_text_says_why(bot: pytest.Pytester) -> N
             r" +\d+\.\d s  \[\.\.\.\]  now: still showing, for \d+ s more: a GHOST if nobody is at work",
             r"",
             r"Why: no stop came after start #2, nor a message that cleared the indicator\.",
-            r"Mend it: leave typing\.start\(\) to typing_while",
+            r"Fix: leave typing\.start\(\) to typing_while",
         ],
         consecutive=True,
     )
@@ -81,6 +81,7 @@ def test_a_block_that_is_still_open_is_a_ghost_of_its_own_kind(bot: pytest.Pytes
         from linq_typing import typing_while
 
         def test_reply(linq_sandbox):
+            global block
             chat = linq_sandbox.chat()
             block = typing_while(chat)
             block.__enter__()
@@ -163,6 +164,97 @@ def test_a_client_that_was_made_at_import_stays_good_and_watched(bot: pytest.Pyt
     run(bot).assert_outcomes(passed=3)
 
 
+def test_a_manager_made_at_import_talks_to_the_sandbox_too(bot: pytest.Pytester) -> None:
+    """README's own pattern for web servers; used before the test, in it, and in the next one, in the sandbox's time."""
+    bot.makepyfile(
+        app="""
+            from linq_typing import TypingManager
+
+            manager = TypingManager(stop_delay=20)
+
+            @manager.typing_while
+            def work(chat_id, until):
+                assert until()
+        """,
+        test_app="""
+            import os, threading, time
+            import pytest
+            from app import manager, work
+
+            with manager.typing_while("11111111-2222-4333-8444-555555555555"):
+                pass
+
+            @pytest.mark.parametrize("number", [1, 2])
+            def test_work(linq_sandbox, number):
+                chat = linq_sandbox.chat()
+                work(chat, lambda: linq_sandbox.wait_until(lambda: linq_sandbox.visible(chat)))
+                assert repr(linq_sandbox.base_url) in repr(manager)
+                assert manager._options.stop_delay == 2
+
+            def test_outside():
+                assert "api.linqapp.com" in repr(manager)
+                assert manager._options.stop_delay == 20
+        """,
+    )
+    run(bot).assert_outcomes(passed=3)
+
+
+def test_a_manager_made_at_import_inside_a_test_is_pointed_at_the_next_sandbox(bot: pytest.Pytester) -> None:
+    bot.makepyfile(
+        app="from linq_typing import TypingManager; manager = TypingManager()",
+        test_app="""
+            import pytest
+
+            @pytest.mark.parametrize("number", [1, 2])
+            @pytest.mark.linq_sandbox(api_key="key-of-this-sandbox")
+            def test_work(linq_sandbox, number):
+                from app import manager
+                chat = linq_sandbox.chat()
+                with manager.typing_while(chat):
+                    assert linq_sandbox.wait_until(lambda: linq_sandbox.visible(chat))
+        """,
+    )
+    run(bot).assert_outcomes(passed=2)
+
+
+def test_a_manager_with_a_key_and_a_base_of_its_own_is_left_alone(bot: pytest.Pytester) -> None:
+    bot.makepyfile(
+        app="""
+            from linq_typing import TypingManager
+            manager = TypingManager(api_key="key-0123456789", base_url="http://127.0.0.1:9")
+        """,
+        test_app="""
+            from app import manager
+
+            def test_work(linq_sandbox):
+                with manager.typing_while(linq_sandbox.chat()):
+                    pass
+                assert "127.0.0.1:9" in repr(manager)
+                assert linq_sandbox.requests == ()
+        """,
+    )
+    run(bot).assert_outcomes(passed=1)
+
+
+def test_a_ghost_of_a_manager_made_at_import_is_found(bot: pytest.Pytester) -> None:
+    bot.makepyfile(
+        app="from linq_typing import TypingManager; manager = TypingManager()",
+        test_app="""
+            from app import manager
+
+            def test_work(linq_sandbox):
+                chat = linq_sandbox.chat()
+                global block
+                block = manager.typing_while(chat)
+                block.__enter__()
+                assert linq_sandbox.wait_until(lambda: linq_sandbox.visible(chat))
+        """,
+    )
+    result = run(bot)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*typing_while block is still open*"])
+
+
 def test_options_through_the_marker(bot: pytest.Pytester) -> None:
     bot.makepyfile("""
         import pytest
@@ -194,7 +286,7 @@ def test_with_xdist(bot: pytest.Pytester) -> None:
     """)
     result = run(bot, "-n", "2", plugins=["xdist"])
     result.assert_outcomes(passed=8, errors=1)
-    result.stdout.fnmatch_lines(["The typing indicator was left showing in a chat*", "Mend it: *"])
+    result.stdout.fnmatch_lines(["The typing indicator was left showing in a chat*", "Fix: *"])
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pytest_asyncio") is None, reason="pytest-asyncio is not installed here")

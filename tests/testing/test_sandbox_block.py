@@ -64,7 +64,7 @@ def test_a_ghost_is_raised_and_all_is_put_back(monkeypatch: pytest.MonkeyPatch) 
         for chat in (linq.chat(), linq.chat()):
             request(linq, "POST", chat)
     assert isinstance(caught.value, AssertionError)
-    assert str(caught.value).count("Mend it: ") == 2
+    assert str(caught.value).count("Fix: ") == 2
     assert os.environ["LINQ_API_V3_API_KEY"] == "own"
     assert "LINQ_API_V3_BASE_URL" not in os.environ
     assert "127.0.0.1" not in repr(default_manager())
@@ -169,7 +169,9 @@ def test_what_the_person_does_is_told(act: Callable[[Sandbox, str], object], lin
     with Sandbox() as linq:
         chat = linq.chat()
         act(linq, chat)
-    assert line in describe(linq.timeline(chat))
+        timeline = linq.timeline(chat)
+    assert line in describe(timeline)
+    assert describe(timeline) == str(timeline)
 
 
 def test_what_requests_change_is_told() -> None:

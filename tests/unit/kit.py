@@ -6,11 +6,12 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from dataclasses import replace
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 
+from linq_typing._engine.waiting import Completion
 from linq_typing._indicator import Wish
 from linq_typing._session import TypingSession, _innermost_first
 from linq_typing._settings import SessionOptions
@@ -24,7 +25,7 @@ def carried() -> list[TypingSession]:
     return list(_innermost_first())
 
 
-class FakeDriver:
+class FakeEngine:
     """Writes down what sessions post, and answers a waiting ``leave`` with ``answer`` (None: never)."""
 
     def __init__(self) -> None:
@@ -32,6 +33,7 @@ class FakeDriver:
         self.thread = SimpleNamespace(is_current=False)
         self.posted: list[tuple[str, tuple[Any, ...]]] = []
         self.answer: bool | None = True
+        self.now = monotonic
 
     @property
     def is_open(self) -> bool:
@@ -41,9 +43,11 @@ class FakeDriver:
         self.posted.append((call.__name__, args))
         call(*args)
 
-    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Future[bool] | None) -> None:
+    def join(self, chat_id: str, wish: Wish) -> None: ...
+
+    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Completion | None) -> None:
         if done is not None and self.answer is not None:
-            done.set_result(self.answer)
+            done.set(self.answer)
 
     def mark_sent(self, *args: Any) -> None: ...
 
@@ -65,15 +69,15 @@ class FakeSource:
 
     def __init__(self, **options: Any) -> None:
         self._options = SessionOptions(**options)
-        self.driver = FakeDriver()
+        self.engine = FakeEngine()
         self.sessions: list[TypingSession] = []
         self.fails_with: Exception | None = None
 
-    def _open(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
+    def _new_session(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
         if self.fails_with is not None:
             raise self.fails_with
         wish = Wish(replace(self._options, **given), 0.0)
-        session = TypingSession(chat_id, self.driver, wish)  # type: ignore[arg-type]
+        session = TypingSession(chat_id, self.engine, wish)  # type: ignore[arg-type]
         self.sessions.append(session)
         return session
 
@@ -84,7 +88,7 @@ class FakeSource:
     @property
     def lingers(self) -> list[float]:
         """For each session that has ended, how long its stop is put off."""
-        return [args[3] for args in self.driver.calls("leave")]
+        return [args[3] for args in self.engine.calls("leave")]
 
 
 class TinyServer:

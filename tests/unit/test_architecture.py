@@ -25,25 +25,27 @@ LEVELS = {
     "_indicator": 1,
     "_loop": 1,
     "_places": 1,
-    "_process": 1,
+    "_process": 2,
     "_settings": 1,
     "_waiting": 1,
     "events": 1,
     "_api": 2,
     "_sends": 2,
-    "_session": 2,
-    "_driver": 3,
-    "_typing_while": 3,
-    "_manager": 4,
-    "_default": 5,
+    "_session": 4,
+    "_engine": 3,
+    "_chat_id": 1,
+    "_wrappers": 5,
+    "_typing_while": 6,
+    "_manager": 7,
+    "_default": 8,
 }
-FACE = 6  # __init__, testing, sandbox, cli: nothing below imports them
+FACE = 9  # __init__, testing, sandbox, cli: nothing below imports them
 
 #: Who may import what. Everything else in the core is the standard library without these.
 MAY_IMPORT = {
     "tenacity": {"_api"},
-    "asyncio": {"_api", "_driver", "_loop", "_waiting"},
-    "threading": {"_loop", "_process"},
+    "asyncio": {"_api", "_engine", "_loop", "_waiting"},
+    "threading": {"_loop", "_process", "_waiting"},
     "httpx": {"_api", "_sends", "_manager"},
     "trio": {"_waiting"},  # and only inside of a function
     "atexit": {"_process"},
@@ -52,14 +54,11 @@ MAY_IMPORT = {
 PURE = ("_agenda", "_gate", "_indicator", "_places", "errors")
 CORE = sorted(LEVELS)
 
-#: What only a manager brings along: asyncio costs as much to import as all the rest.
-MACHINERY = {"_agenda", "_api", "_driver", "_gate", "_loop", "_places"}
-
 
 class Import(NamedTuple):
     """One imported module, and how."""
 
-    name: str  # "linq_typing._loop" or "httpx"
+    name: str  # "linq_typing._engine.loop" or "httpx"
     lazy: bool  # inside of a function
     for_types: bool  # under TYPE_CHECKING
 
@@ -141,7 +140,7 @@ def test_the_checks_see_all_forms_of_import() -> None:
         from . import _loop, _sends
         from ._api import TypingAPI
         if TYPE_CHECKING:
-            from ._driver import Driver
+            from ._engine import Engine
         def f():
             try:
                 import trio
@@ -150,10 +149,10 @@ def test_the_checks_see_all_forms_of_import() -> None:
     """
     assert list(_imports(ast.parse(textwrap.dedent(source)))) == [
         Import("httpx._client", False, False),
-        Import("linq_typing._loop", False, False),
+        Import("linq_typing._engine.loop", False, False),
         Import("linq_typing._sends", False, False),
-        Import("linq_typing._api", False, False),
-        Import("linq_typing._driver", False, True),
+        Import("linq_typing._engine.http", False, False),
+        Import("linq_typing._engine.engine", False, True),
         Import("trio", True, False),
         Import("linq_typing.testing", True, False),
     ]
@@ -183,14 +182,13 @@ def test_the_pure_modules_do_nothing_but_compute(module: str) -> None:
 @pytest.mark.parametrize("module", CORE)
 def test_the_core_needs_only_httpx_and_tenacity(module: str) -> None:
     """Everything else at import time is the standard library."""
-    needed = {root for root, found in _roots(module).items() if not found.lazy}
+    needed = {root for root, found in _roots(module).items() if not (found.lazy or found.for_types)}
     assert needed <= sys.stdlib_module_names | {"httpx", "tenacity"}
 
 
-@pytest.mark.parametrize("first", ["manager", "decorator"])
-def test_the_package_is_imported_without_any_extra(first: str) -> None:
-    """In an interpreter where nothing but the two dependencies and theirs exists; it starts no thread, and leaves the
-    machinery to the first manager or decorated function, which brings all of it and what httpx imports on demand."""
+def test_the_package_is_imported_without_any_extra() -> None:
+    """In an interpreter where nothing but the two dependencies and theirs exists. It brings all that it ever imports,
+    and what httpx imports with its first request; and it starts no thread."""
     program = """
         import sys
         ALLOWED = {"httpx", "tenacity", "linq_typing",
@@ -202,41 +200,38 @@ def test_the_package_is_imported_without_any_extra(first: str) -> None:
                     raise ModuleNotFoundError(f"No module named {name!r} here", name=name)
         sys.meta_path.insert(0, Bare())
         import linq_typing, threading
-        assert threading.active_count() == 1
-        def loaded():
-            return sorted(name.partition(".")[2] for name in sys.modules if name.startswith("linq_typing."))
-        print(*loaded())
-        if sys.argv[1] == "manager":
-            linq_typing.TypingManager(api_key="key", base_url="http://127.0.0.1:9")
-        else:
-            linq_typing.typing_while(lambda chat_id: None)
-        print(*loaded())
+        print(*sorted(name.partition(".")[2] for name in sys.modules if name.startswith("linq_typing.")))
         assert {"httpcore", "anyio._backends._asyncio"} <= set(sys.modules)
         assert threading.active_count() == 1
     """
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(program), first],
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(program)],
         check=False,
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert done.stderr == ""
-    assert [line.split() for line in done.stdout.splitlines()] == [sorted(set(CORE) - MACHINERY), CORE]
+    assert done.stdout.split() == CORE
 
 
 # -- The public face
 
 
 def test_init_has_no_logic() -> None:
-    """A docstring, imports and ``__all__``: one screen of names."""
-    docstring, *statements = _tree("__init__").body
+    """A docstring, imports, ``__all__`` and where the names say they are from: one screen."""
+    docstring, *imports, names, _ = _tree("__init__").body
     assert isinstance(docstring, ast.Expr)
-    *imports, last = statements
     assert all(isinstance(each, ast.ImportFrom) for each in imports)
-    assert isinstance(last, ast.Assign)
-    assert ast.unparse(last.targets[0]) == "__all__"
-    assert len(_path("__init__").read_text(encoding="utf-8").splitlines()) <= 50
+    assert isinstance(names, ast.Assign)
+    assert ast.unparse(names.targets[0]) == "__all__"
+    assert len(_path("__init__").read_text(encoding="utf-8").splitlines()) <= 60
+
+
+@pytest.mark.parametrize("name", [name for name in linq_typing.__all__ if name != "EventHook"])  # an alias of typing's
+def test_public_names_come_from_public_modules(name: str) -> None:
+    """In tracebacks, pickles and documentation."""
+    assert getattr(linq_typing, name).__module__ in ("linq_typing", "linq_typing.errors", "linq_typing.events")
 
 
 def test_all_is_sorted_and_complete() -> None:
@@ -250,16 +245,21 @@ def test_all_is_sorted_and_complete() -> None:
         "APIStatusError",
         "APITimeoutError",
         "ConfigurationError",
+        "EventHook",
         "LinqTypingError",
+        "Stats",
         "TypingEvent",
         "TypingManager",
         "TypingSession",
+        "TypingWhile",
+        "aclose",
         "aflush",
         "close",
         "configure",
         "current_session",
         "flush",
         "mark_sent",
+        "stats",
         "typing_while",
         "unwatch_all",
         "watch",
@@ -281,7 +281,7 @@ def test_the_package_says_that_it_is_typed() -> None:
     assert (ROOT / "py.typed").exists()
 
 
-@pytest.mark.parametrize("name", linq_typing.__all__)
+@pytest.mark.parametrize("name", [name for name in linq_typing.__all__ if name != "EventHook"])  # an alias of typing's
 def test_every_public_name_has_a_docstring(name: str) -> None:
     """Its own, and so have the public methods and properties of a class."""
     thing = getattr(linq_typing, name)
@@ -296,3 +296,130 @@ def test_every_public_name_has_a_docstring(name: str) -> None:
 def test_every_module_says_what_it_is_for(module: str) -> None:
     """In a docstring that starts on the first line."""
     assert ast.get_docstring(_tree(module))
+
+
+# -- The tools around the core
+
+
+class Tool(NamedTuple):
+    """A package that users of the core do without."""
+
+    knows: set[str]  # what else of the library it may import: "core", and other tools
+    levels: dict[str, int]  # of its modules; they import only from lower levels
+
+
+TOOLS = {
+    "sandbox": Tool(
+        knows=set(),
+        levels={
+            "_clock": 0,
+            "_http": 0,
+            "_records": 0,
+            "_faults": 1,
+            "_request_log": 1,
+            "_screen": 1,
+            "_timeline": 1,
+            "_chat": 2,
+            "_fault_player": 2,
+            "_model": 3,
+            "_server": 3,
+            "_bodies": 4,
+            "_endpoints": 5,
+            "_webhooks": 5,
+            "_app": 6,
+            "_feed": 6,
+            "_simulation": 6,
+            "_actions": 7,
+            "_page": 8,
+            "_sandbox": 9,
+            "__init__": 10,
+        },
+    ),
+    "testing": Tool(
+        knows={"core", "sandbox"},
+        levels={"_ghosts": 0, "_sandbox": 1, "__init__": 2},
+    ),
+}
+TOOL_MODULES = [(tool, module) for tool in TOOLS for module in TOOLS[tool].levels]
+
+
+def _source(tool: str, module: str) -> str:
+    return ROOT.joinpath(*tool.split("."), f"{module}.py").read_text(encoding="utf-8")
+
+
+def _imported(source: str) -> Iterator[tuple[str, str]]:
+    """What a source imports of the library, wherever it does: the tool, or "core", and the module inside."""
+    for node in ast.walk(ast.parse(source)):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "tools import by full names"
+            names = [_module(f"{node.module}.{alias.name}") for alias in node.names]
+        for name in names:
+            root, _, inner = name.partition(".")
+            if root == "linq_typing":
+                yield _home(inner)
+
+
+def _module(name: str) -> str:
+    """The module that a dotted name stands for, or is inside of."""
+    path = ROOT.parent.joinpath(*name.split("."))
+    return name if path.is_dir() or path.with_suffix(".py").exists() else name.rpartition(".")[0]
+
+
+def _home(name: str) -> tuple[str, str]:
+    inside = [tool for tool in TOOLS if f"{name}.".startswith(f"{tool}.")]
+    tool = max(inside, key=len, default="core")
+    return tool, (name if tool == "core" else name.removeprefix(tool).strip(".")) or "__init__"
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_every_module_of_a_tool_has_a_level(tool: str) -> None:
+    """A new one has to be placed."""
+    assert {path.stem for path in ROOT.joinpath(*tool.split(".")).glob("*.py")} == set(TOOLS[tool].levels)
+
+
+@pytest.mark.parametrize(("tool", "module"), TOOL_MODULES)
+def test_a_tool_imports_downward(tool: str, module: str) -> None:
+    """Inside functions and for the type checker, too: so there is no circle."""
+    knows, levels = TOOLS[tool]
+    for other, name in _imported(_source(tool, module)):
+        if other == tool:
+            assert levels[name] < levels[module], f"{tool}.{module} imports {name}"
+        else:
+            assert other in knows, f"{tool}.{module} imports {other}.{name}"
+
+
+def test_tools_know_each_other_without_a_circle() -> None:
+    """And each that is known is in the table."""
+    order = TopologicalSorter({tool: TOOLS[tool].knows for tool in TOOLS}).static_order()
+    assert set(order) == {"core", *TOOLS}
+
+
+@pytest.mark.parametrize(("tool", "module"), TOOL_MODULES)
+def test_every_module_of_a_tool_says_what_it_is_for(tool: str, module: str) -> None:
+    """In a docstring."""
+    assert ast.get_docstring(ast.parse(_source(tool, module)))
+
+
+def test_the_check_of_tools_sees_all_forms_of_import() -> None:
+    """And tells a module from a name inside a module."""
+    source = """
+        import httpx, linq_typing
+        from linq_typing.sandbox import Sandbox, _bodies as bodies
+        from linq_typing.sandbox._model import Model
+        from linq_typing import _manager, flush
+        if TYPE_CHECKING:
+            def f():
+                import linq_typing.testing._ghosts
+    """
+    assert sorted(_imported(textwrap.dedent(source))) == [
+        ("core", "__init__"),
+        ("core", "__init__"),
+        ("core", "_manager"),
+        ("sandbox", "__init__"),
+        ("sandbox", "_bodies"),
+        ("sandbox", "_model"),
+        ("testing", "_ghosts"),
+    ]

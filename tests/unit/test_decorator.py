@@ -15,9 +15,8 @@ from uuid import UUID
 
 import pytest
 
-from linq_typing._manager import make_typing_while
 from linq_typing._session import current_session
-from linq_typing._typing_while import TypingWhile
+from linq_typing._typing_while import make_typing_while
 from linq_typing.errors import ConfigurationError
 
 from .kit import CHAT, OTHER_CHAT, FakeSource, carried
@@ -542,7 +541,7 @@ def test_the_context_does_not_leak_between_a_generators_steps(source: FakeSource
             assert session is not None
             yield session.chat_id
 
-    with TypingWhile(source, CHAT, "chat_id") as outer:
+    with make_typing_while(source, CHAT) as outer:
         one, two = stream(CHAT), stream(OTHER_CHAT)
         for _ in range(3):
             assert next(one) == CHAT
@@ -557,7 +556,7 @@ def test_a_block_inside_of_a_generator_is_there_again_at_its_next_step(source: F
 
     @typing_while
     def stream(chat_id: str) -> Iterator[int]:
-        with TypingWhile(source, OTHER_CHAT, "chat_id") as inner:
+        with make_typing_while(source, OTHER_CHAT) as inner:
             yield 1
             assert current_session() is inner
             yield 2
@@ -716,7 +715,7 @@ def test_the_context_does_not_leak_between_an_async_generators_steps(source: Fak
 
     @typing_while
     async def stream(chat_id: str) -> AsyncIterator[Any]:
-        with TypingWhile(source, OTHER_CHAT, "chat_id") as inner:
+        with make_typing_while(source, OTHER_CHAT) as inner:
             yield current_session()
             await asyncio.sleep(0)
             assert current_session() is inner
@@ -724,7 +723,7 @@ def test_the_context_does_not_leak_between_an_async_generators_steps(source: Fak
         yield current_session()
 
     async def main() -> None:
-        with TypingWhile(source, CHAT, "chat_id") as outer:
+        with make_typing_while(source, CHAT) as outer:
             generator, seen = stream(CHAT), []
             for _ in range(3):
                 seen.append((await asyncio.create_task(generator.__anext__())).chat_id)

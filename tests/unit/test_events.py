@@ -23,10 +23,12 @@ class Log:
         self.hook = LoggingHook()
         self.caplog = caplog
 
-    def __call__(self, kind: EventKind, error: Exception | None = None, chat_id: str = CHAT) -> int:
+    def __call__(
+        self, kind: EventKind, error: Exception | None = None, chat_id: str = CHAT, action: str = "start"
+    ) -> int:
         """The level at which this event is logged."""
         self.caplog.clear()
-        self.hook(TypingEvent(kind, chat_id, error))  # type: ignore[arg-type]
+        self.hook(TypingEvent(kind, chat_id, action, error))  # type: ignore[arg-type]
         [record] = self.caplog.records
         assert record.name == "linq_typing"
         assert (chat_id in record.getMessage()) is (kind != "suspended")  # that is about all chats
@@ -41,7 +43,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Log:
 def test_an_event_is_frozen_and_says_little_by_default() -> None:
     """A hook can't change what the next one sees."""
     event = TypingEvent("started", CHAT)
-    assert (event.error, event.attempt, event.elapsed) == (None, 0, 0.0)
+    assert (event.action, event.error, event.attempt, event.elapsed) == (None, None, 0, 0.0)
     with pytest.raises(dataclasses.FrozenInstanceError):
         event.kind = "stopped"  # type: ignore[misc]
 
@@ -96,8 +98,16 @@ def test_daily_business_is_debug(log: Log, kind: EventKind) -> None:
 
 def test_the_line_says_the_attempt_and_the_error(caplog: pytest.LogCaptureFixture) -> None:
     """What an operator needs is in the line."""
-    LoggingHook()(TypingEvent("failed", CHAT, APITimeoutError("no answer within 5 s"), attempt=3, elapsed=5.0))
-    assert caplog.messages == [f"typing indicator failed in chat {CHAT}, attempt 3: no answer within 5 s"]
+    LoggingHook()(TypingEvent("failed", CHAT, "stop", APITimeoutError("no answer within 5 s"), attempt=3, elapsed=5.0))
+    assert caplog.messages == [f"typing stop failed in chat {CHAT}, attempt 3: no answer within 5 s"]
+
+
+def test_a_stop_given_up_is_a_warning_and_a_start_is_not(log: Log, caplog: pytest.LogCaptureFixture) -> None:
+    """A ghost is likely, even where the failures before were DEBUG; a start has another chance."""
+    assert log("failed", DOWN, action="stop") == WARNING
+    assert log("gave_up", DOWN, action="stop") == WARNING
+    assert caplog.messages == [f"gave up the typing stop in chat {CHAT}: ConnectError: refused"]
+    assert log("gave_up", DOWN, action="start") == DEBUG
 
 
 def test_the_memory_of_failing_chats_is_bounded() -> None:
@@ -118,7 +128,7 @@ def test_a_disabled_level_costs_no_formatting(caplog: pytest.LogCaptureFixture) 
             raise AssertionError("formatted")
 
     caplog.set_level(WARNING, logger="linq_typing")
-    LoggingHook()(TypingEvent("started", CHAT, LoudError("x")))
+    LoggingHook()(TypingEvent("started", CHAT, "start", LoudError("x")))
     assert caplog.records == []
 
 

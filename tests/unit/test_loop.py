@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +10,8 @@ from concurrent.futures import Future
 
 import pytest
 
-from linq_typing._loop import LoopThread, _Inbox
+from linq_typing._engine.loop import LoopThread, _Inbox
+from linq_typing._engine.waiting import Completion
 
 PATIENCE = 5.0
 
@@ -147,25 +149,36 @@ def test_a_stress_of_wake_ups_loses_nothing(thread: LoopThread) -> None:
         assert [number for w, number in made if w == who] == list(range(600))
 
 
+class CountingWaker:
+    """Wakes nobody, but counts."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    def send(self, data: bytes) -> None:
+        self.sent += 1
+
+    def close(self) -> None: ...
+
+
 def test_a_loop_is_woken_once_for_each_sleep_and_never_while_it_works(
     thread: LoopThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each waking is a system call at which the caller gives up the interpreter lock."""
-    wakings: list[None] = []
-    wake = thread._wake
-    monkeypatch.setattr(thread, "_wake", lambda: wakings.append(None))
+    waker, real = CountingWaker(), thread._waker
+    monkeypatch.setattr(thread, "_waker", waker)
     deadline = time.monotonic() + PATIENCE
     while thread._inbox.ended == thread._inbox.sleeps and time.monotonic() < deadline:
         time.sleep(0.01)
     working, go_on = threading.Event(), threading.Event()
     thread.post(lambda: (working.set(), go_on.wait(PATIENCE)))
     thread.post(lambda: None)
-    assert len(wakings) == 1
-    wake()
+    assert waker.sent == 1
+    real.send(b"\0")
     assert working.wait(PATIENCE)
     for _ in range(100):
         thread.post(lambda: None)
-    assert len(wakings) == 1
+    assert waker.sent == 1
     go_on.set()
 
 
@@ -200,12 +213,9 @@ class Guest:
         self.asked = 0
         self.finish = finish
 
-    def begin_close(self) -> Future[bool]:
+    def begin_end(self) -> Completion:
         self.asked += 1
-        done: Future[bool] = Future()
-        if self.finish:
-            done.set_result(True)
-        return done
+        return Completion(True if self.finish else None)
 
 
 def test_residents_finish_before_the_thread_ends() -> None:
@@ -250,7 +260,7 @@ def test_shutting_down_a_blocked_thread_does_not_block() -> None:
     assert thread.dead
     release.set()
     thread._thread.join(PATIENCE)
-    thread._loop.close()
+    thread._close()
 
 
 def test_posting_after_the_end_is_nothing() -> None:
@@ -272,18 +282,96 @@ def test_posting_to_a_loop_that_was_closed_under_us_marks_it_dead(thread: LoopTh
     assert closed.dead
 
 
-def test_names_are_resolved_when_executors_are_gone(thread: LoopThread, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At interpreter exit: 'cannot schedule new futures after shutdown'."""
-
-    def no_executor(*args: object) -> None:
-        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
-
-    monkeypatch.setattr(thread._loop, "run_in_executor", no_executor)
+def _resolve(thread: LoopThread, host: str) -> Future[list[object]]:
     done: Future[list[object]] = Future()
 
     async def resolve() -> None:
-        done.set_result(await asyncio.get_running_loop().getaddrinfo("localhost", 80))  # type: ignore[arg-type]
+        try:
+            done.set_result(await asyncio.get_running_loop().getaddrinfo(host, 80))  # type: ignore[arg-type]
+        except OSError as error:
+            done.set_exception(error)
 
-    tasks: list[object] = []
     thread.post(lambda: tasks.append(asyncio.get_running_loop().create_task(resolve())))
-    assert done.result(PATIENCE)
+    return done
+
+
+tasks: list[object] = []
+
+
+def test_names_are_resolved(thread: LoopThread) -> None:
+    """And a name that does not exist is the resolver's own error."""
+    assert _resolve(thread, "localhost").result(PATIENCE)
+    with pytest.raises(socket.gaierror):
+        _resolve(thread, "no-such-host.invalid").result(60)
+
+
+def test_names_are_resolved_when_no_thread_can_be_started(thread: LoopThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At interpreter shutdown, from Python 3.12 on."""
+
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert _resolve(thread, "localhost").result(PATIENCE)
+
+
+def test_a_resolver_that_hangs_blocks_neither_loop_nor_shutdown(
+    thread: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread is a daemon, which no executor joins at exit; its answer after the end harms nobody."""
+    release, resolvers = threading.Event(), []
+
+    def hang(*args: object, **options: object) -> list[object]:
+        resolvers.append(threading.current_thread())
+        release.wait(PATIENCE)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    done = _resolve(thread, "localhost")
+    while not resolvers:
+        time.sleep(0.005)
+    assert _call(thread, lambda: "alive") == "alive"
+    assert resolvers[0].daemon
+    assert not done.done()
+    thread.shut_down(1.0)
+    release.set()
+    resolvers[0].join(PATIENCE)
+
+
+# -- What strikes the caller
+
+
+class FailingWaker:
+    """Fails as `send` does when a signal handler raises inside it, once."""
+
+    def __init__(self, real: socket.socket, error: BaseException) -> None:
+        self._real = real
+        self._errors = [error]
+
+    def send(self, data: bytes) -> None:
+        if self._errors:
+            raise self._errors.pop()
+        self._real.send(data)
+
+    def close(self) -> None:
+        self._real.close()
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("mine"), RecursionError(), TimeoutError(), OSError(), KeyboardInterrupt()]
+)
+def test_what_strikes_in_post_reaches_the_caller_and_leaves_the_thread_alive(
+    thread: LoopThread, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """It is not taken for a closed loop; the call that was struck is made with the next one."""
+    made: list[int] = []
+    while thread._inbox.ended == thread._inbox.sleeps:  # until it sleeps
+        time.sleep(0.001)
+    monkeypatch.setattr(thread, "_waker", FailingWaker(thread._waker, error))
+    with pytest.raises(type(error)) as caught:
+        thread.post(made.append, 1)
+    assert caught.value is error
+    assert not thread.dead
+    thread.post(made.append, 2)
+    _call(thread, lambda: None)
+    assert made == [1, 2]

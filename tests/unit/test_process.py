@@ -1,12 +1,15 @@
 """What there is once in a process."""
 
+import asyncio
+import gc
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from linq_typing import _process
-from linq_typing._process import loop_thread
+from linq_typing._engine import process as _process
+from linq_typing._engine.process import loop_thread
+from linq_typing.errors import LinqTypingError
 
 PATIENCE = 10.0
 
@@ -56,9 +59,11 @@ def test_a_thread_that_does_not_start_is_an_error_and_leaves_nothing_behind(monk
 
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start)
-        with pytest.raises(RuntimeError, match="can't start new thread"):
+        with pytest.raises(LinqTypingError, match="can't start new thread"):
             loop_thread()
-    assert not loop_thread().dead
+    thread = loop_thread()
+    assert thread is not None
+    assert not thread.dead
 
 
 def _as_in_a_forked_child() -> None:
@@ -78,7 +83,6 @@ def test_a_forked_child_starts_afresh() -> None:
         assert not inherited._loop.is_closed()
         assert _process._inherited[-1] is inherited
         assert _process.process_lock() is not lock
-        assert _process.is_fit()
         assert loop_thread() is not inherited
     finally:
         _process._inherited[:] = kept
@@ -91,3 +95,22 @@ def test_a_fork_before_the_first_use_needs_nothing() -> None:
     """The usual case under a pre-forking server."""
     _as_in_a_forked_child()
     assert _process._current is None
+
+
+@pytest.mark.usefixtures("no_thread_yet")
+def test_what_strikes_while_the_loop_is_made_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal handler's exception in asyncio's own constructors: nothing of a half-made loop stumbles over it."""
+
+    class Struck(Exception):  # noqa: N818 - it is no error
+        pass
+
+    def strike(*args: object) -> None:
+        raise Struck
+
+    for name in ("__init__", "set_debug"):
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio.BaseEventLoop, name, strike)
+            with pytest.raises(Struck):
+                loop_thread()
+            gc.collect()  # a __del__ that stumbled would be a warning, so an error
+    assert loop_thread() is not None

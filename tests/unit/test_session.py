@@ -12,10 +12,10 @@ import trio
 from linq_typing._indicator import Wish
 from linq_typing._session import TypingSession, current_session, sender_in_context
 from linq_typing._settings import SessionOptions
-from linq_typing._typing_while import TypingWhile
+from linq_typing._typing_while import TypingWhile, make_typing_while
 from linq_typing.errors import APITimeoutError
 
-from .kit import CHAT, OTHER_CHAT, FakeDriver, FakeSource, carried
+from .kit import CHAT, OTHER_CHAT, FakeEngine, FakeSource, carried
 
 
 @pytest.fixture
@@ -24,11 +24,11 @@ def source() -> FakeSource:
 
 
 def _typing_while(source: FakeSource, chat_id: str | None = CHAT, **options: Any) -> TypingWhile:
-    return TypingWhile(source, chat_id, "chat_id", **options)
+    return make_typing_while(source, chat_id, **options)
 
 
-def _session(driver: FakeDriver | None, **options: Any) -> TypingSession:
-    return TypingSession(CHAT, driver, Wish(SessionOptions(**options), 0.0))  # type: ignore[arg-type]
+def _session(engine: FakeEngine | None, **options: Any) -> TypingSession:
+    return TypingSession(CHAT, engine, Wish(SessionOptions(**options), 0.0))  # type: ignore[arg-type]
 
 
 # -- current_session
@@ -128,7 +128,7 @@ def test_a_task_that_outlives_the_block_has_none(source: FakeSource) -> None:
 def test_after_a_fork_inherited_sessions_are_inert(source: FakeSource) -> None:
     """The child is inside of no session, though its context says so."""
     with _typing_while(source) as session:
-        source.driver.alive = False
+        source.engine.alive = False
         assert not session.is_open
         assert current_session() is None
 
@@ -138,17 +138,17 @@ def test_after_a_fork_inherited_sessions_are_inert(source: FakeSource) -> None:
 
 def test_the_sender_is_the_innermost_session_of_that_chat(source: FakeSource) -> None:
     """A nested session of another chat does not hide it."""
-    driver: Any = source.driver
+    engine: Any = source.engine
     with _typing_while(source), _typing_while(source) as inner, _typing_while(source, OTHER_CHAT) as other:
-        assert sender_in_context(CHAT, driver) is inner._wish
-        assert sender_in_context(OTHER_CHAT, driver) is other._wish
+        assert sender_in_context(CHAT, engine) is inner._wish
+        assert sender_in_context(OTHER_CHAT, engine) is other._wish
 
 
 def test_without_a_session_of_that_chat_the_sender_is_unknown(source: FakeSource) -> None:
     """Neither another chat's session nor another manager's."""
     with _typing_while(source):
-        assert sender_in_context(OTHER_CHAT, source.driver) == "unknown"  # type: ignore[arg-type]
-        assert sender_in_context(CHAT, FakeDriver()) == "unknown"  # type: ignore[arg-type]
+        assert sender_in_context(OTHER_CHAT, source.engine) == "unknown"  # type: ignore[arg-type]
+        assert sender_in_context(CHAT, FakeEngine()) == "unknown"  # type: ignore[arg-type]
 
 
 # -- The methods
@@ -156,63 +156,63 @@ def test_without_a_session_of_that_chat_the_sender_is_unknown(source: FakeSource
 
 def test_the_methods_post_what_happened_and_when() -> None:
     """Each with the session's wish and the time of the call, taken in the caller's thread."""
-    driver = FakeDriver()
-    session = _session(driver)
+    engine = FakeEngine()
+    session = _session(engine)
     session.mark_sent()
     session.pause()
     session.resume()
-    assert [name for name, _ in driver.posted] == ["mark_sent", "pause", "resume"]
-    [(chat, window)] = driver.calls("mark_sent")
-    [(_, paused_by, paused_at)] = driver.calls("pause")
-    [(_, resumed_by, resumed_at)] = driver.calls("resume")
+    assert [name for name, _ in engine.posted] == ["mark_sent", "pause", "resume"]
+    [(chat, window)] = engine.calls("mark_sent")
+    [(_, paused_by, paused_at)] = engine.calls("pause")
+    [(_, resumed_by, resumed_at)] = engine.calls("resume")
     assert (chat, window.wish, paused_by, resumed_by) == (CHAT, *[session._wish] * 3)
     assert window.began_at <= paused_at <= resumed_at
 
 
 def test_paused_is_pause_and_resume_around_a_block() -> None:
     """Sync and async, also when the block raises."""
-    driver = FakeDriver()
-    session = _session(driver)
+    engine = FakeEngine()
+    session = _session(engine)
     with session.paused() as nothing:
         assert nothing is None
-        assert [name for name, _ in driver.posted] == ["pause"]
+        assert [name for name, _ in engine.posted] == ["pause"]
     with pytest.raises(KeyError), session.paused():
         raise KeyError
 
     async def main() -> None:
         async with session.paused():
-            assert driver.posted[-1][0] == "pause"
+            assert engine.posted[-1][0] == "pause"
 
     asyncio.run(main())
-    assert [name for name, _ in driver.posted] == ["pause", "resume"] * 3
+    assert [name for name, _ in engine.posted] == ["pause", "resume"] * 3
 
 
 def test_a_sending_block_that_ends_well_means_sent() -> None:
     """The same window begins and ends, and is the session's own."""
-    driver = FakeDriver()
-    session = _session(driver)
+    engine = FakeEngine()
+    session = _session(engine)
     with session.sending():
-        assert [name for name, _ in driver.posted] == ["send_began"]
-    [(chat, window)] = driver.calls("send_began")
-    [(_, ended, at, accepted)] = driver.calls("send_ended")
+        assert [name for name, _ in engine.posted] == ["send_began"]
+    [(chat, window)] = engine.calls("send_began")
+    [(_, ended, at, accepted)] = engine.calls("send_ended")
     assert (chat, window.wish, ended, accepted) == (CHAT, session._wish, window, True)
     assert window.began_at <= at
 
 
 def test_a_sending_block_that_raises_means_not_sent() -> None:
     """Cancellation included; the exception passes."""
-    driver = FakeDriver()
-    session = _session(driver)
+    engine = FakeEngine()
+    session = _session(engine)
     for exc in (ValueError, KeyboardInterrupt, asyncio.CancelledError):
         with pytest.raises(exc), session.sending():
             raise exc
-    assert [args[3] for args in driver.calls("send_ended")] == [False] * 3
+    assert [args[3] for args in engine.calls("send_ended")] == [False] * 3
 
 
 def test_failed_means_not_sent() -> None:
     """For gateways that answer False; forgotten at the next use of the object."""
-    driver = FakeDriver()
-    sending = _session(driver).sending()
+    engine = FakeEngine()
+    sending = _session(engine).sending()
 
     async def main() -> None:
         async with sending as send:
@@ -221,11 +221,11 @@ def test_failed_means_not_sent() -> None:
     asyncio.run(main())
     with sending:
         pass
-    assert [args[3] for args in driver.calls("send_ended")] == [False, True]
+    assert [args[3] for args in engine.calls("send_ended")] == [False, True]
 
 
 def test_a_session_of_a_disabled_manager_does_nothing_and_raises_nothing() -> None:
-    """No driver: everything works, nothing is sent."""
+    """No engine: everything works, nothing is sent."""
     session = _session(None)
     session.mark_sent()
     session.pause()
@@ -239,8 +239,8 @@ def test_a_session_of_a_disabled_manager_does_nothing_and_raises_nothing() -> No
 
 
 def test_the_error_is_the_wishs() -> None:
-    """The driver notes it there."""
-    session = _session(FakeDriver())
+    """The engine notes it there."""
+    session = _session(FakeEngine())
     assert session.error is None
     session._wish.error = error = APITimeoutError("x")
     assert session.error is error
@@ -248,7 +248,7 @@ def test_the_error_is_the_wishs() -> None:
 
 def test_the_repr_says_chat_and_state() -> None:
     """And nothing of the machinery."""
-    session = _session(FakeDriver())
+    session = _session(FakeEngine())
     assert repr(session) == f"<TypingSession chat_id='{CHAT}' open>"
     session._end(failed=False)
     assert repr(session) == f"<TypingSession chat_id='{CHAT}' ended>"
@@ -257,38 +257,39 @@ def test_the_repr_says_chat_and_state() -> None:
 # -- The end
 
 
-def _ended(failed: bool = False, **options: Any) -> tuple[Any, FakeDriver]:
-    driver = FakeDriver()
-    return _session(driver, **options)._end(failed), driver
+def _ended(failed: bool = False, **options: Any) -> tuple[Any, FakeEngine]:
+    engine = FakeEngine()
+    return _session(engine, **options)._end(failed), engine
 
 
 def test_a_normal_end_puts_the_stop_off() -> None:
     """By stop_delay; nobody waits."""
-    done, driver = _ended(stop_delay=0.7)
-    [(chat, _, _, linger, told)] = driver.calls("leave")
+    done, engine = _ended(stop_delay=0.7)
+    [(chat, _, _, linger, told)] = engine.calls("leave")
     assert (chat, linger, told, done) == (CHAT, 0.7, None, None)
 
 
 def test_an_end_by_an_exception_does_not() -> None:
     """No reply is to be expected."""
-    _, driver = _ended(failed=True, stop_delay=0.7)
-    assert driver.calls("leave")[0][3] == 0.0
+    _, engine = _ended(failed=True, stop_delay=0.7)
+    assert engine.calls("leave")[0][3] == 0.0
 
 
 def test_wait_on_exit_gives_something_to_wait_for_and_no_delay() -> None:
     """For runtimes that freeze the process."""
-    done, driver = _ended(wait_on_exit=True, stop_delay=0.7)
-    assert driver.calls("leave")[0][3:] == (0.0, done)
-    assert done.result(0) is True
+    done, engine = _ended(wait_on_exit=True, stop_delay=0.7)
+    assert engine.calls("leave")[0][3:] == (0.0, done)
+    assert done is not None
+    assert done.result is True
 
 
 @pytest.mark.parametrize("place", ["on the library's thread", "in a forked child"])
 def test_where_waiting_would_dead_lock_nobody_waits(place: str) -> None:
     """In on_event, and where there is no thread to answer."""
-    driver = FakeDriver()
-    driver.thread.is_current = place == "on the library's thread"
-    driver.alive = place != "in a forked child"
-    assert _session(driver, wait_on_exit=True)._end(failed=False) is None
+    engine = FakeEngine()
+    engine.thread.is_current = place == "on the library's thread"
+    engine.alive = place != "in a forked child"
+    assert _session(engine, wait_on_exit=True)._end(failed=False) is None
 
 
 def test_what_a_context_carries_is_not_shared() -> None:
@@ -304,11 +305,11 @@ def test_what_a_context_carries_is_not_shared() -> None:
 
 def test_methods_may_be_called_from_many_threads_at_once() -> None:
     """Nothing is lost."""
-    driver = FakeDriver()
-    session = _session(driver)
+    engine = FakeEngine()
+    session = _session(engine)
     threads = [threading.Thread(target=lambda: [session.mark_sent() for _ in range(200)]) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(5)
-    assert len(driver.calls("mark_sent")) == 1600
+    assert len(engine.calls("mark_sent")) == 1600

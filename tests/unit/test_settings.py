@@ -1,13 +1,21 @@
 """What a session, a manager and the environment say, and how bad input is told."""
 
+import inspect
 import math
 import uuid
+from dataclasses import asdict
+from typing import Any
 
 import pytest
 
+import linq_typing
+from linq_typing import TypingManager
+from linq_typing._manager import ManagerSettings
 from linq_typing._settings import (
+    OPTION_NAMES,
     PUBLIC_BASE_URL,
     Credentials,
+    GivenOptions,
     HTTPSettings,
     SessionOptions,
     enabled_by_environment,
@@ -105,7 +113,7 @@ def test_zero_whole_and_endless_durations_are_fine(name: str, value: float) -> N
 @pytest.mark.parametrize("value", [0, 0.0])
 def test_a_refresh_interval_of_zero_is_a_value_error(value: float) -> None:
     """It would be a storm."""
-    with pytest.raises(ValueError, match=rf"refresh_interval must be more than 0 .*got {value!r}"):
+    with pytest.raises(ValueError, match=rf"refresh_interval must be a number of seconds, more than 0, got {value!r}"):
         SessionOptions(refresh_interval=value)
 
 
@@ -173,7 +181,7 @@ def test_all_forms_of_a_base_url_are_accepted(given: str, expected: str) -> None
 @pytest.mark.parametrize("url", ["", "api.linqapp.com", "ftp://api.example", "https://", "/v3", "https:///v3"])
 def test_what_is_no_http_url_is_a_value_error(url: str) -> None:
     """The message names the argument and shows the value."""
-    with pytest.raises(ValueError, match=r"base_url must be an http\(s\) URL") as caught:
+    with pytest.raises(ValueError, match=r"base_url must be an http:// or https:// URL") as caught:
         normalized_base_url(url)
     assert repr(url) in str(caught.value)
 
@@ -267,7 +275,7 @@ def test_a_key_that_no_header_can_carry_is_told_without_the_key(key: str) -> Non
 def test_a_bad_base_in_the_environment_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """No caller gave it, so no caller's ValueError."""
     monkeypatch.setenv("LINQ_API_V3_BASE_URL", "api.example")
-    with pytest.raises(ConfigurationError, match="base_url must be"):
+    with pytest.raises(ConfigurationError, match="LINQ_API_V3_BASE_URL must be"):
         Credentials("k").or_else(from_environment()).checked()
 
 
@@ -291,3 +299,41 @@ def test_otherwise_it_is_on(monkeypatch: pytest.MonkeyPatch, value: str | None) 
     if value is not None:
         monkeypatch.setenv("LINQ_TYPING_ENABLED", value)
     assert enabled_by_environment()
+
+
+# -- What ``help`` and editors show
+
+
+async def _hook_async(event: object) -> None: ...
+
+
+def _parameters(function: object) -> dict[str, str]:
+    return {p.name: repr(p.default) for p in inspect.signature(function).parameters.values()}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("function", [linq_typing.typing_while, TypingManager(enabled=False).typing_while])
+def test_typing_while_shows_its_options(function: object) -> None:
+    """By name; a default that is the manager's says so."""
+    assert _parameters(function) == {
+        "chat_id": "None",
+        "chat_id_from": "'chat_id'",
+        **dict.fromkeys(OPTION_NAMES, "<the manager's>"),
+    }
+
+
+def test_configure_shows_the_settings_of_the_manager_and_their_defaults() -> None:
+    """They stand in one place."""
+    shown = _parameters(linq_typing.configure)
+    assert shown == _parameters(TypingManager)
+    assert {name: shown[name] for name in OPTION_NAMES} == {n: repr(v) for n, v in asdict(SessionOptions()).items()}
+
+
+def test_what_checkers_know_of_the_settings_is_complete() -> None:
+    assert set(GivenOptions.__annotations__) == set(OPTION_NAMES)
+    assert set(ManagerSettings.__annotations__) == set(_parameters(TypingManager))
+
+
+@pytest.mark.parametrize("hooks", [5, [print, 5], "text", [_hook_async]])
+def test_a_hook_that_can_not_be_called_is_a_type_error(hooks: Any) -> None:
+    with pytest.raises(TypeError, match="on_event"):
+        TypingManager(enabled=False, on_event=hooks)

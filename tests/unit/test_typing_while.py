@@ -14,7 +14,7 @@ import trio
 from linq_typing import _typing_while
 from linq_typing._session import TypingSession, current_session
 from linq_typing._settings import SessionOptions
-from linq_typing._typing_while import TypingWhile
+from linq_typing._typing_while import TypingWhile, make_typing_while
 from linq_typing.errors import ConfigurationError
 
 from .kit import CHAT, OTHER_CHAT, FakeSource, carried
@@ -26,7 +26,7 @@ def source() -> FakeSource:
 
 
 def _make(source: FakeSource, chat_id: Any = CHAT, **options: Any) -> TypingWhile:
-    return TypingWhile(source, chat_id, "chat_id", **options)
+    return make_typing_while(source, chat_id, **options)
 
 
 def _passes(typing_while: TypingWhile, way: str, body: Any = None) -> Any:
@@ -114,7 +114,7 @@ def test_cancellation_in_trio_passes(source: FakeSource) -> None:
 def test_wait_on_exit_waits_in_a_cancelled_trio_scope(source: FakeSource, monkeypatch: pytest.MonkeyPatch) -> None:
     """A frozen process sends no stop, however the block was left."""
     monkeypatch.setattr(_typing_while, "EXIT_WAIT", 0.1)
-    source.driver.answer = None
+    source.engine.answer = None
 
     async def main() -> None:
         with trio.CancelScope() as scope:
@@ -141,12 +141,12 @@ def test_it_is_usable_again_and_gives_a_fresh_session(source: FakeSource, way: s
 
 
 @ways
-def test_entering_while_entered_says_to_make_another(source: FakeSource, way: str) -> None:
+def test_entering_while_entered_says_to_create_another(source: FakeSource, way: str) -> None:
     """The session that is open is not harmed."""
     typing_while = _make(source)
 
     def body(session: TypingSession) -> None:
-        with pytest.raises(RuntimeError, match="make another"):
+        with pytest.raises(RuntimeError, match="create a new one"):
             typing_while.__enter__()
         assert session.is_open
         assert current_session() is session
@@ -166,7 +166,7 @@ def test_entering_from_another_task_while_entered_is_told_too(source: FakeSource
                 async with typing_while:
                     pass
 
-            with pytest.raises(RuntimeError, match="entered already"):
+            with pytest.raises(RuntimeError, match="already active"):
                 await asyncio.create_task(other())
 
     asyncio.run(main())
@@ -174,7 +174,7 @@ def test_entering_from_another_task_while_entered_is_told_too(source: FakeSource
 
 def test_leaving_without_having_entered_is_told(source: FakeSource) -> None:
     """Exit stacks get it right; hands may not."""
-    with pytest.raises(RuntimeError, match="without having been entered"):
+    with pytest.raises(RuntimeError, match="without being entered"):
         _make(source).__exit__(None, None, None)
 
 
@@ -301,7 +301,7 @@ def test_the_repr_says_chat_and_state(source: FakeSource) -> None:
     typing_while = _make(source)
     assert repr(typing_while) == f"<typing_while chat_id='{CHAT}'>"
     with typing_while:
-        assert repr(typing_while) == f"<typing_while chat_id='{CHAT}' entered>"
+        assert repr(typing_while) == f"<typing_while chat_id='{CHAT}' active>"
 
 
 # -- wait_on_exit
@@ -311,16 +311,16 @@ def test_the_repr_says_chat_and_state(source: FakeSource) -> None:
 def test_wait_on_exit_waits_for_the_answer(source: FakeSource, way: str) -> None:
     """No delay before the stop then."""
     _passes(_make(source, wait_on_exit=True), way)
-    [(_, _, _, linger, done)] = source.driver.calls("leave")
+    [(_, _, _, linger, done)] = source.engine.calls("leave")
     assert linger == 0.0
-    assert done.done()
+    assert done.result
 
 
 @ways
 def test_wait_on_exit_gives_up_after_a_while(source: FakeSource, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No exception, and the result of the body stays."""
     monkeypatch.setattr(_typing_while, "EXIT_WAIT", 0.05)
-    source.driver.answer = None
+    source.engine.answer = None
     began = time.monotonic()
     assert _passes(_make(source, wait_on_exit=True), way, lambda session: "result") == "result"
     assert 0.04 < time.monotonic() - began < 2.0
@@ -332,7 +332,7 @@ def test_a_wait_on_exit_that_gives_up_does_not_replace_the_bodys_exception(
 ) -> None:
     """The body's own exception is what the caller sees."""
     monkeypatch.setattr(_typing_while, "EXIT_WAIT", 0.02)
-    source.driver.answer = None
+    source.engine.answer = None
     with pytest.raises(ZeroDivisionError):
         _passes(_make(source, wait_on_exit=True), way, lambda session: 1 / 0)
 

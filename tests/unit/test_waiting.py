@@ -1,48 +1,49 @@
 """Waiting for the library's thread: from plain code, under asyncio and under trio."""
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from typing import Any
 
 import pytest
 import trio
 
-from linq_typing._waiting import wait_for, wait_for_async
+from linq_typing._engine.waiting import Completion, wait_for_async
 
 
-def _later(seconds: float, result: bool = True) -> Future[bool]:
-    done: Future[bool] = Future()
-    timer = threading.Timer(seconds, done.set_result, [result])
+def _later(seconds: float, result: bool = True) -> Completion:
+    done = Completion()
+    timer = threading.Timer(seconds, done.set, [result])
     timer.daemon = True
     timer.start()
     return done
 
 
-def _ready(result: bool = True) -> Future[bool]:
-    done: Future[bool] = Future()
-    done.set_result(result)
+def _ready(result: bool = True) -> Completion:
+    done = Completion()
+    done.set(result)
     return done
 
 
-def _in_asyncio(done: Future[bool], timeout: float) -> bool:
+def _in_asyncio(done: Completion, timeout: float) -> bool:
     return asyncio.run(wait_for_async(done, timeout))
 
 
-def _in_trio(done: Future[bool], timeout: float) -> bool:
+def _in_trio(done: Completion, timeout: float) -> bool:
     return trio.run(wait_for_async, done, timeout)
 
 
-def _shielded_in_trio(done: Future[bool], timeout: float) -> bool:
+def _shielded_in_trio(done: Completion, timeout: float) -> bool:
     async def main() -> bool:
         return await wait_for_async(done, timeout, shield=True)
 
     return trio.run(main)
 
 
-Way = Callable[[Future[bool], float], bool]
-ways = pytest.mark.parametrize("way", [wait_for, _in_asyncio, _in_trio, _shielded_in_trio])
+Way = Callable[[Completion, float], bool]
+ways = pytest.mark.parametrize("way", [Completion.wait, _in_asyncio, _in_trio, _shielded_in_trio])
 
 
 @ways
@@ -57,7 +58,7 @@ def test_the_result_is_passed_on(way: Way, result: bool) -> None:
 def test_what_takes_too_long_is_false(way: Way) -> None:
     """No exception: the caller goes on."""
     began = time.monotonic()
-    assert way(Future(), 0.05) is False
+    assert way(Completion(), 0.05) is False
     assert 0.04 < time.monotonic() - began < 1.0
 
 
@@ -65,7 +66,7 @@ def test_what_takes_too_long_is_false(way: Way) -> None:
 def test_no_time_at_all_still_sees_what_is_ready(way: Way) -> None:
     """flush(0) asks without waiting."""
     assert way(_ready(), 0.0) is True
-    assert way(Future(), 0.0) is False
+    assert way(Completion(), 0.0) is False
 
 
 def test_an_asyncio_loop_goes_on_meanwhile() -> None:
@@ -113,7 +114,7 @@ def test_cancelling_in_asyncio_ends_the_wait() -> None:
     """A cancelled task does not linger."""
 
     async def main() -> None:
-        task = asyncio.create_task(wait_for_async(Future(), 60.0))
+        task = asyncio.create_task(wait_for_async(Completion(), 60.0))
         await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -124,7 +125,7 @@ def test_cancelling_in_asyncio_ends_the_wait() -> None:
 
 def test_cancelling_in_trio_ends_the_wait() -> None:
     """Without a shield, at once; the thread that waits is left to itself."""
-    done: Future[bool] = Future()
+    done = Completion()
 
     async def main() -> None:
         with trio.move_on_after(0.02) as scope:
@@ -134,7 +135,7 @@ def test_cancelling_in_trio_ends_the_wait() -> None:
     began = time.monotonic()
     trio.run(main)
     assert time.monotonic() - began < 2.0
-    done.set_result(True)  # lets the thread end
+    done.set(True)  # lets the thread end
 
 
 def test_a_shielded_wait_goes_on_in_a_cancelled_trio_scope() -> None:
@@ -153,12 +154,66 @@ def test_a_shielded_wait_goes_on_in_a_cancelled_trio_scope() -> None:
 def test_a_late_answer_to_a_wait_that_was_given_up_harms_nobody() -> None:
     """Python 3.10's asyncio.TimeoutError is another one than 3.11's, and wait_for cancels what it waited for."""
 
-    async def main(done: Future[bool]) -> None:
+    async def main(done: Completion) -> None:
         assert await wait_for_async(done, 0.01) is False
 
-    done: Future[bool] = Future()
+    done = Completion()
     asyncio.run(main(done))
-    assert done.cancelled() or not done.done()
+    done.set(True)  # the loop that waited is closed
+    assert done.result is True
+
+
+def test_the_first_result_counts() -> None:
+    """A close that timed out is told the truth later; who asked first has heard it."""
+    heard: list[bool] = []
+    done = Completion()
+    done.add_callback(heard.append)
+    done.set(False)
+    done.set(True)
+    done.add_callback(heard.append)
+    assert (done.result, heard) == (False, [False, False])
+
+
+def test_what_strikes_a_waiting_caller_never_blocks_who_sets_it() -> None:
+    """Struck at each line of the wait: the library's thread says its word all the same, and others hear it."""
+
+    class Struck(Exception):  # noqa: N818 - it is no error
+        pass
+
+    def struck_at(count: int) -> bool:
+        left = count
+
+        def trace(frame: Any, event: str, arg: object) -> Any:
+            nonlocal left
+            if frame.f_code is not Completion.wait.__code__:
+                return None
+            left -= event == "line"
+            if left == 0:
+                raise Struck
+            return trace
+
+        done, setter = Completion(), None
+        if count % 2:  # set while it is waited for, or before
+            setter = threading.Timer(0.01, done.set, [True])
+            setter.start()
+        else:
+            done.set(True)
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            done.wait(5.0)
+        except Struck:
+            pass
+        finally:
+            sys.settrace(before)
+        if setter is not None:
+            setter.join(5.0)
+            assert not setter.is_alive()
+        assert done.wait(1.0)
+        return left <= 0
+
+    assert struck_at(1)
+    assert [struck_at(count) for count in range(1, 8)].count(False) > 0
 
 
 def test_trio_as_the_guest_of_an_asyncio_loop() -> None:

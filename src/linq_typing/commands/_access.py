@@ -1,4 +1,4 @@
-"""Which key and base are used, and which variables they come from."""
+"""Which key and base are used, and where they come from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-from linq_typing._settings import BASE_URL_VARIABLE, KEY_VARIABLES, Credentials, from_environment
+import click
+
+from linq_typing._settings import (
+    BASE_URL_VARIABLE,
+    KEY_VARIABLES,
+    PUBLIC_BASE_URL,
+    Credentials,
+    from_environment,
+    normalized_base_url,
+    without_password,
+)
+from linq_typing.errors import ConfigurationError
 
 SHORTEST_TELLING: Final = 20
 """Characters: of a shorter key the ends are too much of it to be shown."""
@@ -18,6 +29,7 @@ class Access:
 
     credentials: Credentials
     key_from: str
+    """An option or a variable, as in `base_from`."""
     base_from: str | None
     """None: the public base is used."""
     unused_key: str | None
@@ -31,11 +43,47 @@ class Access:
         return f"{ends} ({len(key)} characters)"
 
 
-def access() -> Access:
-    """What the environment gives. `ConfigurationError`: nothing that could be used."""
-    found = from_environment()
-    keys = {name: value for name in KEY_VARIABLES if (value := os.environ.get(name, "").strip())}
-    credentials = found.checked()
-    others = [name for name, value in keys.items() if value != found.api_key]
-    base_from = BASE_URL_VARIABLE if found.base_url else None
-    return Access(credentials, next(iter(keys)), base_from, next(iter(others), None))
+class AccessError(click.UsageError):
+    """The API can't be used with what is given."""
+
+    def __init__(self, what: str, cure: str) -> None:
+        super().__init__(f"{what} {cure}")
+        self.what, self.cure = what, cure
+
+
+def access(api_key: str | None, base_url: str | None) -> Access:
+    """What the options give, else the environment. `AccessError`: nothing that could be used."""
+    base_from, base = _base(base_url)
+    keys = {} if api_key is None else {"--api-key": api_key.strip()}
+    keys |= {name: value for name in KEY_VARIABLES if (value := os.environ.get(name, "").strip())}
+    key_from, key = next(iter(keys.items()), ("", ""))
+    if not key:
+        raise _no_key(key_from)
+    try:
+        credentials = Credentials(key, base).checked()
+    except ConfigurationError:
+        what = f"The key in {key_from} contains characters not allowed in an HTTP header."
+        raise AccessError(what, "Copy it again.") from None
+    unused = next((name for name, value in keys.items() if value != key), None)
+    return Access(credentials, key_from, base_from, unused)
+
+
+def _base(option: str | None) -> tuple[str | None, str]:
+    """Where the base comes from (None: it is the public one), and what it is."""
+    given, source = (from_environment().base_url, BASE_URL_VARIABLE) if option is None else (option, "--base-url")
+    if given is None:
+        return None, PUBLIC_BASE_URL
+    try:
+        return source, normalized_base_url(given)
+    except ValueError:
+        what = f"{source} is not an http:// or https:// URL: {without_password(given)!r}."
+        raise AccessError(what, f"Write it like {PUBLIC_BASE_URL}.") from None
+
+
+def _no_key(empty: str) -> AccessError:
+    first, second = KEY_VARIABLES
+    token = " LINQ_API_TOKEN is set, but that is not the variable's name." if os.environ.get("LINQ_API_TOKEN") else ""
+    return AccessError(
+        f"{empty} is empty." if empty else f"No Linq API key.{token}",
+        f"Set {first} (or {second}), or pass --api-key. A .env file is not read: export its variables first.",
+    )

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from types import FrameType, TracebackType
 from typing import Any, Final
 
-from linq_typing import ConfigurationError, TypingManager
-from linq_typing._settings import enabled_by_environment, from_environment
+from linq_typing import TypingManager
+from linq_typing._settings import Credentials, enabled_by_environment
+from linq_typing.commands._access import access
 from linq_typing.commands._one_request import complain
 
-NO_KEY: Final = 125
 NOT_EXECUTABLE: Final = 126
 NOT_FOUND: Final = 127
 BY_SIGNAL: Final = 128
@@ -22,22 +22,21 @@ _PASSED_ON: Final = ("SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUS
 _FROM_KEYS: Final = ("SIGINT", "SIGQUIT")
 
 
-def run_typing(chat_id: str, arguments: Sequence[str], options: Mapping[str, Any]) -> int:
+def run_typing(
+    chat_id: str, arguments: Sequence[str], api_key: str | None, base_url: str | None, options: Mapping[str, Any]
+) -> int:
     """Run the command while the indicator shows. Returns the exit status, as a shell would."""
-    try:
-        if enabled_by_environment():
-            from_environment().checked()
-    except ConfigurationError as error:
-        return complain(str(error), NO_KEY)
-    with Relay() as relay:
+    used = access(api_key, base_url).credentials if enabled_by_environment() else Credentials()
+    # No stop_delay: what the command sends can't be seen from here.
+    manager = TypingManager(api_key=used.api_key, base_url=used.base_url, stop_delay=0)
+    with Relay() as relay, manager:
         try:
             child = relay.start(arguments)  # first: for a command that does not exist nothing is to be shown
         except (FileNotFoundError, NotADirectoryError):
             return complain(f"{arguments[0]}: command not found", NOT_FOUND)
         except OSError as error:
             return complain(f"{arguments[0]}: {error.strerror or error}", NOT_EXECUTABLE)
-        # No stop_delay: what the command sends can't be seen from here.
-        with TypingManager(stop_delay=0) as manager, manager.typing_while(chat_id, **options):
+        with manager.typing_while(chat_id, **options):
             status = child.wait()
     return status if status >= 0 else BY_SIGNAL - status
 

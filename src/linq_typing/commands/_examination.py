@@ -1,4 +1,4 @@
-"""What the doctor does, line by line."""
+"""What the doctor does, finding by finding."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Final
 import click
 
 from linq_typing._indicator import Action
-from linq_typing._settings import BASE_URL_VARIABLE, ENABLED_VARIABLE, KEY_VARIABLES, enabled_by_environment
-from linq_typing.commands._access import Access, access
+from linq_typing._settings import ENABLED_VARIABLE, enabled_by_environment, without_password
+from linq_typing.commands._access import Access, AccessError, access
 from linq_typing.commands._probe import Probe, Prober, ask
-from linq_typing.commands._words import UNSEEN, Problem, answer_of, is_let_in, problem_of
+from linq_typing.commands._words import UNSEEN, Problem, answer_of, facts_of, is_let_in, json_result, problem_of
 from linq_typing.errors import ConfigurationError
 
 WELL: Final = 0
@@ -21,95 +21,111 @@ ILL: Final = 1
 NO_CHAT: Final = "00000000-0000-4000-8000-000000000000"
 """A chat that does not exist: a stop there tells a good key from a bad one, and does nothing."""
 
-NO_ACCESS: Final = (
-    f"Set {KEY_VARIABLES[0]}, and {BASE_URL_VARIABLE} only for a base of your own. A .env file is not read by this "
-    "command: export its variables first."
-)
+NOT_LINQ: Final = Problem("This is not an answer from the Linq API.", "Check the base URL.")
 
 DISABLED: Final = Problem(
     f"{ENABLED_VARIABLE} switches typing indicators off: the library sends nothing.", "Unset it, or set it to 1."
 )
 
 
-def examine(chat_id: str | None, hold: float) -> int:
+class Report:
+    """Says what is found: to people line by line, to scripts in one JSON object at the end."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._facts: dict[str, Any] = {}
+
+    def add(self, label: str, text: str, **facts: Any) -> None:
+        """One finding, as a line and as members of the JSON object."""
+        self._facts.update(facts)
+        if not self._as_json:
+            click.echo(f"{label:<8} {text}")
+
+    def well(self, text: str) -> int:
+        """The end, without a problem. Returns the exit status."""
+        if not enabled_by_environment():
+            return self.ill(DISABLED)
+        self._end(f"All is well. {text}", None)
+        return WELL
+
+    def ill(self, problem: Problem) -> int:
+        """The end, with a problem. Returns the exit status."""
+        self._end(f"Problem: {problem.what}\nFix: {problem.cure}", problem)
+        return ILL
+
+    def _end(self, text: str, problem: Problem | None) -> None:
+        click.echo(json_result(self._facts, problem) if self._as_json else f"\n{text}")
+
+
+def examine(chat_id: str | None, hold: float, api_key: str | None, base_url: str | None, as_json: bool) -> int:
     """Look at everything, and say what was found. Returns the exit status."""
+    report = Report(as_json)
     try:
-        found = access()
+        found = access(api_key, base_url)
+        _report_access(report, found)
+        if chat_id is None:
+            return _without_chat(report, found)
+        return ask(found.credentials, lambda prober: _with_chat(report, prober, chat_id, hold))
+    except AccessError as error:
+        return report.ill(Problem(error.what, error.cure))
     except ConfigurationError as error:
-        return _ill(Problem(str(error), NO_ACCESS))
-    _say_access(found)
-    if chat_id is None:
-        return _without_chat(found)
-    return ask(found.credentials, lambda prober: _with_chat(prober, chat_id, hold))
+        return report.ill(Problem(f"{error}.", "Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY."))
 
 
-def _say_access(found: Access) -> None:
-    _line("key", f"{found.masked_key}, from {found.key_from}")
+def _report_access(report: Report, found: Access) -> None:
+    base_url = without_password(found.credentials.base_url or "")
+    report.add("key", f"{found.masked_key}, from {found.key_from}", key=found.masked_key, key_from=found.key_from)
     if found.unused_key:
-        _line("", f"{found.unused_key} holds another key, which is not used")
-    _line("base", f"{found.credentials.base_url}, {f'from {found.base_from}' if found.base_from else 'the public one'}")
+        report.add("", f"{found.unused_key} holds another key, which is not used", unused_key=found.unused_key)
+    base_from = f"from {found.base_from}" if found.base_from else "the public one"
+    report.add("base", f"{base_url}, {base_from}", base_url=base_url, base_url_from=found.base_from)
 
 
-def _without_chat(found: Access) -> int:
+def _without_chat(report: Report, found: Access) -> int:
     probe = ask(found.credentials, lambda prober: prober.probe(Action.STOP, NO_CHAT))
     if not is_let_in(probe):
-        _line("request", answer_of(probe))
-        return _ill(problem_of(probe))
-    _line("request", f"the API answers, and knows the key ({1000 * probe.seconds:.0f} ms)")
-    return _well("To see an indicator on a phone, name a chat: linq-typing doctor CHAT_ID (chat.id of a webhook).")
+        report.add("request", answer_of(probe), request=facts_of(probe))
+        return report.ill(problem_of(probe) or NOT_LINQ)
+    text = f"the API answers, and knows the key ({1000 * probe.seconds:.0f} ms)"
+    report.add("request", text, request=facts_of(probe))
+    return report.well("To see an indicator on a phone, name a chat: linq-typing doctor CHAT_ID (a webhook's chat.id).")
 
 
-async def _with_chat(prober: Prober, chat_id: str, hold: float) -> int:
-    start, stop = await _start_and_stop(prober, chat_id, hold)
+async def _with_chat(report: Report, prober: Prober, chat_id: str, hold: float) -> int:
+    start, stop = await _start_and_stop(report, prober, chat_id, hold)
     problem = problem_of(start) or (problem_of(stop) if stop is not None else None)
     if problem is not None:
-        return _ill(problem)
+        return report.ill(problem)
     chat = await prober.chat(chat_id)
+    service = chat.get("service")
     if chat:
-        _line("chat", _kind_of(chat))
-    if chat.get("service") in ("SMS", "RCS"):
-        return _ill(
+        report.add("chat", _kind_of(chat), service=service, is_group=bool(chat.get("is_group")))
+    if service in ("SMS", "RCS"):
+        return report.ill(
             Problem(
-                f"This chat goes over {chat['service']}, which shows no indicator: the API accepts, and nothing shows.",
-                "Nothing to mend; only iMessage shows one.",
+                f"This chat goes over {service}, which shows no indicator: the API accepts, and nothing shows.",
+                "Nothing to fix; only iMessage shows one.",
             )
         )
-    return _well(f"If the phone showed nothing: {UNSEEN[0].lower()}{UNSEEN[1:]}")
+    return report.well(f"If the phone showed nothing: {UNSEEN[0].lower()}{UNSEEN[1:]}")
 
 
-async def _start_and_stop(prober: Prober, chat_id: str, hold: float) -> tuple[Probe, Probe | None]:
+async def _start_and_stop(report: Report, prober: Prober, chat_id: str, hold: float) -> tuple[Probe, Probe | None]:
     """The stop is made whenever the start may have worked, Ctrl-C included."""
     start: Probe | None = None
     stop: Probe | None = None
     try:
         start = await prober.probe(Action.START, chat_id)
-        _line("start", answer_of(start))
+        report.add("start", answer_of(start), start=facts_of(start))
         if start.error is None:
             await asyncio.sleep(hold)
     finally:
         if start is None or start.did_something:
             stop = await prober.probe(Action.STOP, chat_id)
-            _line("stop", answer_of(stop))
+            report.add("stop", answer_of(stop), stop=facts_of(stop))
     assert start is not None  # else it was cancelled
     return start, stop
 
 
 def _kind_of(chat: Mapping[str, Any]) -> str:
     return f"{chat.get('service') or 'unknown service'}{', a group' if chat.get('is_group') else ''}"
-
-
-def _well(text: str) -> int:
-    if not enabled_by_environment():
-        return _ill(DISABLED)
-    click.echo(f"\nAll is well. {text}")
-    return WELL
-
-
-def _ill(problem: Problem | None) -> int:
-    what, cure = problem or Problem("The answer is not what Linq answers.", "Check the base URL.")
-    click.echo(f"\nProblem: {what}\nMend it: {cure}")
-    return ILL
-
-
-def _line(label: str, text: str) -> None:
-    click.echo(f"{label:<8} {text}")

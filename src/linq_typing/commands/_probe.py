@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -10,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from linq_typing._api import Answer, TypingAPI
+from linq_typing._engine.http import Answer, TypingAPI
 from linq_typing._indicator import Action, Outcome
 from linq_typing._settings import Credentials, HTTPSettings
 from linq_typing.errors import LinqTypingError
@@ -47,6 +48,7 @@ class Prober(TypingAPI):
         self._settings = settings or HTTPSettings()
         super().__init__(credentials, self._settings)
         self._response: httpx.Response | None = None
+        self._body = b""
         self._exception: BaseException | None = None
 
     async def probe(self, action: Action, chat_id: str) -> Probe:
@@ -57,23 +59,22 @@ class Prober(TypingAPI):
         seconds, response = time.monotonic() - began, self._response
         if response is None:
             return Probe(outcome, error, seconds, cause=self._exception)
-        return Probe(outcome, error, seconds, response.status_code, _is_page(response))
+        return Probe(outcome, error, seconds, response.status_code, _is_page(response, self._body))
 
     async def chat(self, chat_id: str) -> Mapping[str, Any]:
         """What Linq knows of the chat; empty if it does not tell."""
         with suppress(Exception):
-            response = await asyncio.wait_for(
-                self._send("GET", f"{self._base}/v3/chats/{chat_id}"), self._settings.timeout
-            )
-            body = response.json() if response.is_success else {}
-            return body if isinstance(body, dict) else {}
+            request = self._send("GET", f"{self._base}/v3/chats/{chat_id}")
+            response, body = await asyncio.wait_for(request, self._settings.timeout)
+            chat = json.loads(body) if response.is_success else {}
+            return chat if isinstance(chat, dict) else {}
         return {}
 
-    def _answer_to(self, response: httpx.Response) -> Answer:
-        self._response = response
-        return super()._answer_to(response)
+    def _answer_to(self, response: httpx.Response, body: bytes) -> Answer:
+        self._response, self._body = response, body
+        return super()._answer_to(response, body)
 
-    def _failure(self, exc: Exception) -> Answer:
+    def _failure(self, exc: BaseException) -> Answer:
         self._exception = exc
         return super()._failure(exc)
 
@@ -112,6 +113,6 @@ def causes(exception: BaseException | None) -> Iterator[BaseException]:
         exception = exception.__cause__ or exception.__context__
 
 
-def _is_page(response: httpx.Response) -> bool:
+def _is_page(response: httpx.Response, body: bytes) -> bool:
     kind = response.headers.get("Content-Type", "")
-    return "html" in kind.lower() or response.content.lstrip()[:1] == b"<"
+    return "html" in kind.lower() or body.lstrip()[:1] == b"<"

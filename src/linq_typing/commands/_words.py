@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from linq_typing._settings import BASE_URL_VARIABLE, PUBLIC_BASE_URL
 from linq_typing.commands._probe import Probe, causes
@@ -17,22 +19,22 @@ UNSEEN: Final = (
 
 
 class Problem(NamedTuple):
-    """What is wrong, and how to mend it."""
+    """What is wrong, and how to fix it."""
 
     what: str
     cure: str
 
 
-_WRONG_BASE: Final = f"Check {BASE_URL_VARIABLE}; without it the base is {PUBLIC_BASE_URL}."
+_WRONG_BASE: Final = f"Check --base-url and {BASE_URL_VARIABLE}; without them the base is {PUBLIC_BASE_URL}."
 
 _BY_CODE: Final = {
     2001: Problem(
-        "Linq knows no such chat for this key: the line has left it, or it belongs to another account.",
+        "Linq has no such chat for this key: your number has left it, or it belongs to another account.",
         "Take chat.id from a webhook or an answer that came with this key.",
     ),
     2005: Problem(
         "Linq allows no typing indicator in this chat: it is a group chat on an older deployment, or not this key's.",
-        "Nothing to mend in a group chat: the library asks once and leaves it. Else check the key and the chat id.",
+        "Nothing to fix in a group chat: the library asks once and leaves it. Else check the key and the chat id.",
     ),
     2006: Problem(
         "The line of this chat is not eligible: this key may not use it.",
@@ -45,14 +47,14 @@ _BY_CODE: Final = {
     ),
     4005: Problem(
         "The recipient can't be shown an indicator: the chat does not go over iMessage.",
-        "Nothing to mend; messages arrive all the same.",
+        "Nothing to fix; messages arrive all the same.",
     ),
 }
 
 _BY_STATUS: Final = {
     401: Problem(
         "Linq does not know this key.",
-        "Copy it anew from Linq's dashboard, whole; a key is good for one deployment (base) only.",
+        "Copy it again from Linq's dashboard, whole; a key works with one base URL only.",
     ),
     403: Problem(
         "Linq forbids typing indicators in this chat for this key.",
@@ -85,6 +87,24 @@ def answer_of(probe: Probe) -> str:
     return f"accepted ({probe.status}, {took})" if probe.error is None else f"{probe.error} ({took})"
 
 
+def facts_of(probe: Probe) -> dict[str, Any]:
+    """The same for a script."""
+    error = probe.error
+    return {
+        "status": probe.status,
+        "code": getattr(error, "code", None),
+        "trace_id": getattr(error, "trace_id", None),
+        "error": None if error is None else str(error),
+        "milliseconds": round(1000 * probe.seconds),
+    }
+
+
+def json_result(facts: Mapping[str, Any], problem: Problem | None) -> str:
+    """All that a script gets of a command."""
+    what, cure = problem or (None, None)
+    return json.dumps({"ok": problem is None, **facts, "problem": what, "fix": cure})
+
+
 def is_let_in(probe: Probe) -> bool:
     """Whether an answer to a request for a chat that does not exist shows that the key is good."""
     if probe.error is None or probe.is_page:
@@ -112,7 +132,7 @@ def _of_connection(probe: Probe) -> Problem:
     if any(isinstance(cause, ssl.SSLError) for cause in chain):
         return Problem(
             "No secure connection: the host speaks no TLS here, or its certificate is not trusted.",
-            f"Check http or https in {BASE_URL_VARIABLE}; for a private CA set SSL_CERT_FILE.",
+            "Check http or https in the base URL; for a private CA set SSL_CERT_FILE.",
         )
     if any(isinstance(cause, ConnectionRefusedError) for cause in chain):
         return Problem("Nothing listens at that address.", f"{_WRONG_BASE} If it is a sandbox: does it still run?")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from linq_typing.commands._chat_id import chat_argument
+from linq_typing.commands._options import access_options, chat_argument, check_duration, json_option
 
 
 @click.command("doctor")
@@ -15,14 +17,17 @@ from linq_typing.commands._chat_id import chat_argument
     default=3.0,
     show_default=True,
     metavar="SECONDS",
+    callback=check_duration,
     help="How long to leave the indicator up, for a look at the phone.",
 )
-def command(chat_id: str | None, hold: float) -> int:
-    """Say which key and base URL are used, try them, and explain the answer.
+@access_options
+@json_option
+def command(**options: Any) -> int:
+    """Try the API key and the base URL, and explain the answer.
 
     With a chat: one real start, a look at the phone, one real stop. Without: one request that changes nothing.
     Exit status 1: there is a problem.
     """
     from linq_typing.commands._examination import examine
 
-    return examine(chat_id, hold)
+    return examine(**options)

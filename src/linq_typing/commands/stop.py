@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from linq_typing._indicator import Action
-from linq_typing.commands._chat_id import chat_argument
 from linq_typing.commands._one_request import make
-
-ACCEPTED = "Linq has accepted the stop: no indicator shows in this chat now."
+from linq_typing.commands._options import access_options, chat_argument, json_option
 
 
 @click.command("stop")
 @chat_argument()
-def command(chat_id: str) -> int:
-    """Take the typing indicator of a chat down, once.
+@access_options
+@json_option
+def command(**options: Any) -> int:
+    """Take the typing indicator in a chat down.
 
     Exit status 1: not accepted.
     """
-    return make(Action.STOP, chat_id, ACCEPTED)
+    return make(Action.STOP, **options)

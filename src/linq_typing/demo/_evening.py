@@ -31,10 +31,7 @@ def run(pace: float) -> int:
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     """No proxy between here and the sandbox, and no log lines across the picture; afterwards all is as before."""
-    handler, logger = logging.NullHandler(), logging.getLogger("linq_typing")
-    logger.addHandler(handler)
-    try:
-        with mock.patch.dict(os.environ, {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}):
-            yield
-    finally:
-        logger.removeHandler(handler)
+    logger = logging.getLogger("linq_typing")
+    no_proxy = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    with mock.patch.dict(os.environ, no_proxy), mock.patch.object(logger, "disabled", True):
+        yield

@@ -8,9 +8,10 @@ import click
 @click.command("demo")
 @click.option("--fast", is_flag=True, help="About four times as fast.")
 def command(fast: bool) -> int:
-    """Play four scenes against a local sandbox, and show what the recipient sees.
+    """Watch a bot type, retry, refresh and reply, in four scenes.
 
-    Needs no key and no network. Takes about half a minute. Exit status 1: an indicator was left showing.
+    They are played against a local sandbox: no key and no network are needed. Takes about half a minute. Exit
+    status 1: an indicator was left showing.
     """
     from linq_typing.demo._evening import run
 

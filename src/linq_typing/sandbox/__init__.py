@@ -4,8 +4,9 @@ try:
     from linq_typing.sandbox._app import create_app
     from linq_typing.sandbox._faults import Faults
     from linq_typing.sandbox._model import Model
+    from linq_typing.sandbox._records import Message, Request, Showing
     from linq_typing.sandbox._sandbox import Sandbox
-    from linq_typing.sandbox._timeline import Message, Request, Showing, Timeline
+    from linq_typing.sandbox._timeline import Timeline
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
         raise

@@ -1,35 +1,32 @@
-"""What the page's controls do: JSON in, a call of the sandbox, JSON out."""
+"""The page's controls: each action validates its JSON fields and calls the simulation."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import Any, Final, get_args
 
-from linq_typing.sandbox._shelf import Record
-from linq_typing.sandbox._timeline import Service
-
-if TYPE_CHECKING:
-    from linq_typing.sandbox._sandbox import Sandbox
+from linq_typing.sandbox._records import Service
+from linq_typing.sandbox._simulation import Simulation
 
 
-class Asked:
-    """The JSON of an action, read with care. Every method raises `ValueError`, naming the field and the value."""
+class Fields:
+    """The JSON fields of an action. Each method raises a `ValueError` that names the field and its value."""
 
     def __init__(self, fields: object) -> None:
         if not isinstance(fields, dict):
-            raise ValueError("a JSON object is needed")
-        self._fields: Record = fields
+            raise ValueError("the body must be a JSON object")
+        self._fields: dict[str, Any] = fields
 
     def __contains__(self, name: str) -> bool:
         return self._fields.get(name) is not None
 
     def text(self, name: str) -> str:
-        """A string that is not empty."""
+        """A string that is not blank."""
         value = self._fields.get(name)
         if not isinstance(value, str) or not value.strip():
-            raise ValueError(f"{name} must be a text, got {value!r}")
+            raise ValueError(f"{name} must be a non-empty string, got {value!r}")
         return value
 
     def number(self, name: str, default: float | None = None) -> float:
@@ -40,8 +37,8 @@ class Asked:
             raise ValueError(f"{name} must be a number, got {value!r}")
         return value
 
-    def whole(self, name: str) -> int | None:
-        """A whole number, or None."""
+    def integer(self, name: str) -> int | None:
+        """An integer or None."""
         value = self._fields.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
             raise ValueError(f"{name} must be a whole number, got {value!r}")
@@ -55,103 +52,95 @@ class Asked:
         return value
 
     def choice(self, name: str, choices: tuple[str, ...]) -> Any:
-        """One of these, or None."""
+        """One of the choices, or None."""
         value = self._fields.get(name)
         if value is not None and value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
         return value
 
     def optional_text(self, name: str) -> str | None:
-        """A string, or None."""
+        """A string or None."""
         return self.text(name) if name in self else None
 
 
-Action = Callable[["Sandbox", Asked], Record]
+Action = Callable[[Simulation, Fields], dict[str, str] | None]
+"""Returns the JSON of its answer; None: empty."""
 
 
-def _write(sandbox: Sandbox, asked: Asked) -> Record:
-    return {"message": sandbox.write(asked.text("chat"), asked.text("text")).id}
+def _write(simulation: Simulation, fields: Fields) -> dict[str, str]:
+    return {"message": simulation.write(fields.text("chat"), fields.text("text")).id}
 
 
-def _reopen(sandbox: Sandbox, asked: Asked) -> Record:
-    sandbox.reopen(asked.text("chat"))
-    return {}
+def _reopen(simulation: Simulation, fields: Fields) -> None:
+    simulation.reopen(fields.text("chat"))
 
 
-def _new_chat(sandbox: Sandbox, asked: Asked) -> Record:
-    kind = asked.choice("kind", ("iMessage", "SMS", "RCS", "group")) or "iMessage"
-    make: dict[str, Callable[[], str]] = {
-        "iMessage": sandbox.chat,
-        "group": sandbox.group,
-        "SMS": sandbox.sms,
-        "RCS": partial(sandbox.sms, service="RCS"),
+def _new_chat(simulation: Simulation, fields: Fields) -> dict[str, str]:
+    kind = fields.choice("kind", ("iMessage", "SMS", "RCS", "group")) or "iMessage"
+    create: dict[str, Callable[[], str]] = {
+        "iMessage": simulation.chat,
+        "group": simulation.group,
+        "SMS": simulation.sms,
+        "RCS": partial(simulation.sms, service="RCS"),
     }
-    return {"chat": make[kind]()}
+    return {"chat": create[kind]()}
 
 
-def _change_chat(sandbox: Sandbox, asked: Asked) -> Record:
-    sandbox.change(
-        asked.text("chat"),
-        service=asked.choice("service", get_args(Service)),
-        group=asked.flag("group"),
-        typing_allowed=asked.flag("typing_allowed"),
+def _change_chat(simulation: Simulation, fields: Fields) -> None:
+    simulation.change(
+        fields.text("chat"),
+        service=fields.choice("service", get_args(Service)),
+        group=fields.flag("group"),
+        typing_allowed=fields.flag("typing_allowed"),
     )
-    return {}
 
 
-def _fail(sandbox: Sandbox, asked: Asked) -> Record:
-    sandbox.fail(
-        asked.text("endpoint"),
-        int(asked.number("status", 500)),
-        asked.whole("times"),
-        asked.number("rate", 1.0),
-        asked.optional_text("chat"),
-        retry_after=asked.number("retry_after") if "retry_after" in asked else None,
-        effect=asked.flag("effect"),
+def _fail(simulation: Simulation, fields: Fields) -> None:
+    simulation.fail(
+        fields.text("endpoint"),
+        int(fields.number("status", 500)),
+        **_scope(fields),
+        retry_after=fields.number("retry_after") if "retry_after" in fields else None,
+        effect=fields.flag("effect"),
     )
-    return {}
 
 
-def _slow(sandbox: Sandbox, asked: Asked) -> Record:
-    sandbox.slow(
-        asked.text("endpoint"),
-        asked.number("before", 0.0),
-        asked.number("after", 0.0),
-        asked.whole("times"),
-        asked.number("rate", 1.0),
-        asked.optional_text("chat"),
+def _slow(simulation: Simulation, fields: Fields) -> None:
+    simulation.slow(
+        fields.text("endpoint"), fields.number("before", 0.0), fields.number("after", 0.0), **_scope(fields)
     )
-    return {}
 
 
-def _lose(sandbox: Sandbox, asked: Asked) -> Record:
-    sandbox.lose(
-        asked.text("endpoint"),
-        asked.whole("times"),
-        asked.number("rate", 1.0),
-        asked.optional_text("chat"),
-        hang=asked.flag("hang") or False,
-        effect=asked.flag("effect") is not False,
+def _lose(simulation: Simulation, fields: Fields) -> None:
+    simulation.lose(
+        fields.text("endpoint"),
+        **_scope(fields),
+        hang=fields.flag("hang") or False,
+        effect=fields.flag("effect") is not False,
     )
-    return {}
 
 
-def _mend(sandbox: Sandbox, asked: Asked) -> Record:
-    sandbox.clear_faults(asked.whole("fault"))
-    return {}
+def _scope(fields: Fields) -> dict[str, Any]:
+    return {
+        "times": fields.integer("times"),
+        "rate": fields.number("rate", 1.0),
+        "chat": fields.optional_text("chat"),
+    }
 
 
-def _set(sandbox: Sandbox, asked: Asked) -> Record:
-    if "time_scale" in asked:
-        sandbox.time_scale = asked.number("time_scale")
-    return {}
+def _clear_faults(simulation: Simulation, fields: Fields) -> None:
+    simulation.clear_faults(fields.integer("fault"))
 
 
-def _set_webhook(sandbox: Sandbox, asked: Asked) -> Record:
-    sandbox.set_webhook(
-        asked.optional_text("url"), secret=asked.optional_text("secret"), version=asked.optional_text("version")
+def _set(simulation: Simulation, fields: Fields) -> None:
+    if "time_scale" in fields:
+        simulation.time_scale = fields.number("time_scale")
+
+
+def _set_webhook(simulation: Simulation, fields: Fields) -> None:
+    simulation.set_webhook(
+        fields.optional_text("url"), secret=fields.optional_text("secret"), version=fields.optional_text("version")
     )
-    return {}
 
 
 ACTIONS: Final[dict[str, Action]] = {
@@ -162,7 +151,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "fail": _fail,
     "slow": _slow,
     "lose": _lose,
-    "mend": _mend,
+    "clear-faults": _clear_faults,
     "set": _set,
     "webhook": _set_webhook,
 }

@@ -1,4 +1,4 @@
-"""The JSON that Linq answers with, built by hand: what the official SDK and the documentation show."""
+"""The JSON of Linq's answers, as the official SDK and the documentation describe it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from linq_typing.sandbox._model import Chat, Model
-from linq_typing.sandbox._timeline import Message
+from linq_typing.sandbox._chat import Chat
+from linq_typing.sandbox._model import Model
+from linq_typing.sandbox._records import Message
 
 Json = dict[str, Any]
 
 _CDN = "https://cdn.linqapp.com/attachments/sandbox"
 
 
-def sent(model: Model, chat: Chat, message: Message, asked: Mapping[str, Any]) -> Json:
+def sent(model: Model, chat: Chat, message: Message, content: Mapping[str, Any]) -> Json:
     """`MessageSendResponse`."""
-    return {"chat_id": chat.id, "message": sent_message(model, chat, message, asked)}
+    return {"chat_id": chat.id, "message": sent_message(model, chat, message, content)}
 
 
-def sent_message(model: Model, chat: Chat, message: Message, asked: Mapping[str, Any]) -> Json:
-    """`SentMessage`; `asked` is the `message` of the request."""
+def sent_message(model: Model, chat: Chat, message: Message, content: Mapping[str, Any]) -> Json:
+    """`SentMessage`; `content` is the `message` in the request."""
     return {
         "id": message.id,
         "created_at": model.wall_time(message.accepted_at),
@@ -28,25 +29,25 @@ def sent_message(model: Model, chat: Chat, message: Message, asked: Mapping[str,
         "delivered_at": None,
         "delivery_status": "pending",
         "is_read": False,
-        "parts": [_part(part) for part in asked.get("parts") or ()],
-        "effect": asked.get("effect"),
+        "parts": [_part(part) for part in content.get("parts") or ()],
+        "effect": content.get("effect"),
         "from_handle": handle(model, chat, chat.line),
-        "preferred_service": asked.get("preferred_service"),
-        "reply_to": asked.get("reply_to"),
+        "preferred_service": content.get("preferred_service"),
+        "reply_to": content.get("reply_to"),
         "service": chat.service,
     }
 
 
-def created_chat(model: Model, chat: Chat, message: Message, asked: Mapping[str, Any]) -> Json:
+def created_chat(model: Model, chat: Chat, message: Message, content: Mapping[str, Any]) -> Json:
     """`ChatCreateResponse`."""
-    return {"chat": {**_chat(model, chat), "message": sent_message(model, chat, message, asked)}}
+    return {"chat": {**_chat(model, chat), "message": sent_message(model, chat, message, content)}}
 
 
-def created_message(model: Model, chat: Chat, message: Message, asked: Mapping[str, Any], *, is_new: bool) -> Json:
+def created_message(model: Model, chat: Chat, message: Message, content: Mapping[str, Any], *, is_new: bool) -> Json:
     """`MessageCreateResponse`."""
     reason = "new_best_number" if is_new else "reused_active_chat"
     return {
-        **sent(model, chat, message, asked),
+        **sent(model, chat, message, content),
         "created_new_chat": is_new,
         "from": chat.line,
         "from_selection": {"reason": reason, "reused_existing_chat": not is_new},
@@ -69,9 +70,9 @@ def chat_details(model: Model, chat: Chat) -> Json:
     }
 
 
-def voice_memo(model: Model, chat: Chat, message: Message, asked: Mapping[str, Any]) -> Json:
+def voice_memo(model: Model, chat: Chat, message: Message, content: Mapping[str, Any]) -> Json:
     """`ChatSendVoicememoResponse`."""
-    attachment = asked.get("attachment_id") or str(uuid.uuid4())
+    attachment = content.get("attachment_id") or str(uuid.uuid4())
     return {
         "voice_memo": {
             "id": message.id,
@@ -93,7 +94,7 @@ def voice_memo(model: Model, chat: Chat, message: Message, asked: Mapping[str, A
                 "mime_type": "audio/x-m4a",
                 "size_bytes": 0,
                 "duration_ms": None,
-                "url": asked.get("voice_memo_url") or f"{_CDN}/{attachment}/voice.m4a",
+                "url": content.get("voice_memo_url") or f"{_CDN}/{attachment}/voice.m4a",
             },
         }
     }

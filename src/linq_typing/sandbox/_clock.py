@@ -1,4 +1,4 @@
-"""Modelled time."""
+"""Modelled time, which can run faster than real time."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 
 
 class Clock:
-    """Seconds since it was made, running `scale` times as fast as real ones.
+    """Calling it returns the modelled seconds since it was created.
 
     Parameters:
-        scale: modelled seconds per real second; more than 0. It may be changed at any time, from any thread;
-            the time does not jump.
+        scale: modelled seconds per real second; above 0. May be changed at any time, from any thread; the time does
+            not jump.
     """
 
     def __init__(self, scale: float = 1.0) -> None:

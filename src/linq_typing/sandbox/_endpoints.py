@@ -1,4 +1,4 @@
-"""The endpoints: for each, what it checks, what it does to the model, and what it answers."""
+"""The endpoints: each checks its request, changes the model, and returns its answer."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from linq_typing.sandbox import _bodies as bodies
-from linq_typing.sandbox._errors import ApiError
-from linq_typing.sandbox._model import LINE, Chat, Model
-from linq_typing.sandbox._requests import Effect
-from linq_typing.sandbox._timeline import Endpoint
+from linq_typing.sandbox._chat import Chat
+from linq_typing.sandbox._http import ApiError
+from linq_typing.sandbox._model import LINE, Model
+from linq_typing.sandbox._records import Endpoint
+from linq_typing.sandbox._request_log import Effect
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that was let in, as an endpoint sees it."""
+    """An authenticated request, as an endpoint sees it."""
 
     model: Model
     target: str
-    """The id in the path; empty when the path has none."""
+    """The id in the path, or empty."""
     body: Mapping[str, Any]
     key: str | None
     """The `Idempotency-Key` header."""
@@ -31,7 +32,7 @@ class Call:
 
 
 class Reply(NamedTuple):
-    """A right answer, and what happened."""
+    """A successful answer and the request's effect."""
 
     status: int
     body: bodies.Json | None = None
@@ -45,7 +46,7 @@ class Route(NamedTuple):
 
 
 def find_route(method: str, path: str) -> tuple[Route | None, str]:
-    """The route of `/v3/...`, and the id in that path."""
+    """The route for `/v3/...`, and the id in the path."""
     match path.split("/"):
         case ["", "v3", kind]:
             return ROUTES.get((method, kind)), ""
@@ -57,7 +58,7 @@ def find_route(method: str, path: str) -> tuple[Route | None, str]:
 
 
 def find_chat(call: Call) -> Chat | None:
-    """The chat that a request is for whose path does not name it, if there is such a chat yet."""
+    """The chat of a request whose path does not name it, if the chat exists yet."""
     message = call.model.get_message(call.target)
     if message is not None:
         return call.model.chat(message.chat_id)
@@ -76,9 +77,9 @@ def _stop(call: Call) -> Reply:
 
 
 def _send(call: Call) -> Reply:
-    asked = _message(call.body)
-    message, effect = call.model.send(call.chat, _text(asked), key=_key(call, asked))
-    return Reply(202, bodies.sent(call.model, call.chat, message, asked), effect)
+    content = _message(call.body)
+    message, effect = call.model.send(call.chat, _text(content), key=_key(call, content))
+    return Reply(202, bodies.sent(call.model, call.chat, message, content), effect)
 
 
 def _voice_memo(call: Call) -> Reply:
@@ -90,29 +91,29 @@ def _voice_memo(call: Call) -> Reply:
 
 
 def _poll(call: Call) -> Reply:
-    asked = _object(call.body, "poll")
-    options = [str(_field(option, "text")) for option in _list(asked, "options")]
+    content = _object(call.body, "poll")
+    options = [str(_field(option, "text")) for option in _list(content, "options")]
     if len(options) < 2:
         raise ApiError(400, 1005, "A poll needs at least two options")
-    message, effect = call.model.send(call.chat, " / ".join(options), kind="poll", key=_key(call, asked))
+    message, effect = call.model.send(call.chat, " / ".join(options), kind="poll", key=_key(call, content))
     return Reply(202, bodies.poll(call.model, call.chat, message, options), effect)
 
 
 def _create_chat(call: Call) -> Reply:
-    asked = _message(call.body)
+    content = _message(call.body)
     people, line = _people(call.body), str(_field(call.body, "from"))
     chat = call.model.chat_between(people, line) or call.model.add_chat(people, line=line)
-    message, effect = call.model.send(chat, _text(asked), key=_key(call, asked))
-    return Reply(201, bodies.created_chat(call.model, chat, message, asked), effect)
+    message, effect = call.model.send(chat, _text(content), key=_key(call, content))
+    return Reply(201, bodies.created_chat(call.model, chat, message, content), effect)
 
 
 def _create_message(call: Call) -> Reply:
-    asked = _message(call.body)
+    content = _message(call.body)
     people = _people(call.body)
     known = call.model.chat_between(people)
     chat = known or call.model.add_chat(people, line=LINE)
-    message, effect = call.model.send(chat, _text(asked), key=_key(call, asked))
-    answer = bodies.created_message(call.model, chat, message, asked, is_new=known is None)
+    message, effect = call.model.send(chat, _text(content), key=_key(call, content))
+    answer = bodies.created_message(call.model, chat, message, content, is_new=known is None)
     return Reply(202, answer, effect)
 
 
@@ -154,21 +155,21 @@ ROUTES: dict[tuple[str, str], Route] = {
 }
 
 
-def _key(call: Call, asked: Mapping[str, Any]) -> str | None:
-    return call.key or asked.get("idempotency_key")
+def _key(call: Call, content: Mapping[str, Any]) -> str | None:
+    return call.key or content.get("idempotency_key")
 
 
 def _message(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    asked = _object(body, "message")
-    if not asked.get("parts") and not asked.get("experience"):
+    content = _object(body, "message")
+    if not content.get("parts") and not content.get("experience"):
         raise ApiError(400, 1004)
-    if not all(isinstance(part, dict) and "type" in part for part in asked.get("parts") or ()):
+    if not all(isinstance(part, dict) and "type" in part for part in content.get("parts") or ()):
         raise ApiError(400, 1004)
-    return asked
+    return content
 
 
-def _text(asked: Mapping[str, Any]) -> str:
-    return " ".join(str(part["value"]) for part in asked.get("parts") or () if "value" in part)
+def _text(content: Mapping[str, Any]) -> str:
+    return " ".join(str(part["value"]) for part in content.get("parts") or () if "value" in part)
 
 
 def _people(body: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,6 @@
-"""What the API gets wrong on purpose: statuses, delays, lost answers.
+"""Faults that the API has on purpose: wrong statuses, delays, lost answers.
 
-Faults live on the wire, where the client meets them with its own time-outs: all their durations are real
-seconds, whatever the time scale.
+Clients meet faults with time-outs of their own, so all durations here are real seconds, whatever the time scale.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ import threading
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from linq_typing.sandbox._timeline import TYPING, Endpoint
+from linq_typing.sandbox._records import TYPING, Endpoint
 
 Delay = float | tuple[float, float]
-"""Seconds, or the two ends of a range that each request gets its own figure from."""
+"""Seconds, or the two ends of a range from which each request's delay is drawn."""
 
 _ALL: Final[frozenset[Endpoint]] = frozenset({"start", "stop", "send", "react", "read", "get", "other"})
 
@@ -28,7 +27,7 @@ _COVERS: Final[dict[str, frozenset[Endpoint]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The fault of answering with this status instead of the right one."""
+    """Answers with this status instead of the right one."""
 
     status: int
     code: int | None = None
@@ -46,7 +45,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """The fault of closing the connection without an answer, or of never answering."""
+    """Closes the connection without an answer, or never answers."""
 
     hang: bool = False
     effect: bool = True
@@ -58,7 +57,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Slowness:
-    """The fault of taking long, before the request takes effect and after."""
+    """Delays the request before it takes effect, and after."""
 
     before: Delay = 0.0
     after: Delay = 0.0
@@ -70,15 +69,15 @@ class Slowness:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What goes wrong with one request."""
+    """The faults of one request."""
 
     outcome: Answer | Loss | None
     before: float
     after: float
 
 
-class Standing(NamedTuple):
-    """A fault that is set, as it is read."""
+class FaultRule(NamedTuple):
+    """A fault that is set, and the requests it is for."""
 
     id: int
     fault: Answer | Loss | Slowness
@@ -86,21 +85,11 @@ class Standing(NamedTuple):
     chat: str | None
     rate: float
     left: int | None
-    """How many more requests will meet it; None: no limit."""
-
-
-@dataclass(slots=True)
-class _Rule:
-    fault: Answer | Loss | Slowness
-    endpoint: str
-    endpoints: frozenset[Endpoint]
-    chat: str | None
-    rate: float
-    left: int | None
-    id: int
+    """How many more requests it affects; None: no limit."""
 
     def covers(self, endpoint: Endpoint, chat_id: str | None) -> bool:
-        return endpoint in self.endpoints and self.chat in (None, chat_id)
+        """Whether it is for this request."""
+        return endpoint in _COVERS[self.endpoint] and self.chat in (None, chat_id)
 
 
 class Faults:
@@ -109,7 +98,7 @@ class Faults:
     def __init__(self, seed: int = 0) -> None:
         self._random = random.Random(seed)
         self._lock = threading.Lock()
-        self._rules: list[_Rule] = []
+        self._rules: dict[int, FaultRule] = {}
         self._ids = itertools.count(1)
 
     def add(
@@ -126,8 +115,8 @@ class Faults:
         Parameters:
             endpoint: `start`, `stop`, `typing` (both), `send`, `react`, `read`, `get`, `other` or `*`.
             chat: only for that chat; default: for all.
-            times: used up after so many requests; default: never.
-            rate: the probability that a request it covers meets it.
+            times: how many requests it affects; default: all.
+            rate: the probability that it affects a request.
         """
         if endpoint not in _COVERS:
             raise ValueError(f"endpoint must be one of {', '.join(sorted(_COVERS))}, got {endpoint!r}")
@@ -136,27 +125,28 @@ class Faults:
         if times is not None and times < 1:
             raise ValueError(f"times must be at least 1, or None for no limit, got {times!r}")
         with self._lock:
-            self._rules.append(_Rule(fault, endpoint, _COVERS[endpoint], chat, rate, times, next(self._ids)))
+            rule = FaultRule(next(self._ids), fault, endpoint, chat, rate, times)
+            self._rules[rule.id] = rule
 
     def clear(self) -> None:
-        """Take all faults away."""
+        """Remove all faults."""
         with self._lock:
             self._rules.clear()
 
     def remove(self, fault_id: int) -> None:
-        """Take one away. Nothing when it is used up already."""
+        """Remove one. Does nothing if it is used up already."""
         with self._lock:
-            self._rules = [rule for rule in self._rules if rule.id != fault_id]
+            self._rules.pop(fault_id, None)
 
-    def standing(self) -> tuple[Standing, ...]:
-        """The faults that are set, the first one first."""
+    def standing(self) -> tuple[FaultRule, ...]:
+        """The faults that are set, in the order in which they were set."""
         with self._lock:
-            return tuple(Standing(r.id, r.fault, r.endpoint, r.chat, r.rate, r.left) for r in self._rules)
+            return tuple(self._rules.values())
 
     def pick(self, endpoint: Endpoint, chat_id: str | None) -> Plan | None:
-        """What goes wrong with this request: at most one slowness, and one wrong answer or loss.
+        """The faults for this request: at most one delay, and at most one wrong answer or loss. None: no fault.
 
-        The fault that was set first comes first. None: nothing goes wrong.
+        Of several, the one that was set first applies.
         """
         if not self._rules:
             return None
@@ -172,20 +162,20 @@ class Faults:
     def _first(
         self, kinds: tuple[type, ...], endpoint: Endpoint, chat_id: str | None
     ) -> Answer | Loss | Slowness | None:
-        for rule in self._rules:
-            if isinstance(rule.fault, kinds) and rule.covers(endpoint, chat_id) and self._strikes(rule):
+        for rule in self._rules.values():
+            if isinstance(rule.fault, kinds) and rule.covers(endpoint, chat_id) and self._hits(rule):
                 self._use(rule)
                 return rule.fault
         return None
 
-    def _strikes(self, rule: _Rule) -> bool:
+    def _hits(self, rule: FaultRule) -> bool:
         return rule.rate == 1 or self._random.random() < rule.rate
 
-    def _use(self, rule: _Rule) -> None:
-        if rule.left is not None:
-            rule.left -= 1
-            if rule.left == 0:
-                self._rules.remove(rule)
+    def _use(self, rule: FaultRule) -> None:
+        if rule.left == 1:
+            del self._rules[rule.id]
+        elif rule.left is not None:
+            self._rules[rule.id] = rule._replace(left=rule.left - 1)
 
     def _draw(self, delay: Delay) -> float:
         return self._random.uniform(*delay) if isinstance(delay, tuple) else delay

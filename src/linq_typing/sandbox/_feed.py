@@ -1,6 +1,6 @@
-"""What the page shows, as records that change: chats, messages, showings, requests, webhooks, settings.
+"""The state that the page shows, as records with revisions: chats, messages, showings, requests, webhooks, settings.
 
-The feed looks when it is asked to, and costs nothing while no page is open.
+The feed reads the model only when asked to, so it costs nothing while no page is open.
 """
 
 from __future__ import annotations
@@ -8,29 +8,64 @@ from __future__ import annotations
 import math
 import uuid
 from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from itertools import takewhile
+from typing import Any, Final
 
-from linq_typing.sandbox._faults import Standing
-from linq_typing.sandbox._model import Chat, Model
-from linq_typing.sandbox._requests import Exchange
-from linq_typing.sandbox._shelf import Record, Revisions, Shelf
-from linq_typing.sandbox._timeline import Message, Showing
-from linq_typing.sandbox._webhooks import Courier, Delivery
+from linq_typing.sandbox._chat import Chat
+from linq_typing.sandbox._clock import Clock
+from linq_typing.sandbox._faults import FaultRule, Faults
+from linq_typing.sandbox._model import Model
+from linq_typing.sandbox._records import Message, Request, Showing
+from linq_typing.sandbox._timeline import EFFECTS, is_ghost
+from linq_typing.sandbox._webhooks import Delivery, WebhookSender
 
-if TYPE_CHECKING:
-    from linq_typing.sandbox._sandbox import Sandbox
+Record = dict[str, Any]
 
 LOOP_INTERVAL: Final = 5.0
-"""How often the loop that everybody writes first starts the indicator again, in modelled seconds."""
+"""Modelled seconds between the starts of the simple loop that bots without this library use."""
 
-_ROOM: Final = {"chats": 200, "messages": 2000, "showings": 2000, "requests": 1000, "webhooks": 500, "settings": 1}
-_RECENT = 50  # webhooks that may still change
+_LIMITS: Final = {"chats": 200, "messages": 2000, "showings": 2000, "requests": 1000, "webhooks": 500, "settings": 1}
+_RECENT = 50  # the latest webhooks, which may still change
+
+
+class RevisionLog:
+    """The latest records of several kinds, each with the revision of its last change.
+
+    Parameters:
+        limits: how many records to keep of each kind; the least recently changed ones are dropped.
+    """
+
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        self.revision = 0
+        self._limits = limits
+        self._records: dict[str, dict[Hashable, tuple[int, Record]]] = {kind: {} for kind in limits}
+
+    def put(self, kind: str, key: Hashable, record: Record) -> None:
+        """Add or replace a record. An equal record is no change."""
+        records = self._records[kind]
+        if key in records and records[key][1] == record:
+            return
+        self.revision += 1
+        records.pop(key, None)
+        records[key] = (self.revision, record)
+        if len(records) > self._limits[kind]:
+            del records[next(iter(records))]
+
+    def since(self, revision: int) -> dict[str, list[Record]]:
+        """The records that changed after that revision, by kind; only kinds that have some."""
+        found: dict[str, list[Record]] = {}
+        for kind, records in self._records.items():
+            changed = takewhile(lambda entry: entry[0] > revision, reversed(records.values()))
+            if latest_first := [record for _, record in changed]:
+                found[kind] = latest_first[::-1]
+        return found
 
 
 @dataclass(slots=True)
-class _Seen:
-    """How far one chat was read, and what came of its past showings."""
+class _Progress:
+    """How far a chat has been read, and the totals of its past showings."""
 
     messages: int = 0
     """All messages before this one have landed."""
@@ -41,79 +76,89 @@ class _Seen:
     cleared: int = 0
     ghosts: int = 0
 
-    def end(self, showing: Showing) -> None:
-        assert showing.until is not None
-        self.showings += 1
-        self.loop_starts += int((showing.until - showing.since) / LOOP_INTERVAL) + 1
-        self.cleared += showing.ended_by == "message"
-        self.ghosts += showing.ended_by == "expired"
-
 
 class Feed:
-    """The state of a sandbox for its pages, with a cursor for each moment. For the server's event loop only."""
+    """The state of a sandbox, with a cursor for each version of it. To be used on the server's event loop only.
 
-    def __init__(self, sandbox: Sandbox, model: Model, courier: Courier) -> None:
-        self._sandbox = sandbox
+    Parameters:
+        env: returns the environment variables that point a bot at the sandbox.
+    """
+
+    def __init__(
+        self, clock: Clock, model: Model, faults: Faults, webhooks: WebhookSender, env: Callable[[], dict[str, str]]
+    ) -> None:
+        self._clock = clock
         self._model = model
-        self._courier = courier
+        self._faults = faults
+        self._webhooks = webhooks
+        self._env = env
         self._epoch = uuid.uuid4().hex[:8]
-        self._revisions = Revisions()
-        self._shelves = {kind: Shelf(self._revisions, room) for kind, room in _ROOM.items()}
-        self._seen: defaultdict[str, _Seen] = defaultdict(_Seen)
+        self._records = RevisionLog(_LIMITS)
+        self._progress: defaultdict[str, _Progress] = defaultdict(_Progress)
         self._log_revision = 0
 
-    def look(self) -> str:
-        """Take in what has happened; returns the cursor of this moment."""
-        for chat in self._model.chats()[-_ROOM["chats"] :]:
-            self._look_at(chat)
+    def update(self) -> str:
+        """Read what has changed. Returns the cursor of the current state."""
+        for chat in self._model.chats()[-_LIMITS["chats"] :]:
+            self._update_chat(chat)
         for exchange in self._model.log.changed(self._log_revision):
             self._log_revision = exchange.revision
-            self._put("requests", exchange.id, _request(exchange))
-        for delivery in list(self._courier.deliveries)[-_RECENT:]:
-            self._put("webhooks", delivery.id, _webhook(delivery))
-        self._put("settings", 0, self._settings())
-        return f"{self._epoch}-{self._revisions.latest}"
+            request = exchange.request
+            effect = EFFECTS[request.change]
+            record = _record(request, at=request.received_at, latency=exchange.latency, effect=effect)
+            self._records.put("requests", request.id, record)
+        for delivery in list(self._webhooks.deliveries)[-_RECENT:]:
+            self._records.put("webhooks", delivery.id, _record(delivery))
+        self._records.put("settings", 0, self._settings())
+        return f"{self._epoch}-{self._records.revision}"
 
     def since(self, cursor: str | None) -> Record:
-        """What has changed since that cursor; all there is (`fresh`) when it is none of this feed's."""
-        revision = self._revision(cursor)
-        changes = {kind: shelf.since(revision or 0) for kind, shelf in self._shelves.items()}
+        """What has changed since that cursor; the whole state (`fresh`) if it is not a cursor of this feed."""
+        epoch, _, text = (cursor or "").partition("-")
+        revision = int(text) if epoch == self._epoch and text.isdecimal() else None
         return {
             "fresh": revision is None,
             "now": self._model.clock(),
-            "scale": self._sandbox.time_scale,
-            **{kind: records for kind, records in changes.items() if records},
+            "scale": self._clock.scale,
+            **self._records.since(revision or 0),
         }
 
-    def _revision(self, cursor: str | None) -> int | None:
-        epoch, _, revision = (cursor or "").partition("-")
-        return int(revision) if epoch == self._epoch and revision.isdecimal() else None
-
-    def _put(self, kind: str, key: object, record: Record) -> None:
-        self._shelves[kind].put(key, record)
-
-    def _look_at(self, chat: Chat) -> None:
-        seen = self._seen[chat.id]
-        glimpse = self._model.glimpse(chat, seen.messages, seen.showings)
-        for message in glimpse.messages:
-            self._put("messages", message.id, _message(message, glimpse.now))
-        self._pass_landed(seen, glimpse.messages, glimpse.now)
-        for number, showing in glimpse.showings:
-            self._put("showings", (chat.id, number), {"id": f"{chat.id}/{number}", "chat": chat.id, **asdict(showing)})
-            if showing.until is not None:
-                seen.end(showing)
-        last = glimpse.showings[-1][1] if glimpse.showings else None
+    def _update_chat(self, chat: Chat) -> None:
+        progress = self._progress[chat.id]
+        update = self._model.update_of(chat, progress.messages, progress.showings)
+        for message in update.messages:
+            self._records.put("messages", message.id, _record(message, landed=message.lands_at <= update.now))
+        for message in takewhile(lambda message: message.lands_at <= update.now, update.messages):
+            progress.messages += 1
+            progress.replies += not message.from_person
+        for number, showing in update.showings:
+            self._update_showing(chat, number, showing, progress)
+        last = update.showings[-1][1] if update.showings else None
         current = last if last and last.until is None else None
-        self._put("chats", chat.id, {**self._chat(chat, seen, current), "reopened": glimpse.reopened[-_RECENT:]})
+        record = {**self._chat(chat, progress, current), "reopened": update.reopened[-_RECENT:]}
+        self._records.put("chats", chat.id, record)
 
-    def _pass_landed(self, seen: _Seen, messages: tuple[Message, ...], now: float) -> None:
-        for message in messages:
-            if message.lands_at > now:
-                return
-            seen.messages += 1
-            seen.replies += not message.from_person
+    def _update_showing(self, chat: Chat, number: int, showing: Showing, progress: _Progress) -> None:
+        ghost = False
+        if showing.ended_by == "expired":
+            requests, _ = self._model.log.of_chat(chat.id)
+            ghost = is_ghost(showing, [request for request in requests if request.received_at < showing.expires_at])
+        record = {"id": f"{chat.id}/{number}", "chat": chat.id, **asdict(showing), "ghost": ghost}
+        self._records.put("showings", record["id"], record)
+        if showing.until is not None:
+            progress.showings += 1
+            progress.loop_starts += self._loop_starts(showing)
+            progress.cleared += showing.ended_by == "message"
+            progress.ghosts += ghost
 
-    def _chat(self, chat: Chat, seen: _Seen, showing: Showing | None) -> Record:
+    def _loop_starts(self, showing: Showing) -> int:
+        """How many starts the simple loop would have sent during the showing. One that timed out counts up to its last
+        start only, and so does one that has not ended yet, since it may time out."""
+        last_start = showing.expires_at - self._model.shown_for
+        until = last_start if showing.until is None or showing.ended_by == "expired" else showing.until
+        return int((until - showing.since) / LOOP_INTERVAL) + 1
+
+    def _chat(self, chat: Chat, progress: _Progress, showing: Showing | None) -> Record:
         tally = self._model.log.tally(chat.id)
         return {
             "id": chat.id,
@@ -131,78 +176,31 @@ class Feed:
             "starts": tally["start"],
             "stops": tally["stop"],
             "sends": tally["send"],
-            "replies": seen.replies,
-            "loop_starts": seen.loop_starts,
-            "cleared": seen.cleared,
-            "ghosts": seen.ghosts,
+            "replies": progress.replies,
+            "loop_starts": progress.loop_starts + (self._loop_starts(showing) if showing else 0),
+            "cleared": progress.cleared,
+            "ghosts": progress.ghosts,
         }
 
     def _settings(self) -> Record:
-        courier = self._courier
         return {
-            "env": self._sandbox.env(),
+            "env": self._env(),
+            "scale": self._clock.scale,
             "shown_for": self._model.shown_for,
-            "webhook": courier.url,
-            "webhook_version": courier.version,
-            "faults": [_fault(fault) for fault in self._sandbox.faults()],
+            "webhook": self._webhooks.url,
+            "webhook_version": self._webhooks.version,
+            "webhook_secret": self._webhooks.secret,
+            "faults": [_fault(rule) for rule in self._faults.standing()],
         }
 
 
-def _message(message: Message, now: float) -> Record:
-    return {
-        "id": message.id,
-        "chat": message.chat_id,
-        "kind": message.kind,
-        "text": message.text,
-        "from_person": message.from_person,
-        "accepted_at": message.accepted_at,
-        "lands_at": message.lands_at,
-        "landed": message.lands_at <= now,
-    }
+def _record(source: Message | Request | Delivery, **more: object) -> Record:
+    record: Record = asdict(source)
+    return {"chat": record.pop("chat_id"), **record, **more}
 
 
-def _request(exchange: Exchange) -> Record:
-    request = exchange.freeze()
-    return {
-        "id": request.id,
-        "chat": request.chat_id,
-        "method": request.method,
-        "path": request.path,
-        "endpoint": request.endpoint,
-        "at": request.received_at,
-        "effect_at": request.effect_at,
-        "change": request.change,
-        "note": request.note,
-        "outcome": request.outcome,
-        "status": request.status,
-        "code": request.code,
-        "latency": exchange.latency,
-    }
-
-
-def _webhook(delivery: Delivery) -> Record:
-    return {
-        "id": delivery.id,
-        "chat": delivery.chat_id,
-        "event": delivery.event,
-        "version": delivery.version,
-        "url": delivery.url,
-        "at": delivery.at,
-        "status": delivery.status,
-        "error": delivery.error,
-        "latency": delivery.latency,
-    }
-
-
-def _fault(standing: Standing) -> Record:
-    fault: dict[str, Any] = asdict(standing.fault)
-    fault.pop("body", None)
-    return {
-        "id": standing.id,
-        "kind": type(standing.fault).__name__.lower(),
-        "endpoint": standing.endpoint,
-        "chat": standing.chat,
-        "rate": standing.rate,
-        "left": standing.left,
-        **fault,
-    }
+def _fault(rule: FaultRule) -> Record:
+    record: Record = rule._asdict()
+    fault: Record = asdict(record.pop("fault"))
+    fault.pop("body", None)  # bytes
+    return {**record, "kind": type(rule.fault).__name__.lower(), **fault}

@@ -1,10 +1,9 @@
-"""The page: one static file, a stream of what changes, and its controls. Plain ASGI, as the API is.
+"""The page: one static file, a stream of state changes, and its controls. Plain ASGI, as the API is.
 
 Requests:
     GET /                    the page
-    GET /sandbox/state       all there is, once
-    GET /sandbox/events      the same as server-sent events: all there is, then what changes; resumes after
-                             `Last-Event-ID`
+    GET /sandbox/state       the whole state, once
+    GET /sandbox/events      server-sent events: the whole state, then what changes; resumes after `Last-Event-ID`
     POST /sandbox/<action>   a control (see `_actions`)
 """
 
@@ -12,21 +11,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from linq_typing.sandbox._actions import ACTIONS, Asked
+from linq_typing.sandbox._actions import ACTIONS, Fields
 from linq_typing.sandbox._feed import Feed
-
-if TYPE_CHECKING:
-    from linq_typing.sandbox._sandbox import Sandbox
+from linq_typing.sandbox._http import disconnected
+from linq_typing.sandbox._simulation import Simulation
 
 PAGE: Final = Path(__file__).parent / "static" / "index.html"
 
-_LOOK_EVERY = 0.04  # real seconds
+_POLL_INTERVAL = 0.04  # real seconds
 _HEARTBEAT = 10.0  # real seconds
 _ROOT = "/sandbox/"
 
@@ -36,52 +36,62 @@ _PAGE_HEADERS: Final = {
     "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
 }
+_STREAM_HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
 
 
 class Page:
-    """The page as a plain ASGI application."""
+    """The page as an ASGI application.
 
-    def __init__(self, sandbox: Sandbox, feed: Feed) -> None:
-        self._sandbox = sandbox
+    Parameters:
+        simulation: what the controls act on.
+        base_url: returns the API's base URL.
+    """
+
+    def __init__(self, simulation: Simulation, feed: Feed, base_url: Callable[[], str]) -> None:
+        self._simulation = simulation
         self._feed = feed
+        self._base_url = base_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        method, path = scope["method"], scope["path"]
-        headers = dict(scope["headers"])
-        if method == "GET" and path == "/sandbox/events":
-            await self._stream(headers, receive, send)
-            return
-        await (await self._answer(method, path, headers, receive))(scope, receive, send)
+        request = Request(scope, receive)
+        if request.method == "GET" and scope["path"] == "/sandbox/events":
+            await self._stream(request.headers.get("last-event-id"), receive, send)
+        else:
+            response = await self._answer(request, scope["path"])
+            await response(scope, receive, send)
 
-    async def _answer(self, method: str, path: str, headers: dict[bytes, bytes], receive: Receive) -> Response:
+    async def _answer(self, request: Request, path: str) -> Response:
         action = path.removeprefix(_ROOT) if path.startswith(_ROOT) else ""
-        if method == "POST" and action in ACTIONS:
-            return await self._act(action, headers, receive)
-        if method != "GET":
-            return _refusal(404, f"no such action: {method} {path}")
+        if request.method == "POST" and action in ACTIONS:
+            return await self._act(action, request)
+        if request.method != "GET":
+            return _refusal(404, f"no such action: {request.method} {path}")
         if path in ("/", "/index.html"):
             return Response(PAGE.read_bytes(), media_type="text/html", headers=_PAGE_HEADERS)
         if path == "/sandbox/state":
-            cursor = self._feed.look()
+            cursor = self._feed.update()
             return JSONResponse({"cursor": cursor, **self._feed.since(None)})
-        return _refusal(404, f"nothing here: {path}; the API is at {self._sandbox.base_url}")
+        return _refusal(404, f"nothing here: {path}; the API is at {self._base_url()}")
 
-    async def _act(self, action: str, headers: dict[bytes, bytes], receive: Receive) -> Response:
-        # A page of another site cannot send this content type without asking first, which is never granted.
-        if headers.get(b"content-type", b"").partition(b";")[0].strip() != b"application/json":
+    async def _act(self, action: str, request: Request) -> Response:
+        # Another site's page cannot send this content type without a preflight request, which is never granted.
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return _refusal(415, "actions need content-type: application/json")
         try:
-            result = ACTIONS[action](self._sandbox, Asked(await _json(receive)))
+            result = ACTIONS[action](self._simulation, Fields(await _json(request)))
         except LookupError as error:
             return _refusal(404, str(error.args[0]))
-        except (ValueError, ImportError) as error:
+        except (ValueError, ImportError, ClientDisconnect) as error:
             return _refusal(400, str(error))
-        return JSONResponse(result)
+        return JSONResponse(result or {})
 
-    async def _stream(self, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
-        cursor: str | None = headers.get(b"last-event-id", b"").decode("latin-1") or None
-        await send({"type": "http.response.start", "status": 200, "headers": _EVENT_STREAM})
-        gone = asyncio.ensure_future(_disconnected(receive))
+    async def _stream(self, cursor: str | None, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
+        gone = asyncio.ensure_future(disconnected(receive))
         try:
             await self._follow(cursor, gone, send)
         finally:
@@ -89,45 +99,23 @@ class Page:
 
     async def _follow(self, cursor: str | None, gone: asyncio.Future[None], send: Send) -> None:
         loop = asyncio.get_running_loop()
-        sent_at, scale = -_HEARTBEAT, 0.0
+        sent_at = -_HEARTBEAT
         while not gone.done():
-            latest = self._feed.look()
-            rescaled = scale != self._sandbox.time_scale
-            if latest != cursor or rescaled or loop.time() - sent_at >= _HEARTBEAT:
-                scale = self._sandbox.time_scale
-                event = _event(latest, self._feed.since(cursor))
+            latest = self._feed.update()
+            if latest != cursor or loop.time() - sent_at >= _HEARTBEAT:
+                data = json.dumps(self._feed.since(cursor))
+                event = f"id: {latest}\nretry: 500\ndata: {data}\n\n".encode()
                 cursor, sent_at = latest, loop.time()
                 await send({"type": "http.response.body", "body": event, "more_body": True})
-            await asyncio.wait([gone], timeout=_LOOK_EVERY)
+            await asyncio.wait([gone], timeout=_POLL_INTERVAL)
 
 
-_EVENT_STREAM: Final = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),
-]
-
-
-def _event(cursor: str, data: dict[str, Any]) -> bytes:
-    return f"id: {cursor}\nretry: 500\ndata: {json.dumps(data)}\n\n".encode()
+async def _json(request: Request) -> object:
+    try:
+        return await request.json()
+    except ValueError:
+        raise ValueError("the body is not JSON") from None
 
 
 def _refusal(status: int, text: str) -> Response:
     return JSONResponse({"error": text}, status)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _json(receive: Receive) -> object:
-    raw, more = b"", True
-    while more:
-        message = await receive()
-        raw += message.get("body", b"")
-        more = message.get("more_body", False)
-    try:
-        return json.loads(raw)
-    except ValueError:
-        raise ValueError("the body is no JSON") from None

@@ -1,7 +1,7 @@
-"""The recipient's screen of one chat: when the typing indicator is seen.
+"""One chat on the recipient's screen: when the typing indicator is visible.
 
-Pure: `now` is an argument, in modelled seconds, and never goes back. Messages clear the indicator, and it
-expires, without anybody calling: so each method first lets pass what was due by then (`advance`).
+Pure: `now` is an argument, in modelled seconds, and never decreases. The indicator is cleared by messages and expires
+without a call, so each method first applies what was due by `now` (`advance`).
 
 | input    | indicator hidden                        | indicator showing        |
 |----------|-----------------------------------------|--------------------------|
@@ -12,8 +12,8 @@ expires, without anybody calling: so each method first lets pass what was due by
 | expiry   | -                                       | hides                    |
 | reopen   | -                                       | hides, and is stuck      |
 
-*Idle*: no message for `active_for` seconds. *Stuck*: the device has dropped the indicator by itself; the
-sender's side still counts as typing, so that one more start is no news.
+*Idle*: no message for `active_for` seconds. *Stuck*: the device has dropped the indicator by itself, while the sender
+still counts as typing, so another start changes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import math
 from bisect import insort
 from collections import deque
 
-from linq_typing.sandbox._timeline import Change, EndedBy, Showing
+from linq_typing.sandbox._records import Change, EndedBy, Showing
 
 IDLE = "no message in this chat lately"
 STUCK = "the recipient's device has dropped it: stop first"
@@ -32,7 +32,7 @@ class Screen:
     """One recipient's view of one chat.
 
     Parameters:
-        keep: how many past showings to remember, the latest ones; None: all.
+        keep: how many of the latest past showings to keep; None: all.
     """
 
     def __init__(self, *, shown_for: float, active_for: float, keep: int | None = None) -> None:
@@ -68,19 +68,19 @@ class Screen:
         return "hidden", ""
 
     def accepted(self, now: float, lands_at: float) -> None:
-        """A message of the bot's was accepted; it will be sent, and clear the indicator, at `lands_at`."""
+        """A message from the bot was accepted; it is really sent, and clears the indicator, at `lands_at`."""
         self.advance(now)
         self._last_message = now
         insort(self._clears, lands_at)
         self.advance(now)
 
     def received(self, now: float) -> None:
-        """The person wrote. That leaves the indicator alone."""
+        """The person wrote. The indicator stays as it is."""
         self.advance(now)
         self._last_message = now
 
     def reopen(self, now: float) -> bool:
-        """The person brought the chat to the front again. True when that dropped the indicator."""
+        """The person opened the chat again. Returns whether that dropped the indicator."""
         self.advance(now)
         if self._since is None:
             return False
@@ -89,7 +89,7 @@ class Screen:
         return True
 
     def advance(self, now: float) -> None:
-        """Let happen what was due by `now`."""
+        """Apply what was due by `now`."""
         while min(self._next_clear, self._expires) <= now:
             if self._next_clear <= self._expires:
                 self._clear(self._clears.pop(0))
@@ -97,31 +97,31 @@ class Screen:
                 self._hide(self._expires, "expired")
 
     def visible(self, now: float) -> bool:
-        """Whether the indicator is showing."""
+        """Whether the indicator is visible."""
         self.advance(now)
         return self._since is not None
 
     def showings(self, now: float) -> tuple[Showing, ...]:
-        """Every stretch of time in which it showed, the present one last."""
+        """The periods in which the indicator was visible, the present one last."""
         self.advance(now)
         if self._since is None:
             return tuple(self._past)
         return (*self._past, Showing(self._since, None, None, self._expires))
 
     def showings_from(self, number: int, now: float) -> tuple[tuple[int, Showing], ...]:
-        """The showings, numbered from 0 in their order, from that number on."""
+        """The showings from that number on, each with its number (from 0)."""
         showings = self.showings(now)
         first = self._ended - len(self._past)
         return tuple(enumerate(showings[max(number - first, 0) :], max(number, first)))
 
     @property
     def active_until(self) -> float:
-        """Until when a start shows the indicator, if no message comes."""
+        """Until when a start shows the indicator, unless a message extends it."""
         return self._last_message + self._active_for
 
     @property
     def stuck(self) -> bool:
-        """Whether the device has dropped it by itself, so that a start alone does not bring it back."""
+        """Whether the device has dropped the indicator, so that a start alone does not bring it back."""
         return self._stuck
 
     @property

@@ -1,4 +1,4 @@
-"""An ASGI application served on a thread of its own. The only module that knows uvicorn."""
+"""Serves an ASGI application on a thread of its own. The only module that imports uvicorn."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -15,14 +16,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from linq_typing.sandbox._app import CONNECTION
+from linq_typing.sandbox._fault_player import CONNECTION
 
-_KEEP_ALIVE = 600  # seconds; closing idle connections is left to the client, whose next request it could meet
-_TURNS = 5  # of the loop, that an accepted socket takes to become a connection
+_KEEP_ALIVE = 600  # seconds; so long that clients close idle connections: closing one here could meet a new request
+_ACCEPT_TURNS = 5  # turns of the event loop until an accepted socket is a connection
 
 
 class _Connection(H11Protocol):
-    """uvicorn's connection, which also tells when the client is gone, and can be cut."""
+    """uvicorn's connection, which also reports its loss and can be dropped."""
 
     def __init__(
         self,
@@ -41,17 +42,17 @@ class _Connection(H11Protocol):
         super().connection_lost(exc)
 
     def drop(self) -> None:
-        """Close the socket at once, even when a forked child has a copy of it."""
+        """Close the socket at once, even if a forked child has a copy of it."""
         with contextlib.suppress(OSError):
             self.transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         self.transport.abort()
 
 
 class Server:
-    """Serves `app` on a daemon thread between `start()` and `stop()`; both may be called again.
+    """Serves `app` on a daemon thread between `start()` and `stop()`, any number of times.
 
     Parameters:
-        port: 0: a free one, which is kept from then on.
+        port: 0: a free port, which is kept from then on.
     """
 
     def __init__(self, app: ASGIApp, *, host: str, port: int) -> None:
@@ -60,31 +61,31 @@ class Server:
         self.port = port
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._stop: Callable[[], None] | None = None
+        self._stop: Callable[[], object] | None = None
 
     @property
     def running(self) -> bool:
-        """Whether it serves."""
+        """Whether it is serving."""
         return self._thread is not None
 
     def start(self) -> None:
-        """Serve; returns when connections are accepted."""
+        """Start serving. Returns when connections are accepted. Idempotent."""
         with self._lock:
             if self._thread is not None:
                 return
             sock = self._bind()
-            ready: Future[Callable[[], None]] = Future()
+            ready: Future[Callable[[], object]] = Future()
             thread = threading.Thread(target=self._run, args=(sock, ready), name="linq-sandbox", daemon=True)
             try:
                 thread.start()
                 self._stop = ready.result()
-            except BaseException:  # Ctrl-C, too
-                _give_up(sock, ready)
+            except BaseException:  # including Ctrl-C
+                _abort(sock, ready)
                 raise
             self._thread = thread
 
     def stop(self) -> None:
-        """Cut every connection and stop; returns when the thread has ended."""
+        """Close all connections and stop. Returns when the thread has ended. Idempotent."""
         with self._lock:
             if self._thread is None or self._stop is None:
                 return
@@ -103,18 +104,18 @@ class Server:
         self.port = sock.getsockname()[1]
         return sock
 
-    def _run(self, sock: socket.socket, ready: Future[Callable[[], None]]) -> None:
-        # debug=False: under -X dev asyncio would log each step that a busy machine makes slow.
+    def _run(self, sock: socket.socket, ready: Future[Callable[[], object]]) -> None:
+        # debug=False: under -X dev asyncio would log each step that is slow on a busy machine.
         asyncio.run(self._serve(sock, ready), debug=False)
 
-    async def _serve(self, sock: socket.socket, ready: Future[Callable[[], None]]) -> None:
+    async def _serve(self, sock: socket.socket, ready: Future[Callable[[], object]]) -> None:
         if not ready.set_running_or_notify_cancel():
             return
         loop = asyncio.get_running_loop()
         stopping = asyncio.Event()
         state = ServerState()
         try:
-            config = _config(_quiet_once(stopping, self._app))
+            config = _config(_ignore_cancelled_once(stopping, self._app))
             server = await loop.create_server(
                 lambda: _Connection(config, state, {}, loop), sock=sock, backlog=config.backlog
             )
@@ -122,20 +123,19 @@ class Server:
             sock.close()
             ready.set_exception(error)
             return
-        ready.set_result(lambda: _call(loop, stopping.set))
+        ready.set_result(partial(loop.call_soon_threadsafe, stopping.set))
         await stopping.wait()
-        # Accept no more, but let those that were accepted just now become connections: a closed server would
-        # lose them unclosed.
+        # Stop accepting, but let sockets that were just accepted become connections: a closed server would leak them.
         with contextlib.suppress(NotImplementedError):
             loop.remove_reader(sock)
-        for _ in range(_TURNS):
+        for _ in range(_ACCEPT_TURNS):
             await asyncio.sleep(0)
         server.close()
-        await _cut(state)
+        await _drop_all(state)
 
 
-def _give_up(sock: socket.socket, ready: Future[Callable[[], None]]) -> None:
-    """Nobody waits for the server any more, which may be about to serve."""
+def _abort(sock: socket.socket, ready: Future[Callable[[], object]]) -> None:
+    """Start-up was interrupted: close the socket, or stop the server."""
     if ready.cancel():
         sock.close()
     else:
@@ -143,7 +143,7 @@ def _give_up(sock: socket.socket, ready: Future[Callable[[], None]]) -> None:
 
 
 def _config(app: ASGIApp) -> uvicorn.Config:
-    """No logging set-up, which is the process's own, and nothing that a local API has no use for."""
+    """Leaves logging to the process, and disables what a local API does not need."""
     config = uvicorn.Config(
         app,
         interface="asgi3",
@@ -159,28 +159,24 @@ def _config(app: ASGIApp) -> uvicorn.Config:
     return config
 
 
-def _quiet_once(stopping: asyncio.Event, app: ASGIApp) -> ASGIApp:
-    """`app`, whose requests may be cancelled once the server stops: uvicorn would log that as an error."""
+def _ignore_cancelled_once(stopping: asyncio.Event, app: ASGIApp) -> ASGIApp:
+    """`app`, but requests that are cancelled once the server stops end silently: uvicorn would log them as errors."""
 
-    async def quiet(scope: Scope, receive: Receive, send: Send) -> None:
+    async def ignoring(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await app(scope, receive, send)
         except asyncio.CancelledError:
             if not stopping.is_set():
                 raise
 
-    return quiet
+    return ignoring
 
 
-def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
-    loop.call_soon_threadsafe(callback)
-
-
-async def _cut(state: ServerState) -> None:
+async def _drop_all(state: ServerState) -> None:
     for connection in list(state.connections):
         assert isinstance(connection, _Connection)
         connection.drop()
-    await asyncio.sleep(0)  # the connections learn of it
+    await asyncio.sleep(0)  # lets the connections notice
     tasks = list(state.tasks)
     for task in tasks:
         task.cancel()

@@ -1,97 +1,30 @@
-"""What is read out of the sandbox: frozen records of what was asked, what was shown and what was sent.
-
-Every time is in modelled seconds since the sandbox was made (see `Sandbox.time_scale`).
-"""
+"""All that happened in one chat, and its description in ASCII, for logs and terminals of every kind."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, NamedTuple
 
-Service = Literal["iMessage", "SMS", "RCS"]
+from linq_typing.sandbox._records import TYPING, Change, Endpoint, Message, Request, Service, Showing
 
-Endpoint = Literal["start", "stop", "send", "react", "read", "get", "other"]
-"""What a request asks for. `send` covers all six requests that put a message into a chat."""
+EFFECTS: Final[dict[Change | None, str]] = {
+    None: "no effect",
+    "shown": "the indicator shows",
+    "extended": "the indicator shows for longer",
+    "hidden": "the indicator is gone",
+    "message": "a message is on its way",
+    "nothing": "changes nothing",
+}
+"""What a request changed, in words."""
 
-Outcome = Literal["pending", "answered", "dropped", "abandoned"]
-"""How a request ended: `dropped` by the sandbox without an answer, `abandoned` by the client before one."""
-
-Change = Literal["shown", "extended", "hidden", "message", "nothing"]
-"""What a request did to the recipient's screen when it took effect."""
-
-EndedBy = Literal["stop", "message", "expired", "reopened"]
-
-TYPING: frozenset[Endpoint] = frozenset({"start", "stop"})
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One HTTP request, as the server saw it."""
-
-    id: int
-    """Position in the order of arrival, from 1."""
-    method: str
-    path: str
-    """Below the base URL: `/v3/chats/.../typing`."""
-    endpoint: Endpoint
-    chat_id: str | None
-    """None when the request names no chat that exists."""
-    received_at: float
-    effect_at: float | None
-    """When it took effect; None: never (refused, lost, or not yet)."""
-    change: Change | None
-    note: str
-    """Why it changed nothing, when it did not; else empty."""
-    ended_at: float | None
-    """When it stopped being in flight; None: it still is."""
-    outcome: Outcome
-    status: int | None
-    """The answer's status; None without an answer."""
-    code: int | None
-    """Linq's error code, for a refusal."""
-    overlapped: tuple[int, ...]
-    """The ids of the requests for the same chat that were in flight when this one arrived."""
-
-    @property
-    def answered_at(self) -> float | None:
-        """When the answer went out; None without an answer."""
-        return self.ended_at if self.outcome == "answered" else None
-
-    @property
-    def accepted(self) -> bool:
-        """Whether it was answered 2xx."""
-        return self.status is not None and 200 <= self.status < 300
-
-
-@dataclass(frozen=True, slots=True)
-class Showing:
-    """A stretch of time in which the recipient saw the indicator: from `since`, up to but without `until`."""
-
-    since: float
-    until: float | None
-    """None: it is showing now."""
-    ended_by: EndedBy | None
-    expires_at: float
-    """When it ends, or would have ended, if nothing else comes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message in a chat."""
-
-    id: str
-    chat_id: str
-    kind: Literal["message", "voicememo", "poll", "update"]
-    text: str
-    from_person: bool
-    accepted_at: float
-    lands_at: float
-    """When it is really sent, and clears the indicator; may lie ahead."""
+_DELAYED = 0.5  # modelled seconds from a request's arrival to its effect that are worth mentioning
+_SEEN, _UNSEEN = "[...]", "[   ]"
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """All that happened in one chat up to `now`."""
+    """All that happened in one chat up to `now`. Its string has one line for each event."""
 
     chat_id: str
     service: Service
@@ -102,10 +35,13 @@ class Timeline:
     messages: tuple[Message, ...]
     reopened: tuple[float, ...]
     max_typing_in_flight: int
-    """The largest number of typing requests of this chat that were in flight at the same moment."""
+    """The largest number of this chat's typing requests in flight at the same moment."""
+
+    def __str__(self) -> str:
+        return describe(self)
 
     def of(self, *endpoints: Endpoint) -> tuple[Request, ...]:
-        """The requests for these endpoints, in the order of their arrival."""
+        """The requests for these endpoints, in the order of arrival."""
         return tuple(request for request in self.requests if request.endpoint in endpoints)
 
     @property
@@ -130,9 +66,106 @@ class Timeline:
 
     @property
     def seconds_visible(self) -> float:
-        """For how long the indicator was showing, all together."""
+        """For how long the indicator was showing in total."""
         return sum((self.now if s.until is None else s.until) - s.since for s in self.showings)
+
+    @property
+    def ghost(self) -> Showing | None:
+        """The last showing, if nobody has ended it. One that still lasts is a ghost only while no bot is at work."""
+        last = self.showings[-1] if self.showings else None
+        return last if last and is_ghost(last, self.requests) else None
 
     def visible_at(self, time: float) -> bool:
         """Whether the indicator was showing at that time."""
         return any(s.since <= time and (s.until is None or time < s.until) for s in self.showings)
+
+
+def is_ghost(showing: Showing, requests: Sequence[Request]) -> bool:
+    """Whether nobody has ended the showing: it lasts, or it timed out after an accepted start.
+
+    Parameters:
+        requests: those of the chat, up to the moment for which to decide. If the last typing request is a stop or a
+            failed refresh, somebody was still taking care of the indicator.
+    """
+    if showing.ended_by != "expired":
+        return showing.until is None
+    last = next((request for request in reversed(requests) if request.endpoint in TYPING), None)
+    return last is None or (last.endpoint == "start" and last.accepted)
+
+
+class _Row(NamedTuple):
+    time: float
+    order: int
+    text: str
+
+
+def describe(timeline: Timeline) -> str:
+    """One line for each event: its time in modelled seconds, whether the indicator is visible then, what happened.
+
+    `[...]` is a visible indicator, `[   ]` none.
+    """
+    rows = sorted(_rows(timeline))
+    width = max(len(f"{row.time:.1f}") for row in rows)
+    lines = (f"  {row.time:{width}.1f} s  {_screen(timeline, row.time)}  {row.text}" for row in rows)
+    return "\n".join((_title(timeline), *lines))
+
+
+def _title(timeline: Timeline) -> str:
+    kind = f"{timeline.service} group" if timeline.is_group else timeline.service
+    return f"Chat {timeline.chat_id} ({kind}):"
+
+
+def _rows(timeline: Timeline) -> Iterator[_Row]:
+    for request in timeline.requests:
+        yield _Row(_time_of(request), request.id, _request(request))
+    for message in timeline.messages:
+        yield from _message(message, timeline.now)
+    for time in timeline.reopened:
+        yield _Row(time, 0, "the person re-opens the chat")
+    for showing in timeline.showings:
+        if showing.until is not None and showing.ended_by == "expired":
+            yield _Row(showing.until, 0, f"Linq takes the indicator down: {_ghost_mark(showing, timeline)}")
+    yield _Row(timeline.now, len(timeline.requests) + 1, _end(timeline))
+
+
+def _time_of(request: Request) -> float:
+    return request.received_at if request.effect_at is None else request.effect_at
+
+
+def _request(request: Request) -> str:
+    waited = _time_of(request) - request.received_at
+    late = f"asked {waited:.1f} s before" if waited >= _DELAYED else ""
+    words = ", ".join(filter(None, (EFFECTS[request.change], request.note, late)))
+    return f"#{request.id:<3} {request.endpoint:<5}  {_answer(request):<9}  {words}"
+
+
+def _answer(request: Request) -> str:
+    if request.outcome == "answered":
+        return str(request.status)
+    return {"pending": "in flight", "dropped": "no answer", "abandoned": "given up"}[request.outcome]
+
+
+def _message(message: Message, now: float) -> Iterator[_Row]:
+    if message.from_person:
+        yield _Row(message.accepted_at, 0, f"the person writes: {_short(message.text)}")
+    elif message.lands_at <= now:
+        yield _Row(message.lands_at, 0, f"the message is there: {_short(message.text)}")
+
+
+def _short(text: str) -> str:
+    return ascii(text if len(text) <= 40 else f"{text[:37]}...")
+
+
+def _ghost_mark(showing: Showing, timeline: Timeline) -> str:
+    return "a GHOST till then" if showing is timeline.ghost else "no refresh came in time"
+
+
+def _end(timeline: Timeline) -> str:
+    if not timeline.visible:
+        return "now: nothing shows"
+    left = timeline.showings[-1].expires_at - timeline.now
+    return f"now: still showing, for {left:.0f} s more: a GHOST if nobody is at work"
+
+
+def _screen(timeline: Timeline, time: float) -> str:
+    return _SEEN if timeline.visible_at(time) or (timeline.visible and time >= timeline.now) else _UNSEEN

@@ -1,4 +1,4 @@
-"""What Linq tells a bot: webhooks, in both payload versions, signed as Standard Webhooks."""
+"""Webhooks as Linq sends them to a bot: both payload versions, signed as Standard Webhooks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from typing import Any, Final, Literal, get_args
 import httpx
 
 from linq_typing.sandbox import _bodies as bodies
-from linq_typing.sandbox._model import Chat, Model
-from linq_typing.sandbox._timeline import Message
+from linq_typing.sandbox._chat import Chat
+from linq_typing.sandbox._model import Model
+from linq_typing.sandbox._records import Message
 
 WebhookVersion = Literal["2025-01-01", "2026-02-03"]
 Event = Literal["message.received", "message.read"]
@@ -27,13 +28,13 @@ DEFAULT_VERSION: Final[WebhookVersion] = "2026-02-03"
 DEFAULT_SECRET: Final = "whsec_" + base64.b64encode(b"the linq-typing sandbox's secret").decode()
 
 _PARTNER = "sandbox"
-_TIMEOUT = 10.0  # real seconds that a bot has for its answer
-_REMEMBERED = 500
+_TIMEOUT = 10.0  # real seconds for the bot's answer
+_KEPT = 500  # deliveries
 
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """One webhook on its way, or delivered."""
+    """One webhook that is being delivered, or was."""
 
     id: int
     chat_id: str
@@ -44,30 +45,30 @@ class Delivery:
     """In modelled seconds."""
     status: int | None = None
     error: str = ""
-    """Why there is no answer; else empty."""
+    """Why there was no answer; else empty."""
     latency: float | None = None
-    """In real seconds; None: under way."""
+    """In real seconds; None: still waiting for the answer."""
 
 
-class Courier:
-    """Delivers webhooks, each on a thread of its own, so that nobody waits for the bot. Every method may be
-    called from any thread.
+class WebhookSender:
+    """Sends each webhook on a thread of its own, so that nothing waits for the bot. Every method may be called from
+    any thread.
 
     Parameters:
-        url: where to; None: nowhere, and nothing is delivered.
-        secret: `whsec_...`, which signs them.
+        url: where to send them; None: nowhere.
+        secret: the key that signs them, `whsec_...`.
     """
 
     def __init__(self, model: Model, url: str | None, secret: str, version: WebhookVersion) -> None:
         self._model = model
         self._numbers = itertools.count(1)
-        self.deliveries: deque[Delivery] = deque(maxlen=_REMEMBERED)
+        self.deliveries: deque[Delivery] = deque(maxlen=_KEPT)
         self.url: str | None = None
         self.version: WebhookVersion = DEFAULT_VERSION
-        self.address(url, secret, version)
+        self.configure(url, secret, version)
 
-    def address(self, url: str | None, secret: str | None = None, version: str | None = None) -> None:
-        """Where to deliver from now on, and how; a secret or version that is None stays."""
+    def configure(self, url: str | None, secret: str | None = None, version: str | None = None) -> None:
+        """Change where and how to send. A secret or version of None keeps the present one."""
         if url is not None:
             _check_url(url)
         if secret is not None:
@@ -76,18 +77,11 @@ class Courier:
         if version is not None:
             self.version = _checked_version(version)
         if url is not None:
-            self._signer()  # its absence is told now, not at the first message
+            self._signer()  # raises now, rather than at the first message, if the package is missing
         self.url = url
 
-    def received(self, chat: Chat, message: Message) -> None:
-        """The person has written."""
-        self._post("message.received", chat, message)
-
-    def read(self, chat: Chat, message: Message) -> None:
-        """The person has read the bot's latest message."""
-        self._post("message.read", chat, message)
-
-    def _post(self, event: Event, chat: Chat, message: Message) -> None:
+    def send(self, event: Event, chat: Chat, message: Message) -> None:
+        """Tell the bot that the person has sent this message, or has read this message of the bot."""
         if self.url is None:
             return
         delivery = Delivery(next(self._numbers), chat.id, event, self.version, self.url, self._model.clock())
@@ -122,7 +116,7 @@ class Courier:
 
 
 def _post(url: str, body: str, headers: dict[str, str]) -> int:
-    # A client for plain http does without loading certificates; a proxy would not know this machine's ports.
+    # Plain http needs no certificates, which are slow to load; a proxy cannot reach this machine's ports.
     with httpx.Client(timeout=_TIMEOUT, trust_env=False, verify=url.startswith("https:")) as client:
         return client.post(url, content=body, headers=headers).status_code
 
@@ -130,7 +124,7 @@ def _post(url: str, body: str, headers: dict[str, str]) -> int:
 def payload(
     model: Model, event: Event, chat: Chat, message: Message, version: WebhookVersion, now: float
 ) -> bodies.Json:
-    """The whole JSON of a webhook."""
+    """A webhook's JSON."""
     data = _data_2025 if version == "2025-01-01" else _data_2026
     return {
         "api_version": "v3",

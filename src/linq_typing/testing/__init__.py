@@ -4,7 +4,7 @@ With pytest there is nothing to import: the fixture `linq_sandbox` is this `sand
 """
 
 from linq_typing.sandbox import Sandbox
-from linq_typing.testing._describe import describe
+from linq_typing.sandbox._timeline import describe
 from linq_typing.testing._ghosts import GhostError, assert_no_ghost
 from linq_typing.testing._sandbox import sandbox
 

@@ -1,13 +1,12 @@
-"""Indicators that were left showing: which, why, and how to mend it."""
+"""Indicators that were left showing: which, why, and how to fix it."""
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-import linq_typing
-from linq_typing._default import default_manager
+from linq_typing._manager import managers_from_environment
 from linq_typing.sandbox import Request, Sandbox, Timeline
-from linq_typing.testing._describe import describe, ghostly
+from linq_typing.sandbox._timeline import describe
 
 PATIENCE: Final = 1.0
 """Real seconds for what is on its way: a block that is being left, a stop of a manager of the bot's own."""
@@ -21,10 +20,10 @@ class GhostError(AssertionError):
 
 
 class Diagnosis(NamedTuple):
-    """Why an indicator was left, and how to mend it."""
+    """Why an indicator was left, and how to fix it."""
 
     why: str
-    cure: str
+    fix: str
 
 
 def assert_no_ghost(linq: Sandbox) -> None:
@@ -32,11 +31,13 @@ def assert_no_ghost(linq: Sandbox) -> None:
 
     Waits a second before it says so. Also what the fixture and `sandbox()` do at their ends.
     """
-    linq_typing.flush()
+    for manager in managers_from_environment():
+        manager.flush()
     linq.wait_until(lambda: not linq.ghosts(), PATIENCE + _until_landed(linq))
-    haunted = [timeline for timeline in _timelines(linq) if ghostly(timeline)]
+    haunted = [timeline for timeline in _timelines(linq) if timeline.ghost]
     if haunted:
-        raise GhostError(report(haunted, default_manager().stats().sessions))
+        open_sessions = sum(manager.stats().sessions for manager in managers_from_environment())
+        raise GhostError(report(haunted, open_sessions))
 
 
 def report(haunted: list[Timeline], open_sessions: int) -> str:
@@ -45,7 +46,7 @@ def report(haunted: list[Timeline], open_sessions: int) -> str:
     parts = [f"The typing indicator was left showing in {where}, with nobody at work: a ghost."]
     for timeline in haunted:
         found = diagnosis(timeline, open_sessions)
-        parts += ["", describe(timeline), "", f"Why: {found.why}", f"Mend it: {found.cure}"]
+        parts += ["", describe(timeline), "", f"Why: {found.why}", f"Fix: {found.fix}"]
     return "\n".join(parts)
 
 

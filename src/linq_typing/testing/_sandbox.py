@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import linq_typing
 from linq_typing._default import default_manager
-from linq_typing._settings import ENABLED_VARIABLE, HTTPSettings, SessionOptions
+from linq_typing._manager import managers_from_environment
+from linq_typing._settings import ENABLED_VARIABLE, HTTP, OPTIONS, SETTLE, from_environment
 from linq_typing.sandbox import Sandbox
 from linq_typing.testing._ghosts import assert_no_ghost
 
 TIME_SCALE: Final = 10.0
-SETTLE: Final = 3.0  # the manager's default
 
 _NO_PROXY: Final = ("NO_PROXY", "no_proxy")
 _port = 0  # that of the first: a client that was made at import finds the next sandbox where the last one was
@@ -32,7 +33,9 @@ def sandbox(*, time_scale: float = TIME_SCALE, **options: Any) -> Iterator[Sandb
 
     It sets the environment variables of the key, of the base URL and of what must not go through a proxy, and puts
     them back. The process-wide manager is replaced by one with the defaults, in the sandbox's time; afterwards by
-    one from the environment. Left without an exception, it flushes, and raises `GhostError` if an indicator is left
+    one from the environment. Every other `TypingManager` whose key or base URL comes from the environment, made before
+    or inside, is pointed at the sandbox too, with its durations divided by `time_scale`; one with a key and a base URL
+    of its own is left alone. Left without an exception, it flushes, and raises `GhostError` if an indicator is left
     showing.
 
     Parameters:
@@ -53,6 +56,9 @@ def pointed_at_sandbox(*, time_scale: float = TIME_SCALE, **options: Any) -> Ite
         undo.callback(linq.stop)
         undo.callback(_reset_manager)
         undo.enter_context(_environment(_variables(linq)))
+        credentials = from_environment().checked()
+        for manager in managers_from_environment():
+            undo.enter_context(manager._pointed_at(credentials, time_scale))
         linq_typing.configure(**_scaled(time_scale))
         yield linq
 
@@ -92,16 +98,8 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 def _scaled(time_scale: float) -> dict[str, Any]:
     """The library's defaults in the sandbox's time."""
-    usual, http = SessionOptions(), HTTPSettings()
-    assert usual.max_duration is not None
-    return {
-        "enabled": True,
-        "stop_delay": usual.stop_delay / time_scale,
-        "refresh_interval": usual.refresh_interval / time_scale,
-        "max_duration": usual.max_duration / time_scale,
-        "settle": SETTLE / time_scale,
-        "backoff_max": http.backoff_max / time_scale,
-    }
+    options, http = OPTIONS.scaled(time_scale), HTTP.scaled(time_scale)
+    return {**asdict(options), **asdict(http), "enabled": True, "settle": SETTLE / time_scale}
 
 
 def _reset_manager() -> None:

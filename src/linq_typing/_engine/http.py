@@ -14,19 +14,18 @@ import ssl
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, NamedTuple
-from urllib.parse import SplitResult, urlsplit
-from urllib.request import getproxies
+from typing import Any, Final, NamedTuple, cast
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import tenacity
 
-from ._indicator import Action, Outcome
-from ._settings import PUBLIC_BASE_URL, Credentials, HTTPSettings
-from .errors import APIConnectionError, APIStatusError, APITimeoutError, ConfigurationError, LinqTypingError
+from .._indicator import Action, Outcome
+from .._settings import PUBLIC_BASE_URL, Credentials, HTTPSettings
+from ..errors import APIConnectionError, APIStatusError, APITimeoutError, ConfigurationError, LinqTypingError
 
-# What is else imported when the first request is on its way, which would wait, and in the loop's thread, where a fork
-# might fall into it.
+# httpx and httpcore import these with the first request, which would wait for them.
 for _on_demand in ("httpcore", "anyio._backends._asyncio", "encodings.idna"):
     with contextlib.suppress(ImportError):
         importlib.import_module(_on_demand)
@@ -34,13 +33,15 @@ for _on_demand in ("httpcore", "anyio._backends._asyncio", "encodings.idna"):
 KEEPALIVE_EXPIRY: Final = 30.0  # seconds; load balancers drop idle connections after 60
 FIRST_BACKOFF: Final = 0.5  # seconds
 SHORTEST_KEY: Final = 8  # characters: what is shorter is no key, and part of many a word
-LONGEST_MESSAGE: Final = 200  # characters: an error is for a log line
+MAX_TEXT: Final = 200  # characters of the API's that are kept: an error is for a log line
+MAX_CODE: Final = 10**9
+MAX_BODY: Final = 64 * 1024  # bytes of an answer that are read
 LONGEST_JITTER: Final = 0.25  # seconds
 CLOSE_TIMEOUT: Final = 1.0  # seconds for dropping connections
 CHAT_STILL_BEING_CREATED: Final = 2009
 METHODS: Final = {Action.START: "POST", Action.STOP: "DELETE"}
 
-# The request never left, so it did nothing.
+# Raised by httpx's own transport before the request left, so it did nothing.
 _NEVER_SENT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -71,6 +72,7 @@ class TypingAPI:
         settings: HTTPSettings,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        self.credentials = credentials
         self._base = credentials.base_url or PUBLIC_BASE_URL
         self._key = credentials.api_key or ""
         self._timeout = settings.timeout
@@ -78,6 +80,7 @@ class TypingAPI:
             {
                 "User-Agent": "linq-typing",
                 "Accept": "application/json",
+                "Accept-Encoding": "identity",
                 **credentials.headers,
                 "Authorization": f"Bearer {self._key}",
             }
@@ -105,12 +108,12 @@ class TypingAPI:
 
         timer = loop.call_later(self._timeout, give_up)
         try:
-            return self._answer_to(await self._send(METHODS[action], f"{self._base}/v3/chats/{chat_id}/typing"))
+            return self._answer_to(*await self._send(METHODS[action], f"{self._base}/v3/chats/{chat_id}/typing"))
         except asyncio.CancelledError:
             if not overdue:
                 raise
             return Answer(Outcome.LOST, APITimeoutError(f"no answer within {self._timeout:g} s"))
-        except Exception as exc:
+        except BaseException as exc:  # a transport of the user's may raise anything; a SystemExit would end the thread
             return self._failure(exc)
         finally:
             timer.cancel()
@@ -124,31 +127,38 @@ class TypingAPI:
             return None
         return float(self._retrying.wait(state))
 
-    async def aclose(self) -> None:
-        """Close all connections."""
-        for transport in list(self._transports):
+    async def aclose(self, *, for_good: bool = True) -> None:
+        """Close all connections. The next request opens others.
+
+        A transport of the user's may not be able to (httpx-aiohttp's is not): that is closed only ``for_good``.
+        """
+        if self._shared and not for_good:
+            return
+        transports, self._transports, self._idle = self._transports, [], []
+        for transport in transports:
             await transport.aclose()
 
-    async def _send(self, method: str, url: str) -> httpx.Response:
+    async def _send(self, method: str, url: str) -> tuple[httpx.Response, bytes]:
         extensions = {"timeout": self._timeouts.copy()}
         request = httpx.Request(method, url, headers=self._headers, extensions=extensions)
         if self._shared:
             return await _exchange(self._make_transport(), request)
         transport = self._idle.pop() if self._idle else self._another_transport()
         try:
-            response = await _exchange(transport, request)
-        except BaseException:  # httpcore may leave a connection that was cancelled, or a tunnel, for busy: for ever
-            self._transports.remove(transport)
+            answer = await _exchange(transport, request)
+        except BaseException:  # httpcore may leave a cancelled connection, or a tunnel, marked busy for good
+            with contextlib.suppress(ValueError):  # closed meanwhile
+                self._transports.remove(transport)
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(transport.aclose(), CLOSE_TIMEOUT)
             raise
         self._idle.append(transport)  # the most recently used goes first: its connection is alive
-        return response
+        return answer
 
     def _first_transport(self) -> httpx.AsyncBaseTransport:
         try:
             return self._make_transport()
-        except Exception as error:  # httpx's, socksio's, ...
+        except (ValueError, ImportError, httpx.InvalidURL) as error:  # an unknown scheme, no socksio, ...
             raise ConfigurationError(f"The environment's proxy can't be used: {error}") from None
 
     def _another_transport(self) -> httpx.AsyncBaseTransport:
@@ -156,16 +166,18 @@ class TypingAPI:
         self._transports.append(transport)
         return transport
 
-    def _answer_to(self, response: httpx.Response) -> Answer:
+    def _answer_to(self, response: httpx.Response, body: bytes) -> Answer:
         if response.is_success:
             return Answer(Outcome.ACCEPTED)
-        error = status_error(response, self._without_key)
+        error = status_error(response, body, self._without_key)
         return Answer(outcome_of(error), error)
 
-    def _failure(self, exc: Exception) -> Answer:
+    def _failure(self, exc: BaseException) -> Answer:
         # The httpx exception is not chained: its request carries the key.
-        text = self._without_key(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__)
-        outcome = Outcome.NOTHING if isinstance(exc, _NEVER_SENT) else Outcome.LOST
+        text = printable(self._without_key(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__))
+        # A transport of the user's may raise these for an answer that was lost: it is not believed.
+        never_sent = isinstance(exc, _NEVER_SENT) and not self._shared
+        outcome = Outcome.NOTHING if never_sent else Outcome.LOST
         kind = APITimeoutError if isinstance(exc, httpx.TimeoutException) else APIConnectionError
         return Answer(outcome, kind(text))
 
@@ -183,39 +195,45 @@ def outcome_of(error: APIStatusError) -> Outcome:
     return Outcome.REFUSED
 
 
-def status_error(response: httpx.Response, redact: Callable[[str], str] = str) -> APIStatusError:
+def status_error(response: httpx.Response, content: bytes, redact: Callable[[str], str] = str) -> APIStatusError:
     """An error answer in our own words, from whatever body it has. ``redact`` takes out what must not be told."""
-    body = _error_body(response)
+    body = _error_body(content)
     details = body.get("error")
     details = details if isinstance(details, Mapping) else {}
     code = details.get("code")
     told = _first_seconds(response.headers.get("Retry-After"), details.get("retry_after"))
-    message = details.get("message") or body.get("message") or _plain_text(response) or response.reason_phrase
+    message = details.get("message") or body.get("message") or _plain_text(content) or response.reason_phrase
     return APIStatusError(
-        redact(str(message))[:LONGEST_MESSAGE],
+        printable(redact(str(message))),
         status_code=response.status_code,
-        code=code if isinstance(code, int) else None,
+        code=code if isinstance(code, int) and abs(code) < MAX_CODE else None,
         trace_id=_text(body.get("trace_id") or response.headers.get("X-Trace-ID"), redact),
         doc_url=_text(details.get("doc_url"), redact),
         retry_after=told,
     )
 
 
-def _error_body(response: httpx.Response) -> Mapping[str, Any]:
+def printable(text: str) -> str:
+    """The text as one bounded line without control characters, fit for a log."""
+    line = "".join(char if char.isprintable() else " " for char in text[: 4 * MAX_TEXT])
+    return " ".join(line.split())[:MAX_TEXT]
+
+
+def _error_body(content: bytes) -> Mapping[str, Any]:
     try:
-        body = json.loads(response.content)
+        body = json.loads(content)
     except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, Mapping) else {}
 
 
-def _plain_text(response: httpx.Response) -> str:
-    text = response.content.decode("utf-8", "replace").strip()  # whatever charset it claims: some codecs raise
+def _plain_text(content: bytes) -> str:
+    text = content.decode("utf-8", "replace").strip()  # whatever charset it claims: some codecs raise
     return "" if text.startswith(("{", "[")) else text
 
 
 def _text(value: object, redact: Callable[[str], str]) -> str | None:
-    return redact(value) if isinstance(value, str) and value else None
+    return printable(redact(value)) or None if isinstance(value, str) else None
 
 
 def _first_seconds(*values: object) -> float | None:
@@ -245,20 +263,27 @@ def _seconds_until(date: object) -> float | None:
     return max((when - datetime.now(timezone.utc)).total_seconds(), 0.0)
 
 
-async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
+async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+    """The answer to the request, and the first ``MAX_BODY`` bytes of its body."""
     response = await transport.handle_async_request(request)
+    if response.is_stream_consumed:  # a transport of the user's has read it, to log it, say
+        return response, response.content[:MAX_BODY]
+    body = bytearray()
     try:
-        await response.aread()  # only a connection that was read out can be used again
+        async for part in cast(httpx.AsyncByteStream, response.stream):  # a connection that was read out is kept alive
+            body += part[: MAX_BODY - len(body)]
+            if len(body) >= MAX_BODY:
+                break
     finally:
         await response.aclose()
-    return response
+    return response, bytes(body)
 
 
 def _transport_maker(base: str, transport: httpx.AsyncBaseTransport | None) -> Callable[[], httpx.AsyncBaseTransport]:
     """Makes transports of one connection each, or gives the user's own.
 
     httpcore looks at every connection of a pool for each request, so a crowd of them shares no pool; how many
-    there are at most is the driver's business.
+    there are at most is the engine's business.
     """
     if transport is not None:
         return lambda: transport
@@ -267,34 +292,29 @@ def _transport_maker(base: str, transport: httpx.AsyncBaseTransport | None) -> C
     return lambda: httpx.AsyncHTTPTransport(limits=limits, verify=context, proxy=proxy)
 
 
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
 def _proxy(base: str) -> str | None:
     """The proxy that the environment or the system wants for it (``HTTPS_PROXY``, ``NO_PROXY``, ...)."""
     url, proxies = urlsplit(base), getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
-    if not proxy or any(_names(entry.strip().lower(), url) for entry in proxies.get("no", "").split(",")):
+    host, port = url.hostname or "", url.port or _DEFAULT_PORTS[url.scheme]
+    if not proxy or proxy_bypass(host) or proxy_bypass(f"{host}:{port}"):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def _names(entry: str, url: SplitResult) -> bool:
-    """Whether an entry of ``NO_PROXY`` names the URL: ``*``, or a host or domain, with or without scheme and port."""
-    scheme, _, rest = entry.rpartition("://")
-    try:
-        named = urlsplit(f"//[{rest}]" if rest.count(":") > 1 and "[" not in rest else f"//{rest}")
-        host, port = (named.hostname or "").lstrip("."), named.port
-    except ValueError:  # it names nothing
-        return False
-    return (
-        scheme in ("", "all", url.scheme)
-        and host != ""
-        and (host == "*" or f".{url.hostname}".endswith(f".{host}"))
-        and port in (None, url.port or {"http": 80, "https": 443}[url.scheme])
-    )
-
-
 def _ssl_context(base: str) -> ssl.SSLContext:
     """One for all transports: loading the certificates is slow. A plain http base gets one that trusts nobody."""
-    return httpx.create_ssl_context() if base.lower().startswith("https") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not base.lower().startswith("https"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        return httpx.create_ssl_context()
+    except TimeoutError:  # an OSError too, but a signal handler's
+        raise
+    except OSError as error:  # SSL_CERT_FILE names no certificates, no file can be opened, ...
+        raise ConfigurationError(f"The TLS certificates can't be loaded: {error}") from None
 
 
 def _retrying(settings: HTTPSettings) -> tenacity.Retrying:

@@ -1,9 +1,12 @@
-"""Linq's error answers: codes, texts and the JSON envelope, as its documentation shows them."""
+"""HTTP responses, and the error codes, texts and JSON envelope of Linq's documentation."""
 
 from __future__ import annotations
 
 import json
 from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from starlette.types import Receive
 
 _MESSAGES = {
     1001: "Missing required field",
@@ -42,13 +45,13 @@ _CODES = {
 
 
 class ApiError(Exception):
-    """A refusal, with all that its answer says.
+    """A refused request.
 
     Parameters:
         status: the HTTP status.
         code: Linq's error code; default: the usual one for that status.
         message: default: the usual text for that code.
-        retry_after: seconds, or an HTTP date (which goes into the header only).
+        retry_after: seconds, or an HTTP date (for the header only).
     """
 
     def __init__(
@@ -59,13 +62,13 @@ class ApiError(Exception):
         retry_after: float | str | None = None,
     ) -> None:
         self.status = status
-        self.code = _usual_code(status) if code is None else code
+        self.code = _CODES.get(status, 1005 if status < 500 else 3006) if code is None else code
         self.message = message or _MESSAGES.get(self.code) or _phrase(status)
         self.retry_after = retry_after
         super().__init__(f"{status} {self.code}: {self.message}")
 
-    def body(self, trace_id: str) -> bytes:
-        """The answer's JSON."""
+    def response(self, trace_id: str) -> Response:
+        """The response in Linq's JSON envelope."""
         error: dict[str, object] = {
             "status": self.status,
             "code": self.code,
@@ -74,11 +77,44 @@ class ApiError(Exception):
         }
         if isinstance(self.retry_after, (int, float)):
             error["retry_after"] = self.retry_after
-        return json.dumps({"success": False, "error": error, "trace_id": trace_id}).encode()
+        body = {"success": False, "error": error, "trace_id": trace_id}
+        return response(self.status, body, code=self.code, retry_after=self.retry_after)
 
 
-def _usual_code(status: int) -> int:
-    return _CODES.get(status, 1005 if status < 500 else 3006)
+class Response(NamedTuple):
+    """What is sent back, except for the trace id header."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    code: int | None = None
+    """Linq's error code."""
+
+
+def response(
+    status: int,
+    body: bytes | dict[str, Any] | None,
+    *,
+    code: int | None = None,
+    retry_after: float | str | None = None,
+) -> Response:
+    """A response with raw bytes, JSON or nothing as its body."""
+    if body is None:
+        return Response(status)
+    headers = []
+    if not isinstance(body, bytes):
+        headers.append((b"content-type", b"application/json"))
+        body = json.dumps(body).encode()
+    headers.append((b"content-length", str(len(body)).encode()))
+    if retry_after is not None:
+        headers.append((b"retry-after", str(retry_after).encode()))
+    return Response(status, body, tuple(headers), code)
+
+
+async def disconnected(receive: Receive) -> None:
+    """Return when the client has closed the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _phrase(status: int) -> str:

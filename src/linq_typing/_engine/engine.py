@@ -11,22 +11,20 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
-from concurrent.futures import Future, InvalidStateError
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from math import inf
-from time import monotonic
 from typing import Any, Final
 
-from ._agenda import Agenda
-from ._api import CLOSE_TIMEOUT, Answer, TypingAPI
-from ._gate import Change, Gate, Verdict
-from ._indicator import Action, Indicator, Outcome, Window, Wish
-from ._loop import LoopThread, log_exception
-from ._places import Places, Rank
-from ._process import EXIT_TIMEOUT
-from ._waiting import wait_for_async
-from .errors import APIStatusError, APITimeoutError, LinqTypingError
-from .events import EventHook, EventKind, Failing, LoggingHook, Stats, TypingEvent, is_bad_key
+from .._agenda import Agenda
+from .._gate import Change, Gate, Verdict
+from .._indicator import Action, Indicator, Outcome, Window, Wish
+from .._places import Places, Rank
+from ..errors import APIStatusError, APITimeoutError, LinqTypingError
+from ..events import EventHook, EventKind, Failing, LoggingHook, Stats, TypingEvent, is_bad_key
+from .http import CLOSE_TIMEOUT, Answer, TypingAPI
+from .loop import LoopThread, log_exception
+from .process import EXIT_TIMEOUT
+from .waiting import Completion, wait_for_async
 
 logger = logging.getLogger("linq_typing")
 
@@ -34,7 +32,7 @@ PATIENCE: Final = 0.45 * EXIT_TIMEOUT  #: seconds that closing waits for stops, 
 
 
 class Chat(Indicator):
-    """The indicator of a chat with something to do or to remember, and what the driver keeps beside it."""
+    """The indicator of a chat with something to do or to remember, and what the engine keeps beside it."""
 
     __slots__ = ("due", "id", "refusal", "shown")
 
@@ -49,7 +47,7 @@ class Chat(Indicator):
 class _Waiter:
     """Somebody who waits until some chats have nothing pending."""
 
-    def __init__(self, chats: set[Chat], done: Future[bool]) -> None:
+    def __init__(self, chats: set[Chat], done: Completion) -> None:
         self.chats = chats
         self.done = done
         self.clean = True
@@ -57,11 +55,11 @@ class _Waiter:
     def tell_if_done(self) -> bool:
         if self.chats:
             return False
-        _resolve(self.done, self.clean)
+        self.done.set(self.clean)
         return True
 
 
-class Driver:
+class Engine:
     """The indicators of one manager, on one loop thread, over one API."""
 
     def __init__(
@@ -71,14 +69,15 @@ class Driver:
         *,
         settle: float,
         max_connections: int,
-        on_event: EventHook | None,
+        hooks: Sequence[EventHook],
     ) -> None:
         self.thread = thread
         #: Have one of the methods below called on the loop's thread, in the order of posting. From any thread.
         self.post = thread.post
+        self.now = thread.now  #: the clock of all that happens to a chat, in seconds. From any thread
         self._api = api
         self._settle = settle
-        self._hooks: list[EventHook] = [LoggingHook(), *([] if on_event is None else [on_event])]
+        self._hooks: list[EventHook] = [LoggingHook(), *hooks]
         self._chats: dict[str, Chat] = {}
         self._agenda: Agenda[Chat] = Agenda()
         self._places: Places[str] = Places(max_connections)
@@ -86,17 +85,21 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._starts: set[asyncio.Task[None]] = set()
-        self._ended = False
+        self._max_connections = max_connections
+        self._ended = False  # requests are over: what is left of them is cancelled
+        self._over = False  # for good: the process exits
+        self._postponed: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self._dispatch_due = False
         self._waiters: list[_Waiter] = []
         self._failing = Failing()
+        self._suspended_for: LinqTypingError | None = None
         self._requests: Counter[str] = Counter()
         self._retries = 0
         self._sessions = 0
         self._shown = 0
         self._retiring = False
         self._manager: object = None
-        self._closing: Future[bool] | None = None
+        self._closing: Completion | None = None
         thread.add_resident(self)
 
     # -- From any thread
@@ -106,18 +109,19 @@ class Driver:
         """Whether this is still the process in which it was made."""
         return not self.thread.dead
 
-    @property
-    def is_open(self) -> bool:
-        """Whether sessions go on here: not in a forked child, and not once it was closed."""
-        return self.alive and self._closing is None
-
-    def begin_close(self) -> Future[bool]:
-        """End all sessions, let the stops go out (5 s at most), drop all connections."""
-        done: Future[bool] = Future()
+    def begin_close(self) -> Completion:
+        """End all sessions, let the stops go out (5 s at most), drop all connections. The future says whether all stops
+        were accepted. A later session opens it again."""
+        done = Completion()
         self.post(self._close, done)
         if not self.alive:
-            _resolve(done, True)
+            done.set(True)
         return done
+
+    def begin_end(self) -> Completion:
+        """Close for good: the process exits."""
+        self._over = True
+        return self.begin_close()
 
     def stats(self) -> Stats:
         """A snapshot; the numbers may be a moment apart. All are counted as they change: none costs a walk."""
@@ -135,23 +139,25 @@ class Driver:
     # -- Inputs from sessions
 
     def join(self, chat_id: str, wish: Wish) -> None:
-        if self._closing is not None:
+        if self._postpone(self.join, chat_id, wish) or self._over:
             return
         chat = self._chat(chat_id)
         chat.join(wish, wish.joined_at)
         self._sessions += 1
-        wish.error = chat.refusal
+        wish.error = chat.refusal or self._suspended_for
         self._go_on(chat)
 
-    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Future[bool] | None) -> None:
+    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Completion | None) -> None:
         chat = self._chats.get(chat_id)
+        if (chat is None or wish not in chat.wishes) and self._postpone(self.leave, chat_id, wish, at, linger, done):
+            return  # its join was postponed
         if chat is not None:
             self._sessions -= chat.leave(wish, at, linger)
             self._go_on(chat)
             if done is not None:
                 self._hurry({chat}, done)
         elif done is not None:
-            _resolve(done, True)
+            done.set(True)
         self._close_if_retired()
 
     def pause(self, chat_id: str, wish: Wish, at: float) -> None:
@@ -161,15 +167,17 @@ class Driver:
         self._tell(Chat.resume, chat_id, wish, at)
 
     def _tell(self, what: Callable[[Chat, Wish, float], None], chat_id: str, wish: Wish, at: float) -> None:
+        if self._postpone(self._tell, what, chat_id, wish, at):
+            return
         chat = self._chats.get(chat_id)
-        if chat is not None and wish.is_open and self._closing is None:
+        if chat is not None and wish.is_open:
             what(chat, wish, at)
             self._go_on(chat)
 
     # -- Inputs from messages
 
     def send_began(self, chat_id: str, window: Window) -> None:
-        if self._closing is not None:
+        if chat_id not in self._chats and self._postpone(self.send_began, chat_id, window):
             return
         chat = self._chat(chat_id)
         chat.send_began(window)
@@ -180,6 +188,7 @@ class Driver:
         if chat is None and accepted and self._closing is None:
             chat = self._chat(chat_id)  # the message took so long that the chat was forgotten
         if chat is None:
+            self._postpone(self.send_ended, chat_id, window, at, accepted)
             return
         chat.send_ended(window, at, accepted)
         if accepted and chat.wishes:
@@ -190,14 +199,15 @@ class Driver:
 
     def mark_sent(self, chat_id: str, window: Window) -> None:
         if chat_id not in self._chats:
-            logger.debug("mark_sent for chat %s, which has no session", chat_id)
+            if not self._postpone(self.mark_sent, chat_id, window):
+                logger.debug("mark_sent for chat %s, which has no session", chat_id)
             return
         self.send_began(chat_id, window)
         self.send_ended(chat_id, window, window.began_at, True)
 
     # -- Ends
 
-    def flush(self, done: Future[bool]) -> None:
+    def flush(self, done: Completion) -> None:
         """Let the stops that are due or delayed go out now; ``done`` says whether all did."""
         self._hurry(self._chats.values(), done)
 
@@ -210,31 +220,51 @@ class Driver:
 
     def _close_if_retired(self) -> None:
         if self._retiring and self._closing is None and not self._busy():
-            self._close(Future())
+            self._close(Completion())
 
     def _busy(self) -> bool:
-        now = monotonic()
+        now = self.now()
         return any(chat.wishes or chat.pending(now) for chat in self._chats.values())
 
-    def _close(self, done: Future[bool]) -> None:
-        if self._closing is not None:
-            self._closing.add_done_callback(lambda closed: _resolve(done, closed.result()))
+    def _postpone(self, call: Callable[..., None], *args: Any) -> bool:
+        """While closing: hear of this afterwards. Returns whether it is closing, to open again."""
+        if self._closing is None or self._over:
+            return False
+        self._postponed.append((call, args))
+        return True
+
+    def _close(self, done: Completion) -> None:
+        if self._postponed and self._postpone(self._close, done):
             return
-        self._closing = Future()  # its own: who waits may cancel what it was given
-        self._closing.add_done_callback(lambda closed: _resolve(done, closed.result()))
-        now = monotonic()
+        if self._closing is not None:
+            self._closing.add_callback(done.set)
+            return
+        self._closing = Completion()
+        self._closing.add_callback(done.set)
+        now = self.now()
         for chat in self._chats.values():
             for wish in chat.wishes:
                 self._sessions -= chat.leave(wish, now, 0)
-        flushed: Future[bool] = Future()
+        flushed = Completion()
         self.flush(flushed)
         self._create_task(self._finish(flushed, self._closing))
 
-    async def _finish(self, flushed: Future[bool], closing: Future[bool]) -> None:
-        await wait_for_async(flushed, PATIENCE)
-        for task in self._starts:
-            task.cancel()  # one that hangs would keep the stop after it from going out
-        clean = await wait_for_async(flushed, PATIENCE)
+    async def _finish(self, flushed: Completion, closing: Completion) -> None:
+        clean = False
+        try:
+            await wait_for_async(flushed, PATIENCE)
+            for task in self._starts:
+                task.cancel()  # one that hangs would keep the stop after it from going out
+            clean = await wait_for_async(flushed, PATIENCE)
+            await self._end_requests()
+            await self._close_api()
+        finally:
+            self._manager = None
+            self._open_again()
+            closing.set(clean)
+
+    async def _end_requests(self) -> None:
+        """Cancel what is left, without waiting for what ignores that, and forget the chats that it was about."""
         self._ended = True
         if self._timer is not None:
             self._timer.cancel()
@@ -242,19 +272,45 @@ class Driver:
         others = self._tasks - {asyncio.current_task()}
         for task in others:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        self._chats.clear()
-        self._shown, self._agenda, self._places = 0, Agenda(), Places(1)
+        if others:
+            await asyncio.wait(others, timeout=CLOSE_TIMEOUT)
+        now, chats = self.now(), self._chats
+        self._shown, self._agenda, self._places = 0, Agenda(), Places(self._max_connections)
+        for chat in chats.values():
+            if chat.maybe_up(now):
+                self._emit("gave_up", chat, Action.STOP)
+        # What has yet to settle, or was refused, is still to be known when it opens again.
+        self._chats = {chat.id: chat for chat in chats.values() if not chat.pending(now)}
+        for chat in list(self._chats.values()):
+            chat.due, chat.shown = inf, False
+            self._review(chat)
         for waiter in self._waiters:
-            _resolve(waiter.done, False)
+            waiter.done.set(False)
         self._waiters.clear()
-        with contextlib.suppress(Exception):  # a transport of the user's may do anything, even take for ever
-            await asyncio.wait_for(self._api.aclose(), CLOSE_TIMEOUT)
-        self._manager = None
-        _resolve(closing, clean)
 
-    def _hurry(self, chats: Iterable[Chat], done: Future[bool]) -> None:
-        now = monotonic()
+    async def _close_api(self) -> None:
+        """Close the connections. A transport of the user's may do anything, even take for ever."""
+
+        async def close() -> None:
+            with contextlib.suppress(BaseException):
+                await self._api.aclose(for_good=self._over or self._retiring)
+
+        closing = self._create_task(close())
+        await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
+        closing.cancel()
+
+    def _open_again(self) -> None:
+        """Hear what came while it was closing. Once the process exits, that is over."""
+        postponed, self._postponed = self._postponed, []
+        if self._over:
+            return
+        self._closing, self._ended = None, False
+        self._set_timer()
+        for call, args in postponed:
+            call(*args)
+
+    def _hurry(self, chats: Iterable[Chat], done: Completion) -> None:
+        now = self.now()
         pending = {chat for chat in chats if chat.pending(now)}
         waiter = _Waiter(pending, done)
         if not waiter.tell_if_done():
@@ -281,7 +337,7 @@ class Driver:
 
     def _review(self, chat: Chat) -> None:
         """Ask the indicator what now, and queue, wait or forget accordingly."""
-        now = monotonic()
+        now = self.now()
         for _ in chat.expire(now):
             self._emit("expired", chat)
         action, due = chat.next(now)
@@ -311,7 +367,7 @@ class Driver:
         """Give the free places to those whose turn it is."""
         self._dispatch_due = False
         while not self._ended:
-            now, tried = monotonic(), self._gate.tried
+            now, tried = self.now(), self._gate.tried
             may_start = self._gate.may_start(now, untried=self._places.starts_waiting(besides=tried))
             chat_id = self._places.next(starts=may_start, avoid=tried)
             if chat_id is None:
@@ -341,7 +397,7 @@ class Driver:
 
     def _on_time(self) -> None:
         self._timer = None
-        now = monotonic()
+        now = self.now()
         while (chat := self._agenda.pop(now)) is not None:
             self._review(chat)
         self._dispatch()
@@ -363,14 +419,16 @@ class Driver:
         return task
 
     async def _request(self, chat: Chat, action: Action, probe: bool) -> None:
-        began = monotonic()
+        began, places = self.now(), self._places
         try:
             answer = await self._api.request(action, chat.id)
         except asyncio.CancelledError:
             if self._ended:
                 raise
-            answer = Answer(Outcome.LOST, APITimeoutError("given up: the manager closes"))
-        elapsed = monotonic() - began
+            answer = Answer(Outcome.LOST, APITimeoutError("gave up because the manager is closing"))
+        if places is not self._places:
+            return  # it was cancelled, and has ignored that until long after
+        elapsed = self.now() - began
         self._places.release()
         self._requests[answer.outcome.value] += 1
         self._retries += chat.attempt > 1
@@ -385,9 +443,9 @@ class Driver:
     def _accepted(self, chat: Chat, action: Action, elapsed: float) -> None:
         attempt, refresh = chat.attempt, chat.lit
         chat.refusal = None
-        chat.answered(Outcome.ACCEPTED, monotonic())
+        chat.answered(Outcome.ACCEPTED, self.now())
         kind: EventKind = "stopped" if action is Action.STOP else "refreshed" if refresh else "started"
-        self._emit(kind, chat, attempt=attempt, elapsed=elapsed)
+        self._emit(kind, chat, action, attempt=attempt, elapsed=elapsed)
 
     def _failed(self, chat: Chat, action: Action, outcome: Outcome, error: LinqTypingError, elapsed: float) -> None:
         attempt = chat.attempt
@@ -398,13 +456,20 @@ class Driver:
             outcome, retry_in = Outcome.NOTHING, 0.0  # no fault of this chat: the gate says when
         if action is Action.STOP and retry_in is None:
             self._spoil_waiters(chat)
-        chat.answered(outcome, monotonic(), retry_in=retry_in, retry_after=_retry_after(error))
+        chat.answered(outcome, self.now(), retry_in=retry_in, retry_after=_retry_after(error))
         if not is_bad_key(error):
             self._failing.add(chat.id)
         if outcome is Outcome.REFUSED and action is Action.START:
             chat.refusal = error
         kind: EventKind = "refused" if outcome is Outcome.REFUSED else "failed"
-        self._emit(kind, chat, error=error, attempt=attempt, elapsed=elapsed)
+        self._emit(kind, chat, action, error=error, attempt=attempt, elapsed=elapsed)
+        if retry_in is None and self._matters(chat, action, outcome):
+            self._emit("gave_up", chat, action, error=error, attempt=attempt)
+
+    def _matters(self, chat: Chat, action: Action, outcome: Outcome) -> bool:
+        """Whether it makes a difference that this request is not tried again. A refused start has its own event."""
+        wanted = chat.wanted(self.now())
+        return not wanted if action is Action.STOP else wanted and outcome is not Outcome.REFUSED
 
     def _spoil_waiters(self, chat: Chat) -> None:
         """A stop of the chat was given up."""
@@ -417,37 +482,37 @@ class Driver:
         change = self._tell_gate(chat, answer, probe) if action is Action.START else None
         recovered = answer.error is None and self._failing.discard(chat.id)
         if change is Change.SUSPENDED:
-            self._emit("suspended", chat, error=answer.error)
+            self._suspended_for = answer.error
+            self._emit("suspended", chat, action, error=answer.error)
         elif recovered or change is Change.RECOVERED:
-            self._emit("recovered", chat)
+            self._emit("recovered", chat, action)
 
     def _tell_gate(self, chat: Chat, answer: Answer, probe: bool) -> Change | None:
-        verdict, now = _verdict(answer), monotonic()
+        verdict, now = _verdict(answer), self.now()
         others_work = verdict is not Verdict.UP and any(
             other.wanted(now) for other in self._chats.values() if other is not chat
         )
-        return self._gate.ended(chat.id, verdict, now, probe=probe, others_work=others_work)
+        change = self._gate.ended(chat.id, verdict, now, probe=probe, others_work=others_work)
+        if not self._gate.suspended:
+            self._suspended_for = None
+        return change
 
     def _emit(
         self,
         kind: EventKind,
         chat: Chat,
+        action: Action | None = None,
         *,
         error: LinqTypingError | None = None,
         attempt: int = 0,
         elapsed: float = 0.0,
     ) -> None:
-        event = TypingEvent(kind, chat.id, error, attempt, elapsed)
+        event = TypingEvent(kind, chat.id, action and action.value, error, attempt, elapsed)
         for hook in self._hooks:
             try:
                 hook(event)
             except BaseException:  # a SystemExit would end the loop of the whole process
                 log_exception("linq-typing: on_event raised on %s", event)
-
-
-def _resolve(done: Future[bool], result: bool) -> None:
-    with contextlib.suppress(InvalidStateError):  # who waited may have been cancelled
-        done.set_result(result)
 
 
 def _rank(action: Action, indicator: Indicator) -> Rank:
