@@ -20,11 +20,11 @@ ROOT = Path(linq_typing.__file__).parent
 #: The layers of the design. A module imports from its own level or below, and never in a circle.
 LEVELS = {
     "errors": 0,
-    "_agenda": 1,
-    "_gate": 1,
+    "_timer_queue": 1,
+    "_circuit_breaker": 1,
     "_indicator": 1,
     "_loop": 1,
-    "_places": 1,
+    "_request_queue": 1,
     "_process": 2,
     "_settings": 1,
     "_waiting": 1,
@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "atexit": {"_process"},
     "contextvars": {"_session"},
 }
-PURE = ("_agenda", "_gate", "_indicator", "_places", "errors")
+PURE = ("_timer_queue", "_circuit_breaker", "_indicator", "_request_queue", "errors")
 CORE = sorted(LEVELS)
 
 

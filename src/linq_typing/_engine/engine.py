@@ -1,8 +1,8 @@
 """Runs the indicators of one manager on the loop thread: does what they decide and reports back.
 
 What is not under "From any thread" runs on the loop's thread. Callers post inputs, each with the
-time at which it happened for them; see ``_indicator`` for what is decided, ``_places`` for who goes first and
-``_gate`` for when nobody may.
+time at which it happened for them. ``_indicator`` decides what to do, ``_request_queue`` which request goes first,
+``_circuit_breaker`` whether starts are suspended.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from math import inf
 from typing import Any, Final
 
-from .._agenda import Agenda
-from .._gate import Change, Gate, Verdict
+from .._circuit_breaker import Change, CircuitBreaker, Verdict
 from .._indicator import Action, Indicator, Outcome, Window, Wish
-from .._places import Places, Rank
+from .._request_queue import Priority, RequestQueue
+from .._timer_queue import TimerQueue
 from ..errors import APIStatusError, APITimeoutError, LinqTypingError
 from ..events import EventHook, EventKind, Failing, LoggingHook, Stats, TypingEvent, is_bad_key
 from .http import CLOSE_TIMEOUT, Answer, TypingAPI
@@ -39,7 +39,7 @@ class Chat(Indicator):
     def __init__(self, chat_id: str, settle: float) -> None:
         super().__init__(settle)
         self.id = chat_id
-        self.due = inf  # the agenda's
+        self.due = inf  # the timer queue's
         self.refusal: LinqTypingError | None = None  # which the sessions that follow want to know of, too
         self.shown = False  # as it was counted
 
@@ -79,9 +79,9 @@ class Engine:
         self._settle = settle
         self._hooks: list[EventHook] = [LoggingHook(), *hooks]
         self._chats: dict[str, Chat] = {}
-        self._agenda: Agenda[Chat] = Agenda()
-        self._places: Places[str] = Places(max_connections)
-        self._gate: Gate[str] = Gate()
+        self._timers: TimerQueue[Chat] = TimerQueue()
+        self._queue: RequestQueue[str] = RequestQueue(max_connections)
+        self._breaker: CircuitBreaker[str] = CircuitBreaker()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._starts: set[asyncio.Task[None]] = set()
@@ -129,11 +129,11 @@ class Engine:
             sessions=self._sessions,
             chats=len(self._chats),
             shown=self._shown,
-            in_flight=self._places.taken,
-            waiting=self._places.waiting,
+            in_flight=self._queue.in_use,
+            waiting=self._queue.waiting,
             requests=dict(self._requests),
             retries=self._retries,
-            suspended=self._gate.suspended,
+            suspended=self._breaker.is_open,
         )
 
     # -- Inputs from sessions
@@ -275,7 +275,7 @@ class Engine:
         if others:
             await asyncio.wait(others, timeout=CLOSE_TIMEOUT)
         now, chats = self.now(), self._chats
-        self._shown, self._agenda, self._places = 0, Agenda(), Places(self._max_connections)
+        self._shown, self._timers, self._queue = 0, TimerQueue(), RequestQueue(self._max_connections)
         for chat in chats.values():
             if chat.maybe_up(now):
                 self._emit("gave_up", chat, Action.STOP)
@@ -341,15 +341,15 @@ class Engine:
         for _ in chat.expire(now):
             self._emit("expired", chat)
         action, due = chat.next(now)
-        self._agenda.call_up(chat, due)
+        self._timers.schedule(chat, due)
         self._count_shown(chat, chat.maybe_up(now))
         if action is None:
-            self._places.withdraw(chat.id)
+            self._queue.discard(chat.id)
             if chat.forgettable(now):
-                self._agenda.strike(chat)
+                self._timers.cancel(chat)
                 self._chats.pop(chat.id, None)
         else:
-            self._places.wait(chat.id, _rank(action, chat))
+            self._queue.enqueue(chat.id, _priority(action, chat))
         if self._waiters:
             self._tell_waiters(chat, now)
 
@@ -364,29 +364,30 @@ class Engine:
             self._waiters = [waiter for waiter in self._waiters if not waiter.tell_if_done()]
 
     def _dispatch(self) -> None:
-        """Give the free places to those whose turn it is."""
+        """Send the requests whose turn it is, as long as there are free slots."""
         self._dispatch_due = False
         while not self._ended:
-            now, tried = self.now(), self._gate.tried
-            may_start = self._gate.may_start(now, untried=self._places.starts_waiting(besides=tried))
-            chat_id = self._places.next(starts=may_start, avoid=tried)
+            now, tried = self.now(), self._breaker.tried
+            may_start = self._breaker.may_start(now, untried=self._queue.starts_waiting(besides=tried))
+            chat_id = self._queue.acquire(starts=may_start, avoid=tried)
             if chat_id is None:
                 break
             chat = self._chats[chat_id]
-            # The wish may have gone while it waited.
+            # While it waited, what is to be done may have changed.
             action, _ = chat.next(now)
             if action is None or (
-                action is Action.START and not self._gate.may_start(now, untried=chat_id not in tried)
+                action is Action.START and not self._breaker.may_start(now, untried=chat_id not in tried)
             ):
+                self._queue.release()
                 self._review(chat)
             else:
                 self._send(chat, action, now)
         self._set_timer()
 
     def _set_timer(self) -> None:
-        # Where no place is free, the next one that is released asks anyway.
-        gate_matters = self._places.free and self._places.starts_waiting()
-        when = min(self._agenda.next_at, self._gate.opens_at if gate_matters else inf)
+        # If no slot is free, the next release dispatches anyway.
+        can_probe = self._queue.has_free_slot and self._queue.starts_waiting()
+        when = min(self._timers.next_at, self._breaker.half_open_at if can_probe else inf)
         if self._timer is not None:
             if self._timer.when() == when:
                 return
@@ -398,15 +399,14 @@ class Engine:
     def _on_time(self) -> None:
         self._timer = None
         now = self.now()
-        while (chat := self._agenda.pop(now)) is not None:
+        while (chat := self._timers.pop(now)) is not None:
             self._review(chat)
         self._dispatch()
         self._close_if_retired()
 
     def _send(self, chat: Chat, action: Action, now: float) -> None:
         chat.sent(action, now)
-        self._places.take()
-        probe = action is Action.START and self._gate.began(chat.id)
+        probe = action is Action.START and self._breaker.began(chat.id)
         task = self._create_task(self._request(chat, action, probe))
         if action is Action.START:
             self._starts.add(task)
@@ -419,17 +419,17 @@ class Engine:
         return task
 
     async def _request(self, chat: Chat, action: Action, probe: bool) -> None:
-        began, places = self.now(), self._places
+        began, queue = self.now(), self._queue
         try:
             answer = await self._api.request(action, chat.id)
         except asyncio.CancelledError:
             if self._ended:
                 raise
             answer = Answer(Outcome.LOST, APITimeoutError("gave up because the manager is closing"))
-        if places is not self._places:
+        if queue is not self._queue:
             return  # it was cancelled, and has ignored that until long after
         elapsed = self.now() - began
-        self._places.release()
+        self._queue.release()
         self._requests[answer.outcome.value] += 1
         self._retries += chat.attempt > 1
         if answer.error is None:
@@ -453,7 +453,7 @@ class Engine:
             wish.error = error
         retry_in = self._api.retry_in(attempt, error)
         if is_bad_key(error) and action is Action.START:
-            outcome, retry_in = Outcome.NOTHING, 0.0  # no fault of this chat: the gate says when
+            outcome, retry_in = Outcome.NOTHING, 0.0  # no fault of this chat: the breaker says when
         if action is Action.STOP and retry_in is None:
             self._spoil_waiters(chat)
         chat.answered(outcome, self.now(), retry_in=retry_in, retry_after=_retry_after(error))
@@ -478,8 +478,8 @@ class Engine:
                 waiter.clean = False
 
     def _tell_of_all(self, chat: Chat, action: Action, answer: Answer, probe: bool) -> None:
-        """What the answer means beyond this request: for the chat's failures, and for the gate."""
-        change = self._tell_gate(chat, answer, probe) if action is Action.START else None
+        """What the answer means beyond this request: for the chat's failures, and for the circuit breaker."""
+        change = self._tell_breaker(chat, answer, probe) if action is Action.START else None
         recovered = answer.error is None and self._failing.discard(chat.id)
         if change is Change.SUSPENDED:
             self._suspended_for = answer.error
@@ -487,13 +487,13 @@ class Engine:
         elif recovered or change is Change.RECOVERED:
             self._emit("recovered", chat, action)
 
-    def _tell_gate(self, chat: Chat, answer: Answer, probe: bool) -> Change | None:
+    def _tell_breaker(self, chat: Chat, answer: Answer, probe: bool) -> Change | None:
         verdict, now = _verdict(answer), self.now()
         others_work = verdict is not Verdict.UP and any(
             other.wanted(now) for other in self._chats.values() if other is not chat
         )
-        change = self._gate.ended(chat.id, verdict, now, probe=probe, others_work=others_work)
-        if not self._gate.suspended:
+        change = self._breaker.ended(chat.id, verdict, now, probe=probe, others_work=others_work)
+        if not self._breaker.is_open:
             self._suspended_for = None
         return change
 
@@ -515,10 +515,10 @@ class Engine:
                 log_exception("linq-typing: on_event raised on %s", event)
 
 
-def _rank(action: Action, indicator: Indicator) -> Rank:
+def _priority(action: Action, indicator: Indicator) -> Priority:
     if action is Action.STOP:
-        return Rank.STOP
-    return Rank.REFRESH if indicator.lit else Rank.FIRST_START
+        return Priority.STOP
+    return Priority.REFRESH if indicator.lit else Priority.FIRST_START
 
 
 def _verdict(answer: Answer) -> Verdict:
