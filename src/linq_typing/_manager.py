@@ -22,12 +22,11 @@ from ._engine.http import TypingAPI
 from ._engine.process import EXIT_TIMEOUT, loop_thread, process_lock
 from ._engine.waiting import Completion, wait_for_async
 from ._indicator import Window, Wish
+from ._linq import PUBLIC_BASE_URL, SETTLE
 from ._session import TypingSession, sender_in_context
 from ._settings import (
     HTTP,
     OPTIONS,
-    PUBLIC_BASE_URL,
-    SETTLE,
     Credentials,
     GivenOptions,
     HTTPSettings,

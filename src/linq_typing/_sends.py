@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, cast
 import httpx
 
 from ._engine.process import process_lock
+from ._linq import CHAT_IN_BODY, CHAT_IN_PATH
 from ._settings import Credentials, parse_chat_id
 
 if TYPE_CHECKING:
@@ -40,9 +41,6 @@ T = TypeVar("T")
 HTTPXClient = httpx.Client | httpx.AsyncClient
 
 _MAX_BODY: Final = 65_536  #: bytes of an answer that are looked at; Linq's have some hundred
-
-_CHAT_IN_PATH: Final = re.compile(rb"(?s).*/v3/chats/([^/]+)/(?:messages|voicememo|polls)/?")
-_CHAT_IN_BODY: Final = re.compile(rb"(?s).*/v3/(?:chats|messages|messages/[^/]+/update)/?")
 
 # What a client says of itself, or of its bodies, does not hold for our requests.
 _NOT_LENT: Final = frozenset(
@@ -451,12 +449,12 @@ def _exchange_of(audience: Callable[..., Refs], args: tuple[Any, ...], kwargs: M
         return None
     path = requests[0].url.raw_path.partition(b"?")[0]  # url.path is decoded
     chat_id = None
-    if match := _CHAT_IN_PATH.fullmatch(path):
+    if match := CHAT_IN_PATH.fullmatch(path):
         try:
             chat_id = parse_chat_id(match[1].decode("ascii"))
         except ValueError:
             return None  # the API will refuse it
-    elif not _CHAT_IN_BODY.fullmatch(path):
+    elif not CHAT_IN_BODY.fullmatch(path):
         return None
     listeners = [listener for ref in audience(*args) if (listener := ref()) is not None]
     return _Exchange(listeners, chat_id) if listeners else None

@@ -13,11 +13,9 @@ from typing import Final, TypedDict
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from ._linq import BASE_URL_VARIABLE, KEY_VARIABLES, PUBLIC_BASE_URL, REFRESH_INTERVAL
 from .errors import ConfigurationError
 
-PUBLIC_BASE_URL: Final = "https://api.linqapp.com/api/partner"
-KEY_VARIABLES: Final = ("LINQ_API_V3_API_KEY", "LINQ_API_KEY")  # the SDK's, then the documentation's
-BASE_URL_VARIABLE: Final = "LINQ_API_V3_BASE_URL"
 ENABLED_VARIABLE: Final = "LINQ_TYPING_ENABLED"
 
 _CANONICAL: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCII)
@@ -76,7 +74,7 @@ class SessionOptions:
 
     start_delay: float = 0.0
     stop_delay: float = 0.5
-    refresh_interval: float = 60.0
+    refresh_interval: float = REFRESH_INTERVAL
     max_duration: float | None = 600.0
     resume_after: float | None = None
     wait_on_exit: bool = False
@@ -137,7 +135,6 @@ class HTTPSettings:
 
 
 HTTP: Final = HTTPSettings()  #: the defaults
-SETTLE: Final = 3.0  #: seconds; the default
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from ._linq import BAD_KEY
 from .errors import APIStatusError, LinqTypingError
 
 __all__ = ["EventHook", "EventKind", "Stats", "TypingEvent"]
@@ -142,7 +143,7 @@ class LoggingHook:
 
 def is_bad_key(error: LinqTypingError | None) -> bool:
     """Whether the API does not know the key: the fault of all chats, not of one."""
-    return isinstance(error, APIStatusError) and error.status_code == 401
+    return isinstance(error, APIStatusError) and error.status_code == BAD_KEY
 
 
 def _details(event: TypingEvent) -> str:

@@ -63,7 +63,7 @@ class Example:
 
     def finish(self, status: int = 0) -> str:
         """Wait for the end; returns what it printed."""
-        out, err = self.process.communicate(timeout=30)
+        out, err = self.process.communicate(timeout=60)
         assert self.process.returncode == status, err
         assert "Traceback" not in err, err
         assert "Warning" not in err, err
@@ -113,7 +113,7 @@ def test_one_start_one_message_no_stop(name: str, linq: Sandbox, chat: str) -> N
 def test_a_reply_that_fails_leaves_no_ghost(name: str, linq: Sandbox, chat: str) -> None:
     linq.fail("send", status=400)
     with Example(name, linq, chat) as example:
-        _, err = example.process.communicate(timeout=30)
+        _, err = example.process.communicate(timeout=60)
     assert "BadRequestError" in err
     assert shape(settled(linq, chat)) in ("start send stop", "start stop send")
 
@@ -129,7 +129,7 @@ def test_streaming_reply_shows_it_again_for_the_next_paragraph(linq: Sandbox, ch
 
 def test_approval_hides_the_indicator_while_a_person_decides(linq: Sandbox, chat: str) -> None:
     with Example("approval.py", linq, chat) as example:
-        assert linq.wait_until(lambda: linq.visible(chat), 10)
+        assert linq.wait_until(lambda: linq.visible(chat), 60)
         assert linq.wait_until(lambda: not linq.visible(chat))
         example.answer("n")
         assert linq.wait_until(lambda: linq.visible(chat))
@@ -197,7 +197,7 @@ class Bot(Example):
             port = free.getsockname()[1]
         super().__init__(name, linq, chat, PORT=str(port), LINQ_WEBHOOK_SECRET=SECRET)
         self.url = f"http://127.0.0.1:{port}/webhook"
-        assert linq.wait_until(lambda: self._listens(port), 20), self.process.poll()
+        assert linq.wait_until(lambda: self._listens(port), 60), self.process.poll()
 
     def _listens(self, port: int) -> bool:
         with socket.socket() as probe:
@@ -212,7 +212,7 @@ class Bot(Example):
     def terminate(self) -> str:
         """SIGTERM, as a deployment does it; returns what was logged."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.communicate(timeout=30)[1]
+        return self.process.communicate(timeout=60)[1]
 
 
 @pytest.mark.parametrize("name", ["webhook_bot.py", "flask_bot.py"])

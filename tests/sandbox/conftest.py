@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
 
 import httpx
 import pytest
-from sandbox_fakes import FakeClock
 
-from linq_typing.sandbox import Model, Sandbox
+from linq_typing.sandbox import Model, Sandbox, _fault_player
+
+from .kit import FakeClock, client
 
 
 @pytest.fixture
@@ -30,8 +33,19 @@ def linq() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def http(linq: Sandbox) -> Iterator[httpx.Client]:
-    """A client that is let in."""
-    headers = {"Authorization": f"Bearer {linq.api_key}"}
-    # verify=False saves loading the certificates, which takes longer than most tests.
-    with httpx.Client(base_url=linq.base_url, headers=headers, timeout=10, verify=False) as client:
-        yield client
+    with client(linq) as made:
+        yield made
+
+
+@pytest.fixture
+def delay_over(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Requests with a `slow` fault are delayed until this is set, instead of for its seconds."""
+    over = threading.Event()
+
+    async def pause(seconds: float) -> None:
+        while seconds and not over.is_set():  # noqa: ASYNC110 - an asyncio.Event would need the server's loop
+            await asyncio.sleep(0.001)
+
+    monkeypatch.setattr(_fault_player, "_pause", pause)
+    yield over
+    over.set()

@@ -13,19 +13,9 @@ import pytest
 
 from linq_typing.sandbox import Sandbox
 
-TEXT = {"message": {"parts": [{"type": "text", "value": "hi"}]}}
+from .kit import PATIENCE, send, start, stop, text
 
-
-def start(http: httpx.Client, chat: str) -> httpx.Response:
-    return http.post(f"/v3/chats/{chat}/typing")
-
-
-def stop(http: httpx.Client, chat: str) -> httpx.Response:
-    return http.delete(f"/v3/chats/{chat}/typing")
-
-
-def send(http: httpx.Client, chat: str, text: str = "hi") -> httpx.Response:
-    return http.post(f"/v3/chats/{chat}/messages", json={"message": {"parts": [{"type": "text", "value": text}]}})
+IMPATIENT = httpx.Timeout(PATIENCE, read=0.05)
 
 
 @contextlib.contextmanager
@@ -35,7 +25,7 @@ def in_background(target: object, *args: object) -> Iterator[None]:
     try:
         yield
     finally:
-        thread.join(5)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
 
 
@@ -61,9 +51,9 @@ def test_stop_is_204_and_hides(linq: Sandbox, http: httpx.Client) -> None:
 
 def test_message_clears_the_indicator_when_it_has_settled(http: httpx.Client, linq: Sandbox) -> None:
     chat = linq.chat()
-    linq.time_scale = 20
     start(http, chat)
     assert send(http, chat, "done").status_code == 202
+    linq.time_scale = 20
     assert linq.wait_until(lambda: not linq.visible(chat))
     timeline = linq.timeline(chat)
     [message] = timeline.messages
@@ -114,7 +104,7 @@ def test_reopening_needs_a_stop_before_a_start_shows(linq: Sandbox, http: httpx.
 
 
 def test_new_chat_is_found_again_by_its_people_and_line(http: httpx.Client) -> None:
-    body = {"from": "+12025550000", "to": ["+12025550001"], **TEXT}
+    body = {"from": "+12025550000", "to": ["+12025550001"], **text()}
     first, again = http.post("/v3/chats", json=body), http.post("/v3/chats", json=body)
     other = http.post("/v3/chats", json={**body, "from": "+12025550009"})
     assert [a.status_code for a in (first, again, other)] == [201, 201, 201]
@@ -123,7 +113,7 @@ def test_new_chat_is_found_again_by_its_people_and_line(http: httpx.Client) -> N
 
 
 def test_message_by_recipients_makes_a_chat_once(linq: Sandbox, http: httpx.Client) -> None:
-    body = {"to": ["+12025550002", "+12025550001"], **TEXT}
+    body = {"to": ["+12025550002", "+12025550001"], **text()}
     first = http.post("/v3/messages", json=body)
     again = http.post("/v3/messages", json={**body, "to": body["to"][::-1]})
     assert first.status_code == 202
@@ -139,7 +129,7 @@ def test_message_by_recipients_makes_a_chat_once(linq: Sandbox, http: httpx.Clie
 def test_idempotency_key_sends_once(linq: Sandbox, http: httpx.Client) -> None:
     chat = linq.chat()
     path, headers = f"/v3/chats/{chat}/messages", {"Idempotency-Key": "k"}
-    first, again = (http.post(path, json=TEXT, headers=headers) for _ in range(2))
+    first, again = (http.post(path, json=text(), headers=headers) for _ in range(2))
     assert first.json()["message"]["id"] == again.json()["message"]["id"]
     assert len(linq.messages(chat)) == 1
 
@@ -240,12 +230,15 @@ def test_request_records_all_three_moments(linq: Sandbox, http: httpx.Client) ->
     assert request.answered_at - request.effect_at >= 0.049
 
 
-def test_overlapping_typing_requests_are_counted(linq: Sandbox, http: httpx.Client) -> None:
+def test_overlapping_typing_requests_are_counted(
+    linq: Sandbox, http: httpx.Client, delay_over: threading.Event
+) -> None:
     chat, other = linq.chat(), linq.chat()
-    linq.slow("start", before=0.3)
+    linq.slow("start", before=1)
     with in_background(start, http, chat), in_background(start, http, other):
         assert linq.wait_until(lambda: len(linq.requests) == 2)
         stop(http, chat)
+        delay_over.set()
     timeline = linq.timeline(chat)
     assert timeline.max_typing_in_flight == 2
     assert timeline.stops[0].overlapped == (timeline.starts[0].id,)
@@ -263,15 +256,17 @@ def test_one_request_after_another_does_not_overlap(linq: Sandbox, http: httpx.C
 
 
 def test_client_that_gave_up_is_no_longer_in_flight_and_its_request_takes_effect(
-    linq: Sandbox, http: httpx.Client
+    linq: Sandbox, http: httpx.Client, delay_over: threading.Event
 ) -> None:
-    """A timed-out start overtaken by a stop is no overlap; it may show a ghost all the same."""
+    """A timed-out start that a stop overtakes is no overlap, but may still leave a ghost."""
     chat = linq.chat()
-    linq.slow("start", before=0.25)
+    linq.slow("start", before=1)
     with pytest.raises(httpx.ReadTimeout):
-        http.post(f"/v3/chats/{chat}/typing", timeout=0.05)
+        start(http, chat, timeout=IMPATIENT)
+    assert linq.wait_until(lambda: linq.requests and linq.requests[0].outcome == "abandoned")
     stop(http, chat)
     assert not linq.visible(chat)
+    delay_over.set()
     assert linq.wait_until(lambda: linq.visible(chat))
     timeline = linq.timeline(chat)
     assert (timeline.starts[0].outcome, timeline.starts[0].status) == ("abandoned", None)
@@ -347,7 +342,7 @@ def test_fault_of_one_chat_and_clear_faults(linq: Sandbox, http: httpx.Client) -
 def test_fault_of_one_chat_strikes_sends_that_name_it_in_the_body(linq: Sandbox, http: httpx.Client) -> None:
     chat = linq.chat(to="+12025559999")
     linq.fail("send", 500, chat=chat)
-    body = {"to": ["+12025559999"], **TEXT}
+    body = {"to": ["+12025559999"], **text()}
     assert http.post("/v3/messages", json=body).status_code == 500
     assert http.post("/v3/messages", json={**body, "to": ["+12025559998"]}).status_code == 202
 
@@ -385,24 +380,20 @@ def test_effect_may_come_after_the_loss(linq: Sandbox, http: httpx.Client) -> No
     linq.lose("start", effect_after=0.15)
     with pytest.raises(httpx.TransportError):
         start(http, chat)
-    assert not linq.visible(chat)
     assert linq.wait_until(lambda: linq.visible(chat))
     [request] = linq.timeline(chat).starts
     assert request.effect_at is not None
     assert request.ended_at is not None
-    assert request.effect_at - request.ended_at >= 0.1
+    assert request.effect_at > request.ended_at
 
 
 def test_hanging_answer_lasts_until_the_client_gives_up(linq: Sandbox, http: httpx.Client) -> None:
     chat = linq.chat()
     linq.lose("start", hang=True, times=1)
     with pytest.raises(httpx.ReadTimeout):
-        http.post(f"/v3/chats/{chat}/typing", timeout=0.1)
+        start(http, chat, timeout=IMPATIENT)
+    assert linq.wait_until(lambda: linq.requests and linq.requests[0].outcome == "abandoned")
     assert linq.visible(chat)
-    assert linq.wait_until(lambda: linq.requests[0].outcome == "abandoned")
-    [request] = linq.requests
-    assert request.ended_at is not None
-    assert request.ended_at - request.received_at >= 0.09
 
 
 def test_client_that_leaves_in_the_middle_of_its_body(linq: Sandbox, http: httpx.Client) -> None:
@@ -423,7 +414,7 @@ def test_faults_are_in_real_seconds_whatever_the_time_scale(linq: Sandbox, http:
     linq.slow("start", before=0.1)
     began = time.monotonic()
     start(http, linq.chat())
-    assert 0.1 <= time.monotonic() - began < 5
+    assert time.monotonic() - began >= 0.1
 
 
 def test_fault_for_a_chat_that_is_not_there(linq: Sandbox) -> None:
@@ -444,11 +435,14 @@ def test_time_scale_makes_85_seconds_pass_quickly(linq: Sandbox, http: httpx.Cli
 def test_lost_message_that_makes_its_chat_only_later(linq: Sandbox, http: httpx.Client) -> None:
     linq.lose("send", effect_after=0.05)
     with pytest.raises(httpx.TransportError):
-        http.post("/v3/messages", json={"to": ["+12025550001"], **TEXT})
-    assert linq.requests[0].chat_id is None
+        http.post("/v3/messages", json={"to": ["+12025550001"], **text()})
     assert linq.wait_until(lambda: linq.requests[0].chat_id is not None)
     timeline = linq.timeline(linq.requests[0].chat_id or "")
-    assert [r.outcome for r in timeline.sends] == ["dropped"]
+    [request] = timeline.sends
+    assert request.outcome == "dropped"
+    assert request.effect_at is not None
+    assert request.ended_at is not None
+    assert request.effect_at > request.ended_at
     assert len(timeline.messages) == 1
 
 

@@ -18,11 +18,14 @@ from typing import Any
 import httpx
 import pytest
 
+from linq_typing.cli import main
 from linq_typing.sandbox import Sandbox, _server
+
+from .kit import PATIENCE, ctrl_c_works
 
 
 class Running:
-    """The command, up to the line of curl."""
+    """The command, and what it has printed up to the line with curl."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -44,17 +47,13 @@ class Running:
 def running(*options: str) -> Iterator[Running]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("LINQ_")}
     command = [sys.executable, "-m", "linq_typing", "sandbox", "--port", "0", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    with ctrl_c_works():
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
     try:
         yield Running(process)
     finally:
         process.kill()
         process.communicate()
-
-
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "linq_typing", "sandbox", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
 def test_prints_what_to_export_a_chat_and_a_curl_that_works_and_ends_quietly() -> None:
@@ -72,7 +71,7 @@ def test_prints_what_to_export_a_chat_and_a_curl_that_works_and_ends_quietly() -
         [shown] = [c for c in httpx.get(f"{sandbox.url}sandbox/state").json()["chats"] if c["showing"]]
         assert shown["id"] == chat[1]
         sandbox.process.send_signal(signal.SIGINT)
-        out, err = sandbox.process.communicate(timeout=10)
+        out, err = sandbox.process.communicate(timeout=PATIENCE)
         assert (sandbox.process.returncode, out, err) == (130, "", "")
 
 
@@ -83,14 +82,15 @@ def test_with_a_webhook_the_secret_is_printed_too() -> None:
         assert (settings["webhook"], settings["webhook_version"]) == ("http://127.0.0.1:9/webhook", "2025-01-01")
 
 
-def test_a_port_that_is_taken_is_one_line_and_status_1() -> None:
+def test_a_port_that_is_taken_is_one_line_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        done = run("--port", str(taken.getsockname()[1]))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("linq-typing: cannot listen on 127.0.0.1:")
-    assert done.stderr.count("\n") == 1
+        assert main(["sandbox", "--port", str(taken.getsockname()[1])]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("linq-typing: cannot listen on 127.0.0.1:")
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -109,15 +109,19 @@ def test_a_port_that_is_taken_is_one_line_and_status_1() -> None:
         ("extra",),
     ],
 )
-def test_bad_arguments_are_one_line_and_status_2(options: tuple[str, ...]) -> None:
-    done = run("--port", "0", *options)
-    assert (done.returncode, done.stdout) == (2, ""), done
-    assert done.stderr.startswith("linq-typing: ")
-    assert done.stderr.count("\n") == 1
+def test_bad_arguments_are_one_line_and_status_2(
+    options: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sandbox, "start", lambda _: pytest.fail("it would serve"))
+    assert main(["sandbox", "--port", "0", *options]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("linq-typing: ")
+    assert err.count("\n") == 1
 
 
 def test_an_interrupted_start_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C while it waits for the server: the address is free again at once."""
+    """Ctrl-C while it waits for the server: the address is free again."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -132,7 +136,7 @@ def test_an_interrupted_start_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) 
 
 
 class _Interrupted(Future):  # type: ignore[type-arg]
-    """Ctrl-C strikes the first who waits for it, while the server comes up all the same."""
+    """Raises the KeyboardInterrupt of a Ctrl-C in the first wait for it; the server comes up nevertheless."""
 
     _struck = False
 

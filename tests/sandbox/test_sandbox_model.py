@@ -7,11 +7,12 @@ import itertools
 import uuid
 
 import pytest
-from sandbox_fakes import FakeClock
 
 from linq_typing.sandbox import Model
 from linq_typing.sandbox._clock import Clock
 from linq_typing.sandbox._http import ApiError
+
+from .kit import FakeClock
 
 
 def test_start_send_and_settle_in_one_chat(model: Model, clock: FakeClock) -> None:

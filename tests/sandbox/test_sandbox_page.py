@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-from sandbox_fakes import FakeClock
 
 from linq_typing.sandbox import Faults, Model, Sandbox
 from linq_typing.sandbox._clock import Clock
@@ -19,11 +18,13 @@ from linq_typing.sandbox._page import PAGE
 from linq_typing.sandbox._records import Endpoint
 from linq_typing.sandbox._webhooks import DEFAULT_SECRET, DEFAULT_VERSION, WebhookSender
 
+from .kit import PATIENCE, FakeClock, client, send, start, stop, text
+
 
 @pytest.fixture
 def page(linq: Sandbox) -> Iterator[httpx.Client]:
     """A browser's requests: no key."""
-    with httpx.Client(base_url=linq.url, timeout=10, verify=False) as client:
+    with httpx.Client(base_url=linq.url, timeout=PATIENCE, verify=False) as client:
         yield client
 
 
@@ -94,7 +95,7 @@ def test_names_no_external_host() -> None:
 
 def test_the_api_stays_where_it_was(linq: Sandbox, http: httpx.Client, page: httpx.Client) -> None:
     chat = linq.chat()
-    assert http.post(f"/v3/chats/{chat}/typing").status_code == 204
+    assert start(http, chat).status_code == 204
     assert page.get("/nothing").status_code == 404
     assert linq.base_url in page.get("/nothing").json()["error"]
 
@@ -112,10 +113,10 @@ def test_starts_with_all_there_is_then_sends_what_changes(
         assert first["fresh"] is True
         assert [c["id"] for c in first["chats"]] == [chat, other]
         assert [m["text"] for m in first["messages"]] == ["Hello"]
-        http.post(f"/v3/chats/{chat}/typing")
+        start(http, chat)
         shown = events.until("chats", id=chat, starts=1)
         assert shown["showing"]["expires_at"] == pytest.approx(linq.now + 85, abs=5)
-        http.delete(f"/v3/chats/{chat}/typing")
+        stop(http, chat)
         assert events.until("chats", id=chat, stops=1)["showing"] is None
 
 
@@ -125,7 +126,7 @@ def test_a_request_is_told_with_status_latency_and_effect(
     chat = linq.chat()
     with listening(page) as events:
         events.next()
-        http.post(f"/v3/chats/{chat}/typing")
+        start(http, chat)
         request = events.until("requests", outcome="answered")
     assert (request["status"], request["change"], request["chat"]) == (204, "shown", chat)
     assert 0 < request["latency"] < 5
@@ -135,10 +136,10 @@ def test_a_message_is_told_when_it_lands_together_with_the_indicator_going(
     http: httpx.Client, page: httpx.Client, linq: Sandbox
 ) -> None:
     chat = linq.chat()
-    http.post(f"/v3/chats/{chat}/typing")
+    start(http, chat)
     with listening(page) as events:
         events.next()
-        http.post(f"/v3/chats/{chat}/messages", json={"message": {"parts": [{"type": "text", "value": "Hi"}]}})
+        send(http, chat)
         events.until("messages", landed=False)
         while not (update := events.next()).get("messages"):
             pass
@@ -187,16 +188,12 @@ def test_the_server_stops_under_an_open_page(linq: Sandbox, page: httpx.Client) 
                 events.next()
 
 
-def test_an_indicator_that_runs_out_is_a_ghost(page: httpx.Client) -> None:
-    with Sandbox(shown_for=0.2) as linq, httpx.Client(base_url=linq.url, verify=False) as client:
-        chat = linq.chat()
-        httpx.post(
-            f"{linq.base_url}/v3/chats/{chat}/typing",
-            headers={"Authorization": f"Bearer {linq.api_key}"},
-            verify=False,
-        )
-        with listening(client) as events:
-            assert events.until("chats", ghosts=1)["showing"] is None
+def test_an_indicator_that_times_out_is_a_ghost(linq: Sandbox, http: httpx.Client, page: httpx.Client) -> None:
+    chat = linq.chat()
+    start(http, chat)
+    linq.time_scale = 500
+    with listening(page) as events:
+        assert events.until("chats", ghosts=1)["showing"] is None
 
 
 def test_the_starts_of_a_loop_do_not_count_the_time_of_a_ghost(model: Model, clock: FakeClock) -> None:
@@ -269,7 +266,7 @@ def test_the_person_writes_and_reopens(linq: Sandbox, http: httpx.Client, page: 
     chat = linq.chat()
     act(page, "write", chat=chat, text="Hello")
     assert [(m.text, m.from_person) for m in linq.messages(chat)] == [("Hello", True)]
-    http.post(f"/v3/chats/{chat}/typing")
+    start(http, chat)
     assert linq.visible(chat)
     act(page, "reopen", chat=chat)
     assert not linq.visible(chat)
@@ -287,10 +284,10 @@ def test_new_chats(linq: Sandbox, page: httpx.Client, kind: str, service: str, g
 
 def test_a_chat_becomes_sms_and_drops_the_indicator(linq: Sandbox, http: httpx.Client, page: httpx.Client) -> None:
     chat = linq.chat()
-    http.post(f"/v3/chats/{chat}/typing")
+    start(http, chat)
     act(page, "change-chat", chat=chat, service="SMS")
     assert not linq.visible(chat)
-    assert http.post(f"/v3/chats/{chat}/typing").status_code == 204
+    assert start(http, chat).status_code == 204
     assert not linq.visible(chat)
 
 
@@ -300,9 +297,9 @@ def test_a_chat_becomes_a_group_that_refuses(linq: Sandbox, http: httpx.Client, 
     [record] = state(page)["chats"]
     assert record["group"] is True
     assert len(record["people"]) == 2
-    assert http.post(f"/v3/chats/{chat}/typing").status_code == 403
+    assert start(http, chat).status_code == 403
     act(page, "change-chat", chat=chat, group=False, typing_allowed=True)
-    assert http.post(f"/v3/chats/{chat}/typing").status_code == 204
+    assert start(http, chat).status_code == 204
 
 
 def test_faults_are_set_seen_used_up_and_taken_away(linq: Sandbox, http: httpx.Client, page: httpx.Client) -> None:
@@ -316,11 +313,11 @@ def test_faults_are_set_seen_used_up_and_taken_away(linq: Sandbox, http: httpx.C
         ("slowness", "stop", None),
         ("loss", "send", None),
     ]
-    answer = http.post(f"/v3/chats/{chat}/typing")
+    answer = start(http, chat)
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "2")
-    assert http.post(f"/v3/chats/{chat}/typing").status_code == 204
+    assert start(http, chat).status_code == 204
     with pytest.raises(httpx.RemoteProtocolError):
-        http.post(f"/v3/chats/{chat}/messages", json={"message": {"parts": [{"type": "text", "value": "Hi"}]}})
+        send(http, chat)
     act(page, "clear-faults", fault=faults[2]["id"])
     assert [f["kind"] for f in state(page)["settings"][0]["faults"]] == ["slowness"]
     act(page, "clear-faults")
@@ -395,16 +392,14 @@ def test_another_site_cannot_act(linq: Sandbox, page: httpx.Client) -> None:
 # -- Memory
 
 
-def test_keeps_the_latest_requests_messages_and_showings(page: httpx.Client) -> None:
-    with Sandbox(keep=3, settle=0) as linq:
+def test_keeps_the_latest_requests_messages_and_showings() -> None:
+    with Sandbox(keep=3, settle=0) as linq, client(linq) as http:
         chat = linq.chat()
-        headers = {"Authorization": f"Bearer {linq.api_key}"}
-        with httpx.Client(base_url=linq.base_url, headers=headers, verify=False) as http:
-            for number in range(6):
-                http.post(f"/v3/chats/{chat}/typing")
-                body = {"message": {"parts": [{"type": "text", "value": str(number)}], "idempotency_key": str(number)}}
-                http.post(f"/v3/chats/{chat}/messages", json=body)
-                linq.reopen(chat)
+        for number in range(6):
+            start(http, chat)
+            message = {**text(str(number))["message"], "idempotency_key": str(number)}
+            http.post(f"/v3/chats/{chat}/messages", json={"message": message})
+            linq.reopen(chat)
         timeline = linq.timeline(chat)
         assert [request.id for request in linq.requests] == [10, 11, 12]
         assert [request.id for request in timeline.requests] == [10, 11, 12]
@@ -423,9 +418,9 @@ def test_a_request_that_hangs_is_forgotten_without_harm() -> None:
             f"Authorization: Bearer {linq.api_key}\r\nContent-Length: 0\r\n\r\n".encode()
         )
         assert linq.wait_until(lambda: linq.requests)
-        headers = {"Authorization": f"Bearer {linq.api_key}"}
-        for _ in range(3):
-            httpx.post(f"{linq.base_url}/v3/chats/{chat}/typing", headers=headers, verify=False)
+        with client(linq) as http:
+            for _ in range(3):
+                start(http, chat)
         assert [request.id for request in linq.requests] == [4]
         hung.close()
         assert linq.wait_until(lambda: linq.requests[-1].outcome in ("abandoned", "answered"))

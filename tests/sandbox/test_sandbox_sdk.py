@@ -12,7 +12,9 @@ from pydantic import BaseModel
 
 from linq_typing.sandbox import Sandbox
 
-MESSAGE: Any = {"parts": [{"type": "text", "value": "hello"}]}
+from .kit import text
+
+MESSAGE: Any = text("hello")["message"]
 
 
 @pytest.fixture

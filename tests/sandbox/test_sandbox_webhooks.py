@@ -16,6 +16,8 @@ import pytest
 from linq_typing.sandbox import Sandbox
 from linq_typing.sandbox._webhooks import DEFAULT_SECRET
 
+from .kit import PATIENCE, client, send
+
 standardwebhooks = pytest.importorskip("standardwebhooks")
 linq_sdk = pytest.importorskip("linq")
 MessageReceivedWebhookEvent = linq_sdk.types.MessageReceivedWebhookEvent
@@ -39,14 +41,14 @@ class Bot:
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Quiet."""
+                """Print nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/webhook"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def wait(self, count: int = 1) -> list[tuple[dict[str, str], str]]:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE
         while len(self.got) < count and time.monotonic() < deadline:
             time.sleep(0.005)
         assert len(self.got) == count
@@ -68,10 +70,8 @@ def unwrap(delivery: tuple[dict[str, str], str], secret: str = DEFAULT_SECRET) -
 
 
 def reply(linq: Sandbox, chat: str) -> None:
-    headers = {"Authorization": f"Bearer {linq.api_key}"}
-    body = {"message": {"parts": [{"type": "text", "value": "An answer"}]}}
-    url = f"{linq.base_url}/v3/chats/{chat}/messages"
-    assert httpx.post(url, headers=headers, json=body, verify=False).status_code == 202
+    with client(linq) as http:
+        assert send(http, chat, "An answer").status_code == 202
 
 
 def deliveries(linq: Sandbox) -> list[dict[str, Any]]:

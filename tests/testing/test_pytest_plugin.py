@@ -12,9 +12,10 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from plugin_kit import BOT, PLUGIN
 
 import linq_typing
+
+from .kit import BOT, PLUGIN
 
 pytest_plugins = ["pytester"]
 
@@ -116,7 +117,6 @@ def test_a_late_stop_of_a_manager_of_the_bot_s_own_is_waited_for(bot: pytest.Pyt
             chat, manager = linq_sandbox.chat(), TypingManager()
             with manager.typing_while(chat):
                 assert linq_sandbox.wait_until(lambda: linq_sandbox.visible(chat))
-            assert linq_sandbox.visible(chat)
     """)
     run(bot).assert_outcomes(passed=1)
 
@@ -147,8 +147,8 @@ def test_all_is_put_back(bot: pytest.Pytester) -> None:
 def test_a_client_that_was_made_at_import_stays_good_and_watched(bot: pytest.Pytester) -> None:
     """The next sandbox is where the last one was, and its manager watches what the last one's watched."""
     bot.makepyfile("""
-        import time
         import pytest
+        from linq_typing._default import default_manager
 
         @pytest.mark.parametrize("number", range(3))
         def test_reply(linq_sandbox, number):
@@ -156,7 +156,8 @@ def test_a_client_that_was_made_at_import_stays_good_and_watched(bot: pytest.Pyt
             chat = linq_sandbox.chat()
             with linq_typing.typing_while(chat):
                 assert linq_sandbox.wait_until(lambda: linq_sandbox.visible(chat))
-                time.sleep(0.2)  # a start that is still in flight would cost a stop
+                accepted = {"accepted": 1}  # a start that is still in flight would cost a stop
+                assert linq_sandbox.wait_until(lambda: default_manager().stats().requests == accepted)
                 bot.send(chat, "hi")
             assert linq_typing.flush()
             assert [request.endpoint for request in linq_sandbox.timeline(chat).requests] == ["start", "send"]
@@ -298,15 +299,16 @@ def test_with_pytest_asyncio(bot: pytest.Pytester) -> None:
         from linq_typing import typing_while, watch
 
         @typing_while
-        async def reply(chat_id, client):
-            await asyncio.sleep(0.05)
+        async def reply(chat_id, client, is_shown):
+            while not is_shown():
+                await asyncio.sleep(0.01)
             await client.chats.messages.send(chat_id, message={"parts": [{"type": "text", "value": "hi"}]})
 
         @pytest.mark.asyncio
         async def test_reply(linq_sandbox):
             chat = linq_sandbox.chat()
             async with watch(AsyncLinqAPIV3()) as client:
-                await reply(chat, client)
+                await reply(chat, client, lambda: linq_sandbox.visible(chat))
             assert linq_sandbox.timeline(chat).starts
             assert len(linq_sandbox.messages(chat)) == 1
 

@@ -13,14 +13,14 @@ import pytest
 from linq_typing._engine.loop import LoopThread, _Inbox
 from linq_typing._engine.waiting import Completion
 
-PATIENCE = 5.0
+PATIENCE = 60.0  # seconds: nothing is to fail on a busy machine
 
 
 @pytest.fixture
 def thread() -> Iterator[LoopThread]:
     loop_thread = LoopThread()
     yield loop_thread
-    loop_thread.shut_down(1.0)
+    loop_thread.shut_down(PATIENCE)
 
 
 def _call(thread: LoopThread, call: Callable[[], object]) -> object:
@@ -119,7 +119,7 @@ def test_a_flood_of_calls_does_not_starve_timers() -> None:
         assert fired.wait(0.2)
     finally:
         _call(thread, lambda: None)
-        thread.shut_down(1.0)
+        thread.shut_down(PATIENCE)
 
 
 def test_a_stress_of_wake_ups_loses_nothing(thread: LoopThread) -> None:
@@ -230,23 +230,30 @@ def test_residents_finish_before_the_thread_ends() -> None:
     assert not thread._thread.is_alive()
 
 
+def _end(thread: LoopThread) -> None:
+    """Of a thread that was shut down, without waiting for it."""
+    thread._thread.join(PATIENCE)
+    thread._close()
+
+
 def test_a_resident_that_never_finishes_is_not_waited_for_for_ever() -> None:
     """A finishing process is held up so long at most."""
     thread, guest = LoopThread(), Guest(finish=False)
     thread.add_resident(guest)
-    began = time.monotonic()
     thread.shut_down(0.05)
-    assert time.monotonic() - began < 1.0
+    assert guest.asked == 1
     assert thread.dead
+    _end(thread)
 
 
 def test_a_resident_that_nobody_holds_is_forgotten() -> None:
     """Managers that are gone cost nothing at exit."""
     thread = LoopThread()
-    thread.add_resident(Guest(finish=False))
-    began = time.monotonic()
-    thread.shut_down(2.0)
-    assert time.monotonic() - began < 1.0
+    thread.add_resident(guest := Guest(finish=False))
+    assert len(thread._residents) == 1
+    del guest
+    assert len(thread._residents) == 0
+    thread.shut_down(PATIENCE)
 
 
 def test_shutting_down_a_blocked_thread_does_not_block() -> None:
@@ -254,19 +261,17 @@ def test_shutting_down_a_blocked_thread_does_not_block() -> None:
     thread, release, busy = LoopThread(), threading.Event(), threading.Event()
     thread.post(lambda: (busy.set(), release.wait(PATIENCE)))
     assert busy.wait(PATIENCE)
-    began = time.monotonic()
     thread.shut_down(0.05)
-    assert time.monotonic() - began < 1.0
     assert thread.dead
+    assert thread._thread.is_alive()
     release.set()
-    thread._thread.join(PATIENCE)
-    thread._close()
+    _end(thread)
 
 
 def test_posting_after_the_end_is_nothing() -> None:
     """A session that outlives the machinery ends quietly."""
     thread = LoopThread()
-    thread.shut_down(1.0)
+    thread.shut_down(PATIENCE)
     made: list[int] = []
     thread.post(made.append, 1)
     assert made == []
@@ -275,7 +280,7 @@ def test_posting_after_the_end_is_nothing() -> None:
 def test_posting_to_a_loop_that_was_closed_under_us_marks_it_dead(thread: LoopThread) -> None:
     """As when the interpreter exits between the two: no exception, and the next use starts afresh."""
     closed = LoopThread()
-    closed.shut_down(1.0)
+    closed.shut_down(PATIENCE)
     closed.dead = False
     closed._inbox.sleeps += 1
     closed.post(lambda: None)
@@ -333,7 +338,7 @@ def test_a_resolver_that_hangs_blocks_neither_loop_nor_shutdown(
     assert _call(thread, lambda: "alive") == "alive"
     assert resolvers[0].daemon
     assert not done.done()
-    thread.shut_down(1.0)
+    thread.shut_down(PATIENCE)
     release.set()
     resolvers[0].join(PATIENCE)
 

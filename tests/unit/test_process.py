@@ -11,7 +11,7 @@ from linq_typing._engine import process as _process
 from linq_typing._engine.process import loop_thread
 from linq_typing.errors import LinqTypingError
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def no_thread_yet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(_process, "_current", None)
     yield
     if _process._current is not None:
-        _process._current.shut_down(1.0)
+        _process._current.shut_down(PATIENCE)
 
 
 @pytest.mark.usefixtures("no_thread_yet")
@@ -46,7 +46,7 @@ def test_a_dead_thread_is_replaced_at_the_next_use() -> None:
     """After a shut-down that was not the process's, there is a new one; else the same."""
     first = loop_thread()
     assert loop_thread() is first
-    first.shut_down(1.0)
+    first.shut_down(PATIENCE)
     assert loop_thread() is not first
 
 

@@ -10,10 +10,10 @@ import pytest
 
 import linq_typing
 from linq_typing import TypingManager
+from linq_typing._linq import PUBLIC_BASE_URL
 from linq_typing._manager import ManagerSettings
 from linq_typing._settings import (
     OPTION_NAMES,
-    PUBLIC_BASE_URL,
     Credentials,
     GivenOptions,
     HTTPSettings,

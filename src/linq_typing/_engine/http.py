@@ -22,7 +22,8 @@ import httpx
 import tenacity
 
 from .._indicator import Action, Outcome
-from .._settings import PUBLIC_BASE_URL, Credentials, HTTPSettings
+from .._linq import PUBLIC_BASE_URL, START_METHOD, STOP_METHOD, is_transient, may_have_worked, typing_url
+from .._settings import Credentials, HTTPSettings
 from ..errors import APIConnectionError, APIStatusError, APITimeoutError, ConfigurationError, LinqTypingError
 
 # httpx and httpcore import these with the first request, which would wait for them.
@@ -38,8 +39,7 @@ MAX_CODE: Final = 10**9
 MAX_BODY: Final = 64 * 1024  # bytes of an answer that are read
 LONGEST_JITTER: Final = 0.25  # seconds
 CLOSE_TIMEOUT: Final = 1.0  # seconds for dropping connections
-CHAT_STILL_BEING_CREATED: Final = 2009
-METHODS: Final = {Action.START: "POST", Action.STOP: "DELETE"}
+METHODS: Final = {Action.START: START_METHOD, Action.STOP: STOP_METHOD}
 
 # Raised by httpx's own transport before the request left, so it did nothing.
 _NEVER_SENT: Final = (
@@ -108,7 +108,7 @@ class TypingAPI:
 
         timer = loop.call_later(self._timeout, give_up)
         try:
-            return self._answer_to(*await self._send(METHODS[action], f"{self._base}/v3/chats/{chat_id}/typing"))
+            return self._answer_to(*await self._send(METHODS[action], typing_url(self._base, chat_id)))
         except asyncio.CancelledError:
             if not overdue:
                 raise
@@ -186,13 +186,10 @@ class TypingAPI:
 
 
 def outcome_of(error: APIStatusError) -> Outcome:
-    """What an error status says of the request's effect (the table of permanent and passing errors)."""
-    status = error.status_code
-    if status >= 500 or status == 408:
+    """What an error status says of the request's effect."""
+    if may_have_worked(error.status_code):
         return Outcome.PERHAPS
-    if status == 429 or (status == 409 and error.code == CHAT_STILL_BEING_CREATED):
-        return Outcome.NOTHING
-    return Outcome.REFUSED
+    return Outcome.NOTHING if is_transient(error.status_code, error.code) else Outcome.REFUSED
 
 
 def status_error(response: httpx.Response, content: bytes, redact: Callable[[str], str] = str) -> APIStatusError:

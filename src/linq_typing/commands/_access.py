@@ -8,15 +8,8 @@ from typing import Final
 
 import click
 
-from linq_typing._settings import (
-    BASE_URL_VARIABLE,
-    KEY_VARIABLES,
-    PUBLIC_BASE_URL,
-    Credentials,
-    from_environment,
-    normalized_base_url,
-    without_password,
-)
+from linq_typing._linq import BASE_URL_VARIABLE, KEY_VARIABLES, PUBLIC_BASE_URL
+from linq_typing._settings import Credentials, from_environment, normalized_base_url, without_password
 from linq_typing.errors import ConfigurationError
 
 SHORTEST_TELLING: Final = 20

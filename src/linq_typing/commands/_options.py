@@ -7,13 +7,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from linq_typing._settings import (
-    BASE_URL_VARIABLE,
-    KEY_VARIABLES,
-    PUBLIC_BASE_URL,
-    check_seconds,
-    parse_chat_id,
-)
+from linq_typing._linq import BASE_URL_VARIABLE, KEY_VARIABLES, PUBLIC_BASE_URL
+from linq_typing._settings import check_seconds, parse_chat_id
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from linq_typing._settings import BASE_URL_VARIABLE, PUBLIC_BASE_URL
+from linq_typing._linq import BASE_URL_VARIABLE, PUBLIC_BASE_URL
 from linq_typing.commands._probe import Probe, causes
 from linq_typing.errors import APIStatusError, APITimeoutError
 

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 import linq_typing
 from linq_typing._default import default_manager
+from linq_typing._linq import SETTLE
 from linq_typing._manager import managers_from_environment
-from linq_typing._settings import ENABLED_VARIABLE, HTTP, OPTIONS, SETTLE, from_environment
+from linq_typing._settings import ENABLED_VARIABLE, HTTP, OPTIONS, from_environment
 from linq_typing.sandbox import Sandbox
 from linq_typing.testing._ghosts import assert_no_ghost
 
