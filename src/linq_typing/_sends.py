@@ -31,7 +31,7 @@ from ._settings import Credentials, parse_chat_id
 
 if TYPE_CHECKING:
     from ._engine.engine import Engine
-    from ._indicator import Window
+    from ._indicator import MessageInFlight
 
 logger = logging.getLogger("linq_typing")
 
@@ -64,10 +64,10 @@ class WatchedMessage:
     exception is raised, makes sure that the engine hears of one begin and one end, or of neither.
     """
 
-    def __init__(self, engine: Engine, chat_id: str, window: Window) -> None:
+    def __init__(self, engine: Engine, chat_id: str, message: MessageInFlight) -> None:
         self._engine = engine
         self._chat_id = chat_id
-        self._window = window
+        self._message = message
         self._has_begun = self._has_ended = False
 
     def began(self) -> None:
@@ -79,7 +79,7 @@ class WatchedMessage:
 
     def _begin(self) -> None:
         self._has_begun = True
-        self._engine.send_began(self._chat_id, self._window)
+        self._engine.send_began(self._chat_id, self._message)
 
     def _end(self, at: float, accepted: bool) -> None:
         if self._has_ended:
@@ -88,7 +88,7 @@ class WatchedMessage:
         if accepted and not self._has_begun:
             self._begin()
         if self._has_begun:
-            self._engine.send_ended(self._chat_id, self._window, at, accepted)
+            self._engine.send_ended(self._chat_id, self._message, at, accepted)
 
 
 Refs = tuple["weakref.ref[Listener]", ...]

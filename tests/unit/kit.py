@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from linq_typing._engine.waiting import Completion
-from linq_typing._indicator import Wish
+from linq_typing._indicator import SessionState
 from linq_typing._session import TypingSession, _innermost_first
 from linq_typing._settings import SessionOptions
 
@@ -43,9 +43,9 @@ class FakeEngine:
         self.posted.append((call.__name__, args))
         call(*args)
 
-    def join(self, chat_id: str, wish: Wish) -> None: ...
+    def join(self, chat_id: str, state: SessionState) -> None: ...
 
-    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Completion | None) -> None:
+    def leave(self, chat_id: str, state: SessionState, at: float, linger: float, done: Completion | None) -> None:
         if done is not None and self.answer is not None:
             done.set(self.answer)
 
@@ -76,8 +76,8 @@ class FakeSource:
     def _new_session(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
         if self.fails_with is not None:
             raise self.fails_with
-        wish = Wish(replace(self._options, **given), 0.0)
-        session = TypingSession(chat_id, self.engine, wish)  # type: ignore[arg-type]
+        state = SessionState(replace(self._options, **given), 0.0)
+        session = TypingSession(chat_id, self.engine, state)  # type: ignore[arg-type]
         self.sessions.append(session)
         return session
 

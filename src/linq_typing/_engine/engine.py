@@ -16,7 +16,7 @@ from math import inf
 from typing import Any, Final
 
 from .._circuit_breaker import Change, CircuitBreaker, Verdict
-from .._indicator import Action, Indicator, Outcome, Window, Wish
+from .._indicator import Action, Indicator, MessageInFlight, Outcome, SessionState
 from .._request_queue import Priority, RequestQueue
 from .._timer_queue import TimerQueue
 from ..errors import APIStatusError, APITimeoutError, LinqTypingError
@@ -138,78 +138,82 @@ class Engine:
 
     # -- Inputs from sessions
 
-    def join(self, chat_id: str, wish: Wish) -> None:
-        if self._postpone(self.join, chat_id, wish) or self._over:
+    def join(self, chat_id: str, session: SessionState) -> None:
+        if self._postpone(self.join, chat_id, session) or self._over:
             return
         chat = self._chat(chat_id)
-        chat.join(wish, wish.joined_at)
+        chat.join(session, session.joined_at)
         self._sessions += 1
-        wish.error = chat.refusal or self._suspended_for
+        session.error = chat.refusal or self._suspended_for
         self._go_on(chat)
 
-    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Completion | None) -> None:
+    def leave(self, chat_id: str, session: SessionState, at: float, linger: float, done: Completion | None) -> None:
         chat = self._chats.get(chat_id)
-        if (chat is None or wish not in chat.wishes) and self._postpone(self.leave, chat_id, wish, at, linger, done):
+        if (chat is None or session not in chat.sessions) and self._postpone(
+            self.leave, chat_id, session, at, linger, done
+        ):
             return  # its join was postponed
         if chat is not None:
-            self._sessions -= chat.leave(wish, at, linger)
+            self._sessions -= chat.leave(session, at, linger)
             self._go_on(chat)
             if done is not None:
-                self._hurry({chat}, done)
+                self._flush_chats({chat}, done)
         elif done is not None:
             done.set(True)
         self._close_if_retired()
 
-    def pause(self, chat_id: str, wish: Wish, at: float) -> None:
-        self._tell(Chat.pause, chat_id, wish, at)
+    def pause(self, chat_id: str, session: SessionState, at: float) -> None:
+        self._tell(Chat.pause, chat_id, session, at)
 
-    def resume(self, chat_id: str, wish: Wish, at: float) -> None:
-        self._tell(Chat.resume, chat_id, wish, at)
+    def resume(self, chat_id: str, session: SessionState, at: float) -> None:
+        self._tell(Chat.resume, chat_id, session, at)
 
-    def _tell(self, what: Callable[[Chat, Wish, float], None], chat_id: str, wish: Wish, at: float) -> None:
-        if self._postpone(self._tell, what, chat_id, wish, at):
+    def _tell(
+        self, what: Callable[[Chat, SessionState, float], None], chat_id: str, session: SessionState, at: float
+    ) -> None:
+        if self._postpone(self._tell, what, chat_id, session, at):
             return
         chat = self._chats.get(chat_id)
-        if chat is not None and wish.is_open:
-            what(chat, wish, at)
+        if chat is not None and session.is_open:
+            what(chat, session, at)
             self._go_on(chat)
 
     # -- Inputs from messages
 
-    def send_began(self, chat_id: str, window: Window) -> None:
-        if chat_id not in self._chats and self._postpone(self.send_began, chat_id, window):
+    def send_began(self, chat_id: str, message: MessageInFlight) -> None:
+        if chat_id not in self._chats and self._postpone(self.send_began, chat_id, message):
             return
         chat = self._chat(chat_id)
-        chat.send_began(window)
+        chat.send_began(message)
         self._go_on(chat)
 
-    def send_ended(self, chat_id: str, window: Window, at: float, accepted: bool) -> None:
+    def send_ended(self, chat_id: str, message: MessageInFlight, at: float, accepted: bool) -> None:
         chat = self._chats.get(chat_id)
         if chat is None and accepted and self._closing is None:
             chat = self._chat(chat_id)  # the message took so long that the chat was forgotten
         if chat is None:
-            self._postpone(self.send_ended, chat_id, window, at, accepted)
+            self._postpone(self.send_ended, chat_id, message, at, accepted)
             return
-        chat.send_ended(window, at, accepted)
-        if accepted and chat.wishes:
+        chat.send_ended(message, at, accepted)
+        if accepted and chat.sessions:
             self._emit("message_sent", chat)
         elif accepted:
             logger.debug("message sent in chat %s, which has no session", chat_id)
         self._go_on(chat)
 
-    def mark_sent(self, chat_id: str, window: Window) -> None:
+    def mark_sent(self, chat_id: str, message: MessageInFlight) -> None:
         if chat_id not in self._chats:
-            if not self._postpone(self.mark_sent, chat_id, window):
+            if not self._postpone(self.mark_sent, chat_id, message):
                 logger.debug("mark_sent for chat %s, which has no session", chat_id)
             return
-        self.send_began(chat_id, window)
-        self.send_ended(chat_id, window, window.began_at, True)
+        self.send_began(chat_id, message)
+        self.send_ended(chat_id, message, message.began_at, True)
 
     # -- Ends
 
     def flush(self, done: Completion) -> None:
         """Let the stops that are due or delayed go out now; ``done`` says whether all did."""
-        self._hurry(self._chats.values(), done)
+        self._flush_chats(self._chats.values(), done)
 
     def retire(self, manager: object = None) -> None:
         """Close once the open sessions have ended and their stops are out. Until then ``manager`` is kept: it is
@@ -224,7 +228,7 @@ class Engine:
 
     def _busy(self) -> bool:
         now = self.now()
-        return any(chat.wishes or chat.pending(now) for chat in self._chats.values())
+        return any(chat.sessions or chat.pending(now) for chat in self._chats.values())
 
     def _postpone(self, call: Callable[..., None], *args: Any) -> bool:
         """While closing: hear of this afterwards. Returns whether it is closing, to open again."""
@@ -243,8 +247,8 @@ class Engine:
         self._closing.add_callback(done.set)
         now = self.now()
         for chat in self._chats.values():
-            for wish in chat.wishes:
-                self._sessions -= chat.leave(wish, now, 0)
+            for session in chat.sessions:
+                self._sessions -= chat.leave(session, now, 0)
         flushed = Completion()
         self.flush(flushed)
         self._create_task(self._finish(flushed, self._closing))
@@ -309,14 +313,14 @@ class Engine:
         for call, args in postponed:
             call(*args)
 
-    def _hurry(self, chats: Iterable[Chat], done: Completion) -> None:
+    def _flush_chats(self, chats: Iterable[Chat], done: Completion) -> None:
         now = self.now()
         pending = {chat for chat in chats if chat.pending(now)}
         waiter = _Waiter(pending, done)
         if not waiter.tell_if_done():
             self._waiters.append(waiter)
         for chat in list(pending):
-            chat.hurry()
+            chat.flush()
             self._review(chat)
         self._dispatch()
 
@@ -425,7 +429,7 @@ class Engine:
         except asyncio.CancelledError:
             if self._ended:
                 raise
-            answer = Answer(Outcome.LOST, APITimeoutError("gave up because the manager is closing"))
+            answer = Answer(Outcome.NO_ANSWER, APITimeoutError("gave up because the manager is closing"))
         if queue is not self._queue:
             return  # it was cancelled, and has ignored that until long after
         elapsed = self.now() - began
@@ -441,7 +445,7 @@ class Engine:
         self._close_if_retired()
 
     def _accepted(self, chat: Chat, action: Action, elapsed: float) -> None:
-        attempt, refresh = chat.attempt, chat.lit
+        attempt, refresh = chat.attempt, chat.confirmed
         chat.refusal = None
         chat.answered(Outcome.ACCEPTED, self.now())
         kind: EventKind = "stopped" if action is Action.STOP else "refreshed" if refresh else "started"
@@ -449,11 +453,11 @@ class Engine:
 
     def _failed(self, chat: Chat, action: Action, outcome: Outcome, error: LinqTypingError, elapsed: float) -> None:
         attempt = chat.attempt
-        for wish in chat.wishes:
-            wish.error = error
+        for session in chat.sessions:
+            session.error = error
         retry_in = self._api.retry_in(attempt, error)
         if is_bad_key(error) and action is Action.START:
-            outcome, retry_in = Outcome.NOTHING, 0.0  # no fault of this chat: the breaker says when
+            outcome, retry_in = Outcome.NOT_APPLIED, 0.0  # no fault of this chat: the breaker says when
         if action is Action.STOP and retry_in is None:
             self._spoil_waiters(chat)
         chat.answered(outcome, self.now(), retry_in=retry_in, retry_after=_retry_after(error))
@@ -518,7 +522,7 @@ class Engine:
 def _priority(action: Action, indicator: Indicator) -> Priority:
     if action is Action.STOP:
         return Priority.STOP
-    return Priority.REFRESH if indicator.lit else Priority.FIRST_START
+    return Priority.REFRESH if indicator.confirmed else Priority.FIRST_START
 
 
 def _verdict(answer: Answer) -> Verdict:
