@@ -3,39 +3,41 @@
 It decides; it does no I/O, starts no task, reads no clock (every input brings its time) and logs nothing.
 The engine feeds it inputs, asks :meth:`Indicator.next`, does what it says, and reports back.
 
-Three rules hold it together:
+Three rules:
 
-* One request at a time. Between ``sent`` and ``answered`` the answer to *what now?* is always "wait".
-* ``effect_by`` is the latest moment at which a start that nothing has surely undone may take effect.
-  While it is set the indicator may be up, and somebody has to see to it that it goes.
-* ``lit_at`` is when a start was last accepted that nothing has touched since. While it is set the
-  indicator is up, and no start is due before the next refresh. One exception: a stop whose answer was lost may take
-  effect up to 5 s later, and then clear a start that was sent meanwhile. That start is repeated once the 5 s are over.
+* One request at a time. Between ``sent`` and ``answered``, ``next`` always says "wait".
+* ``may_apply_until`` is the latest moment at which a start that nothing is sure to have cleared may take effect.
+  While it is set the indicator may be up, and a stop is owed unless a session wants it.
+* ``confirmed_at`` is when the last start was accepted, if neither a stop nor a message can have cleared it since. While
+  it is set the indicator is up, and no start is due before the next refresh. One exception: a stop without an answer
+  may take effect up to 5 s later and clear a start sent meanwhile; so that start is repeated when the 5 s are over.
 
-How inputs move the two (r: a message's request, A: its acceptance; "-" leaves as it is)::
+How inputs change the two (r: a message's request, A: its acceptance; "-": no change)::
 
-    input                              effect_by                      lit_at
+    input                              may_apply_until                confirmed_at
     start accepted at t                max(., t)                      t, unless it overlapped a message
     start answered 5xx at t            max(., t): it may have worked  -
-    start lost at t                    max(., t + 5 s)                -
-    start refused, or never arrived    -                              -
+    start without an answer at t       t + 5 s                        -
+    start not applied, or refused      -                              -
     stop accepted, sent at s           cleared if <= s                cleared
-    stop answered 5xx, or lost         -                              cleared: it may have worked
+    stop answered 5xx, or not at all   -                              cleared: it may have worked
+    stop not applied, or refused       -                              -
     stop given up                      cleared: nothing more to do    cleared
     message accepted                   cleared if < r                 cleared
     message failed                     -                              -
-    90 s without a start               cleared: the API lets it fade  -
+    90 s without a start               cleared: it has faded          -
 
-What ``next`` answers, first line that fits::
+What ``next`` says, the first line that applies::
 
     a request is in flight             wait for its answer
-    a message is in flight             wait for its end, for at most 2 min (not when hurried: then nobody wants it)
-    a message has not settled          wait until A + settle   (not when hurried: then nobody wants it)
-    a session wants it                 start when due: at once if not lit, else refresh_interval after lit_at, or
-                                       when a lost stop can no longer undo it; never before a retry's time, a
-                                       Retry-After or the end of a refusal
-    effect_by is set                   stop when due: after every stop_delay (not when hurried), never before
-                                       a retry's time; after a lost start once at once and once more at effect_by
+    a message is in flight             wait for its end, at most 2 min (not while flushing: then no session wants it)
+    a message has not settled          wait until A + settle           (not while flushing)
+    a session wants the indicator      start when due: at once if not confirmed, else refresh_interval after
+                                       confirmed_at, or when a stop without an answer can no longer take effect; never
+                                       before the end of a back-off, a Retry-After or a refusal
+    may_apply_until is set             stop when due: after every stop_delay (not while flushing), never before the
+                                       end of a back-off; after a start without an answer once at once, and once more
+                                       at may_apply_until
     otherwise                          wait for the next session
 
 A session *wants* the indicator from its ``start_delay`` on, unless it has left, is paused, has sent its
@@ -49,17 +51,16 @@ from collections.abc import Iterator
 from math import inf
 from typing import Final, Literal
 
+from ._linq import SHOWN_AT_LEAST, SHOWN_AT_MOST
 from ._settings import SessionOptions
 from .errors import LinqTypingError
 
 LONG_AGO: Final = -inf  #: one object for all, since there are many chats
 
-LOST_FOR: Final = 5.0  #: a request whose answer was lost may take effect for so many seconds yet
-SHOWN_AT_LEAST: Final = 85.0  #: one start shows the indicator for 85 to 90 s
-SHOWN_FOR: Final = 90.0
-LONGEST_BAR: Final = 3600.0  #: no Retry-After holds for longer
-MAX_SEND_TIME: Final = 120.0  #: a message that takes longer than that keeps nothing waiting any more
-REFUSED_FOR: Final = 600.0  #: a permanent refusal is remembered at least so long
+MAY_APPLY_FOR: Final = 5.0  #: seconds in which a request without an answer may still take effect
+MAX_RETRY_AFTER: Final = 3600.0  #: seconds; a longer Retry-After is cut
+MAX_SEND_TIME: Final = 120.0  #: seconds after which a message in flight no longer holds requests back
+REFUSED_FOR: Final = 600.0  #: seconds that a permanent refusal is remembered, at least
 
 
 class Action(enum.Enum):
@@ -73,14 +74,14 @@ class Outcome(enum.Enum):
     """What is known of a request's effect once it has ended."""
 
     ACCEPTED = "accepted"
-    PERHAPS = "perhaps"  #: answered 5xx: it has worked by now, or never will
-    LOST = "lost"  #: no answer: it may still work, for a while
-    NOTHING = "nothing"  #: it surely did nothing, and may be tried again
-    REFUSED = "refused"  #: it surely did nothing, and never will
+    UNKNOWN = "unknown"  #: 5xx: it has taken effect by now, or never will
+    NO_ANSWER = "no_answer"  #: it may still take effect, for MAY_APPLY_FOR
+    NOT_APPLIED = "not_applied"  #: it had no effect, and may be tried again
+    REFUSED = "refused"  #: it had no effect, and never will
 
 
-class Wish:
-    """What one session asks of its chat's indicator."""
+class SessionState:
+    """One session's part in its chat: what it asks of the indicator."""
 
     __slots__ = ("error", "expired", "joined_at", "left_at", "lingers_until", "options", "paused_at", "paused_for",
                  "quiet_until", "refused")  # fmt: skip
@@ -89,13 +90,13 @@ class Wish:
         self.options = options
         self.joined_at = joined_at
         self.left_at: float | None = None
-        self.lingers_until = inf  # once it has left: until the end of its stop_delay
+        self.lingers_until = inf  # once it has left: the end of its stop_delay
         self.paused_at: float | None = None
         self.paused_for = 0.0
         self.quiet_until = LONG_AGO  # after its message
         self.expired = False
         self.refused = False
-        self.error: LinqTypingError | None = None  # the last one of its chat; the engine's to set
+        self.error: LinqTypingError | None = None  # the last one of its chat; set by the engine
 
     @property
     def shows_at(self) -> float:
@@ -122,7 +123,7 @@ class Wish:
         )
 
     def changes(self) -> Iterator[float]:
-        """The moments at which time alone changes what it wants."""
+        """The moments at which the passing of time changes what it wants."""
         if self.left_at is not None:
             yield self.lingers_until
         elif not self.expired:
@@ -131,152 +132,152 @@ class Wish:
             yield self.expires_at
 
 
-#: Stands for a sender that has to be guessed: the message was sent outside of every session's context.
-Unknown = Literal["unknown"]
+#: The message was sent outside of every session's context: the indicator guesses whose it is.
+UnknownSender = Literal["unknown"]
 
 
-class Window:
-    """A message on its way: from its request to its answer, or for MAX_SEND_TIME. What comes later still counts."""
+class MessageInFlight:
+    """A message from its request to its answer, or for MAX_SEND_TIME. A later answer still counts."""
 
-    __slots__ = ("began", "began_at", "ended", "wish")
+    __slots__ = ("began", "began_at", "ended", "sender")
 
-    def __init__(self, began_at: float, wish: Wish | Unknown | None = None) -> None:
+    def __init__(self, began_at: float, sender: SessionState | UnknownSender | None = None) -> None:
         self.began_at = began_at
         self.began = self.ended = False  # whether that was heard of; the engine's to set
-        self.wish = wish  # of the session that sends it
+        self.sender = sender
 
     @property
-    def closes_at(self) -> float:
+    def blocks_until(self) -> float:
         return self.began_at + MAX_SEND_TIME
 
 
 class Indicator:
     """The typing indicator of one chat. See the module's docstring for its rules."""
 
-    __slots__ = ("_attempt", "_barred_until", "_effect_by", "_hurried", "_lit_at", "_lost_stop_until", "_not_before",
-                 "_quarter_from", "_repeat_at", "_retried", "_round_began", "_second_stop_at", "_sent_at", "_settle",
-                 "_settles_at", "_windows", "in_flight", "wishes")  # fmt: skip
+    __slots__ = ("_attempt", "_blocked_until", "_confirmed_at", "_cycle_began", "_flushing", "_may_apply_until",
+                 "_messages", "_not_before", "_quarter_from", "_repeat_at", "_retried", "_second_stop_at", "_sent_at",
+                 "_settle", "_settles_at", "_stop_may_apply_until", "in_flight", "sessions")  # fmt: skip
 
     def __init__(self, settle: float) -> None:
         self._settle = settle
-        self.wishes: tuple[Wish, ...] = ()  # in the order of joining; those that left stay for their stop_delay
+        #: In the order of joining; those that have left stay for their stop_delay.
+        self.sessions: tuple[SessionState, ...] = ()
         self.in_flight: Action | None = None
-        self._windows: tuple[Window, ...] = ()
+        self._messages: tuple[MessageInFlight, ...] = ()
         self._settles_at = LONG_AGO
-        self._effect_by = LONG_AGO
-        self._lit_at = LONG_AGO
-        self._repeat_at = inf  # when the start that made it lit has to be repeated
-        self._lost_stop_until = LONG_AGO  # a stop whose answer was lost may take effect until then
+        self._may_apply_until = LONG_AGO
+        self._confirmed_at = LONG_AGO
+        self._repeat_at = inf  # when the confirmed start is to be repeated
+        self._stop_may_apply_until = LONG_AGO  # when a stop without an answer can no longer take effect
         self._sent_at = LONG_AGO
         self._second_stop_at = LONG_AGO
-        self._barred_until = LONG_AGO
-        # A round is a request and its retries.
+        self._blocked_until = LONG_AGO
+        # A retry cycle is a request and its retries.
         self._retried: Action | None = None
         self._attempt = 0
-        self._round_began = LONG_AGO
-        self._not_before = LONG_AGO  # the end of the back-off; inf if the round of a start was given up
-        self._quarter_from = inf  # a start is tried again a quarter of the interval after this at the latest
-        self._hurried = False
+        self._cycle_began = LONG_AGO
+        self._not_before = LONG_AGO  # the end of the back-off; inf once a start's cycle was given up
+        self._quarter_from = inf  # a start is retried a quarter of the interval after this, at the latest
+        self._flushing = False
 
     # -- Questions
 
     def wanted(self, now: float) -> bool:
         """Whether a session wants the indicator up."""
-        return any(wish.wants(now) for wish in self.wishes)
+        return any(session.wants(now) for session in self.sessions)
 
     def pending(self, now: float) -> bool:
-        """Whether there is something to finish although nobody wants the indicator: a request, or a stop."""
+        """Whether a request is in flight or a stop is owed, while no session wants the indicator."""
         return (self.in_flight is not None or self.maybe_up(now)) and not self.wanted(now)
 
     def maybe_up(self, now: float) -> bool:
-        """Whether some ordering of what was sent leaves the indicator up."""
-        return now < self._effect_by + SHOWN_FOR
+        """Whether the indicator is up in some possible ordering of the requests and messages."""
+        return now < self._may_apply_until + SHOWN_AT_MOST
 
     @property
-    def lit(self) -> bool:
-        """Whether the last start was accepted and nothing has touched it since: the next one is a refresh."""
-        return self._lit_at > LONG_AGO
+    def confirmed(self) -> bool:
+        """Whether the last start was accepted, and nothing has cleared it since: the next one is a refresh."""
+        return self._confirmed_at > LONG_AGO
 
     @property
     def attempt(self) -> int:
-        """The number of the attempt in flight, or of the last one, in its round; 1 is the first."""
+        """The number of the attempt in flight, or of the last one, in its retry cycle; 1 is the first."""
         return self._attempt
 
     def forgettable(self, now: float) -> bool:
         """Whether nothing is left to do, to wait for or to remember."""
         return not (
-            self.wishes
-            or self._windows
+            self.sessions
+            or self._messages
             or self.in_flight
             or now < self._settles_at
-            or now < self._barred_until
-            or now < self._lost_stop_until
+            or now < self._blocked_until
+            or now < self._stop_may_apply_until
             or self.maybe_up(now)
         )
 
-    def sender(self, at: float) -> Wish | None:
-        """Whose message it was that was sent at ``at`` by an unknown hand: a session's that has just left and
-        is in its stop_delay, else the oldest open one's."""
-        left = [wish for wish in self.wishes if wish.left_at is not None and wish.left_at <= at < wish.lingers_until]
+    def guess_sender(self, at: float) -> SessionState | None:
+        """The session that a message of an unknown sender is put down to: the one that left last and is in its
+        stop_delay, else the oldest open one."""
+        left = [s for s in self.sessions if s.left_at is not None and s.left_at <= at < s.lingers_until]
         if left:
-            return max(left, key=lambda wish: wish.left_at or 0.0)
-        return next(
-            (wish for wish in self.wishes if wish.joined_at <= at and (wish.left_at is None or at < wish.left_at)), None
-        )
+            return max(left, key=lambda session: session.left_at or 0.0)
+        there = (s for s in self.sessions if s.joined_at <= at and (s.left_at is None or at < s.left_at))
+        return next(there, None)
 
     # -- Inputs from sessions
 
-    def join(self, wish: Wish, now: float) -> None:
-        self._fresh_start(now)
-        self.wishes += (wish,)
+    def join(self, session: SessionState, now: float) -> None:
+        self._begin_anew(now)
+        self.sessions += (session,)
 
-    def leave(self, wish: Wish, now: float, linger: float) -> bool:
-        """The session has ended; the indicator may stay up for ``linger`` seconds yet. Returns whether it was open."""
-        if wish not in self.wishes or not wish.is_open:
+    def leave(self, session: SessionState, now: float, linger: float) -> bool:
+        """The session has ended; the indicator may stay up for another ``linger`` seconds. Returns whether it was
+        open."""
+        if session not in self.sessions or not session.is_open:
             return False
-        wish.left_at = now
-        wish.lingers_until = now if self._hurried else now + linger
+        session.left_at = now
+        session.lingers_until = now if self._flushing else now + linger
         return True
 
-    def pause(self, wish: Wish, now: float) -> None:
-        if wish.paused_at is None:
-            wish.paused_at = now
+    def pause(self, session: SessionState, now: float) -> None:
+        if session.paused_at is None:
+            session.paused_at = now
 
-    def resume(self, wish: Wish, now: float) -> None:
+    def resume(self, session: SessionState, now: float) -> None:
         """Back from a pause, or from the quiet after a message."""
-        self._fresh_start(now)
-        if wish.paused_at is not None:
-            wish.paused_for += now - wish.paused_at
-            wish.paused_at = None
-        wish.quiet_until = LONG_AGO
+        self._begin_anew(now)
+        if session.paused_at is not None:
+            session.paused_for += now - session.paused_at
+            session.paused_at = None
+        session.quiet_until = LONG_AGO
 
-    def hurry(self) -> None:
-        """Let nothing wait for courtesy any more: no stop_delay, no back-off of a stop, no message that has
-        yet to settle."""
-        self._hurried = True
+    def flush(self) -> None:
+        """Let stops go out now: wait for no stop_delay, no back-off of a stop and no message to settle."""
+        self._flushing = True
         if self._retried is Action.STOP:
             self._not_before = LONG_AGO
-        self.wishes = tuple(wish for wish in self.wishes if wish.is_open)
+        self.sessions = tuple(session for session in self.sessions if session.is_open)
 
-    # -- Inputs from messages. Their times may lie in the past: they were read in another thread.
+    # -- Inputs from messages. Their times may lie in the past: they were taken in another thread.
 
-    def send_began(self, window: Window) -> None:
-        if window.wish == "unknown":
-            window.wish = self.sender(window.began_at)
-        self._windows += (window,)
+    def send_began(self, message: MessageInFlight) -> None:
+        if message.sender == "unknown":
+            message.sender = self.guess_sender(message.began_at)
+        self._messages += (message,)
 
-    def send_ended(self, window: Window, at: float, accepted: bool) -> None:
-        self._windows = tuple(other for other in self._windows if other is not window)
+    def send_ended(self, message: MessageInFlight, at: float, accepted: bool) -> None:
+        self._messages = tuple(other for other in self._messages if other is not message)
         if not accepted:
             return
         self._settles_at = max(self._settles_at, at + self._settle)
-        self._lit_at = LONG_AGO
-        if self._effect_by < window.began_at:  # every start came before the message: it wipes them all
-            self._effect_by = LONG_AGO
-        if isinstance(window.wish, Wish):
-            resume_after = window.wish.options.resume_after
+        self._confirmed_at = LONG_AGO
+        if self._may_apply_until < message.began_at:  # it came after every start: it clears them all
+            self._may_apply_until = LONG_AGO
+        if isinstance(message.sender, SessionState):
+            resume_after = message.sender.options.resume_after
             until = inf if resume_after is None else at + max(resume_after, self._settle)
-            window.wish.quiet_until = max(window.wish.quiet_until, until)
+            message.sender.quiet_until = max(message.sender.quiet_until, until)
 
     # -- Inputs from requests
 
@@ -287,7 +288,7 @@ class Indicator:
         if self._retried is not action or self._attempt == 0:
             self._retried = action
             self._attempt = 0
-            self._round_began = now
+            self._cycle_began = now
         self._attempt += 1
         self._second_stop_at = LONG_AGO
 
@@ -297,11 +298,11 @@ class Indicator:
         """The request in flight has ended.
 
         ``retry_in`` is the back-off after which a failed one may be tried again, None if never. ``retry_after`` is
-        what the API asked for: it never shortens a back-off, and that of a start goes beyond this round.
+        what the API asked for: it never shortens a back-off, and that of a start outlasts the retry cycle.
         """
-        retry_after = min(retry_after, LONGEST_BAR)
+        retry_after = min(retry_after, MAX_RETRY_AFTER)
         action, self.in_flight = self.in_flight, None
-        sent_at, self._sent_at = self._sent_at, LONG_AGO  # many chats at rest: a number less in each
+        sent_at, self._sent_at = self._sent_at, LONG_AGO  # saves memory while the chat is at rest
         if action is Action.START:
             self._start_answered(outcome, sent_at, now, retry_in, retry_after)
         else:
@@ -311,70 +312,71 @@ class Indicator:
         self, outcome: Outcome, sent_at: float, now: float, retry_in: float | None, retry_after: float
     ) -> None:
         if outcome is Outcome.ACCEPTED:
-            self._effect_by = max(self._effect_by, now)
-            self._lit_at = now if sent_at >= self._settles_at else LONG_AGO
-            self._repeat_at = self._lost_stop_until if sent_at < self._lost_stop_until else inf
-            self._end_round()
+            self._may_apply_until = max(self._may_apply_until, now)
+            self._confirmed_at = now if sent_at >= self._settles_at else LONG_AGO
+            self._repeat_at = self._stop_may_apply_until if sent_at < self._stop_may_apply_until else inf
+            self._end_cycle()
             return
-        if outcome is Outcome.PERHAPS:
-            self._effect_by = max(self._effect_by, now)
-        elif outcome is Outcome.LOST:
-            self._effect_by = now + LOST_FOR
-        self._barred_until = now + retry_after
+        if outcome is Outcome.UNKNOWN:
+            self._may_apply_until = max(self._may_apply_until, now)
+        elif outcome is Outcome.NO_ANSWER:
+            self._may_apply_until = now + MAY_APPLY_FOR
+        self._blocked_until = now + retry_after
         if outcome is Outcome.REFUSED:
-            self._barred_until = now + REFUSED_FOR
-            for wish in self.wishes:
-                wish.refused = True
-            self._end_round()
+            self._blocked_until = now + REFUSED_FOR
+            for session in self.sessions:
+                session.refused = True
+            self._end_cycle()
         elif retry_in is None:
-            self._attempt, self._not_before, self._quarter_from = 0, inf, self._round_began
+            self._attempt, self._not_before, self._quarter_from = 0, inf, self._cycle_began
         else:
-            self._not_before, self._quarter_from = now + retry_in, now if self.lit else inf
+            self._not_before, self._quarter_from = now + retry_in, now if self.confirmed else inf
 
     def _stop_answered(
         self, outcome: Outcome, sent_at: float, now: float, retry_in: float | None, retry_after: float
     ) -> None:
-        if outcome in (Outcome.ACCEPTED, Outcome.PERHAPS, Outcome.LOST):
-            self._lit_at = LONG_AGO
-        if outcome is Outcome.LOST:
-            self._lost_stop_until = now + LOST_FOR
+        if outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.NO_ANSWER):
+            self._confirmed_at = LONG_AGO
+        if outcome is Outcome.NO_ANSWER:
+            self._stop_may_apply_until = now + MAY_APPLY_FOR
         if outcome is Outcome.ACCEPTED:
-            if self._effect_by <= sent_at:
-                self._effect_by = LONG_AGO
+            if self._may_apply_until <= sent_at:
+                self._may_apply_until = LONG_AGO
             else:
-                self._second_stop_at = self._effect_by
-            self._end_round()
+                self._second_stop_at = self._may_apply_until
+            self._end_cycle()
         elif retry_in is None:
-            self._end_round()
-            if not self.wanted(now):  # else it is not given up, but needless for now
-                self._effect_by = self._lit_at = LONG_AGO
+            self._end_cycle()
+            if not self.wanted(now):  # else the stop is not given up, but not needed now
+                self._may_apply_until = self._confirmed_at = LONG_AGO
         else:
             self._not_before = now + max(retry_in, retry_after)
 
-    def _end_round(self) -> None:
+    def _end_cycle(self) -> None:
         self._attempt = 0
-        self._round_began = self._not_before = LONG_AGO
+        self._cycle_began = self._not_before = LONG_AGO
 
-    def _fresh_start(self, now: float) -> None:
-        """A new wish is in no hurry, trusts no old light, and does not wait for the retries of an old one."""
-        self._hurried = False
-        if now >= self._lit_at + SHOWN_AT_LEAST:
-            self._lit_at = LONG_AGO
+    def _begin_anew(self, now: float) -> None:
+        """A session joins or resumes: it is not flushed, does not rely on a start that may have faded, and does not
+        wait for the retries of an earlier session."""
+        self._flushing = False
+        if now >= self._confirmed_at + SHOWN_AT_LEAST:
+            self._confirmed_at = LONG_AGO
         if self._retried is Action.START and self.in_flight is None and not self.wanted(now):
-            self._end_round()
+            self._end_cycle()
 
     # -- What now?
 
     def next(self, now: float) -> tuple[Action | None, float]:
         """What to do now, and when to ask again if no input comes before (``inf``: after the next one)."""
         self._drop_what_is_over(now)
-        if self._hurried and not self.pending(now):  # also when a session wants the indicator again
-            self._hurried = False
+        if self._flushing and not self.pending(now):  # also when a session wants the indicator again
+            self._flushing = False
         if self.in_flight is not None:
             return None, inf
-        if self._windows and not self._hurried:
+        if self._messages and not self._flushing:
             due = inf
-        elif now < self._settles_at and not self._hurried:
+        elif now < self._settles_at and not self._flushing:
             due = self._settles_at
         elif self.wanted(now):
             due = self._start_due(now)
@@ -388,41 +390,46 @@ class Indicator:
             due = inf
         return None, min(due, self._next_change(now))
 
-    def expire(self, now: float) -> list[Wish]:
-        """The sessions that have lasted max_duration and were not yet told so; each only once."""
-        ended = [wish for wish in self.wishes if wish.is_open and not wish.expired and wish.expires_at <= now]
-        for wish in ended:
-            wish.expired = True
+    def expire(self, now: float) -> list[SessionState]:
+        """The sessions that have lasted max_duration; each is returned once."""
+        ended = [
+            session
+            for session in self.sessions
+            if session.is_open and not session.expired and session.expires_at <= now
+        ]
+        for session in ended:
+            session.expired = True
         return ended
 
     def _drop_what_is_over(self, now: float) -> None:
-        if any(wish.lingers_until <= now for wish in self.wishes):
-            self.wishes = tuple(wish for wish in self.wishes if wish.lingers_until > now)
-        if any(window.closes_at <= now for window in self._windows):
-            self._windows = tuple(window for window in self._windows if window.closes_at > now)
+        if any(session.lingers_until <= now for session in self.sessions):
+            self.sessions = tuple(session for session in self.sessions if session.lingers_until > now)
+        if any(message.blocks_until <= now for message in self._messages):
+            self._messages = tuple(message for message in self._messages if message.blocks_until > now)
 
     def _start_due(self, now: float) -> float:
-        if any(wish.refused and wish.is_open for wish in self.wishes):
+        if any(session.refused and session.is_open for session in self.sessions):
             return inf
-        interval, due = self._interval(now), self._barred_until
-        if self.lit:
-            due = max(due, min(self._lit_at + interval, self._repeat_at))
+        interval, due = self._interval(now), self._blocked_until
+        if self.confirmed:
+            due = max(due, min(self._confirmed_at + interval, self._repeat_at))
         if self._retried is Action.START:
             due = max(due, min(self._not_before, self._quarter_from + interval / 4))
         return due
 
     def _stop_due(self) -> float:
         retry_at = self._not_before if self._retried is Action.STOP else LONG_AGO
-        lingers = (wish.lingers_until for wish in self.wishes if not wish.is_open)
+        lingers = (session.lingers_until for session in self.sessions if not session.is_open)
         return max(self._second_stop_at, retry_at, *lingers)
 
     def _interval(self, now: float) -> float:
-        return min(wish.options.refresh_interval for wish in self.wishes if wish.wants(now))
+        return min(session.options.refresh_interval for session in self.sessions if session.wants(now))
 
     def _next_change(self, now: float) -> float:
-        """The next moment at which time alone may change the answer."""
-        moments = [self._settles_at, self._barred_until, self._lost_stop_until, self._effect_by + SHOWN_FOR]
-        moments.extend(window.closes_at for window in self._windows)
-        for wish in self.wishes:
-            moments.extend(wish.changes())
+        """The next moment at which the passing of time may change what ``next`` says."""
+        fades_at = self._may_apply_until + SHOWN_AT_MOST
+        moments = [self._settles_at, self._blocked_until, self._stop_may_apply_until, fades_at]
+        moments.extend(message.blocks_until for message in self._messages)
+        for session in self.sessions:
+            moments.extend(session.changes())
         return min((moment for moment in moments if moment > now), default=inf)

@@ -21,7 +21,7 @@ from ._engine.engine import LoopEngine
 from ._engine.http import TypingAPI
 from ._engine.process import EXIT_TIMEOUT, loop_thread, process_lock
 from ._engine.waiting import Completion, wait_for_async
-from ._indicator import Window, Wish
+from ._indicator import MessageInFlight, SessionState
 from ._linq import PUBLIC_BASE_URL, SETTLE
 from ._session import TypingSession, sender_in_context
 from ._settings import (
@@ -217,13 +217,13 @@ class TypingManager:
         return make_typing_while(self, chat_id, **options)
 
     def _new_session(self, chat_id: str, given: GivenOptions) -> TypingSession:
-        wish = Wish(replace(self._options, **given) if given else self._options, 0.0)
+        state = SessionState(replace(self._options, **given) if given else self._options, 0.0)
         engine = self._engine
         if engine is None or not engine.alive or self._was_closed:
-            engine = self._live_engine(wish)
+            engine = self._live_engine(state)
         if engine is not None:
-            wish.joined_at = engine.now()
-        return TypingSession(chat_id, engine, wish)
+            state.joined_at = engine.now()
+        return TypingSession(chat_id, engine, state)
 
     # -- Messages
 
@@ -239,7 +239,7 @@ class TypingManager:
         """
         chat_id, engine = parse_chat_id(chat_id), self._engine
         if engine is not None:
-            engine.mark_sent(chat_id, Window(engine.now(), sender_in_context(chat_id, engine)))
+            engine.mark_sent(chat_id, MessageInFlight(engine.now(), sender_in_context(chat_id, engine)))
 
     def watch(self, client: C) -> C:
         """Notice the messages that go out through ``client``, and return it.
@@ -258,7 +258,7 @@ class TypingManager:
         engine = self._listening_engine()
         if engine is None:
             return None
-        return _sends.WatchedMessage(engine, chat_id, Window(began_at, sender_in_context(chat_id, engine)))
+        return _sends.WatchedMessage(engine, chat_id, MessageInFlight(began_at, sender_in_context(chat_id, engine)))
 
     # -- Ends
 
@@ -349,8 +349,8 @@ class TypingManager:
             return self._engine
         return self._live_engine() if self._known_credentials().api_key else None
 
-    def _live_engine(self, wish: Wish | None = None) -> LoopEngine | None:
-        """The engine, made at first use and again after a fork. None if there can be none now; ``wish`` is told why."""
+    def _live_engine(self, state: SessionState | None = None) -> LoopEngine | None:
+        """The engine, made at first use and again after a fork. None if there can be none; ``state`` is told why."""
         if not self._is_enabled():
             return None
         error = None
@@ -364,8 +364,8 @@ class TypingManager:
             except LinqTypingError as found:
                 error = found
             engine = self._engine
-        if error is not None and wish is not None:
-            wish.error = error
+        if error is not None and state is not None:
+            state.error = error
         self._report(error)
         return engine if engine is not None and engine.alive else None
 

@@ -27,7 +27,7 @@ import httpx
 
 from ._engine.interface import Engine
 from ._engine.process import process_lock
-from ._indicator import Window
+from ._indicator import MessageInFlight
 from ._linq import CHAT_IN_BODY, CHAT_IN_PATH
 from ._settings import Credentials, parse_chat_id
 
@@ -58,17 +58,17 @@ class Listener(Protocol):
 class WatchedMessage:
     """Tells an engine of a message. An exception may interrupt either method; ``ended`` is then called again."""
 
-    def __init__(self, engine: Engine, chat_id: str, window: Window) -> None:
+    def __init__(self, engine: Engine, chat_id: str, message: MessageInFlight) -> None:
         self._engine = engine
         self._chat_id = chat_id
-        self._window = window
+        self._message = message
 
     def began(self) -> None:
-        self._engine.send_began(self._chat_id, self._window)
+        self._engine.send_began(self._chat_id, self._message)
 
     def ended(self, at: float, accepted: bool) -> None:
         """It was answered. One that is known only by its answer has not begun before."""
-        self._engine.send_ended(self._chat_id, self._window, at, accepted)
+        self._engine.send_ended(self._chat_id, self._message, at, accepted)
 
 
 Refs = tuple["weakref.ref[Listener]", ...]

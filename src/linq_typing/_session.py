@@ -10,7 +10,7 @@ from typing import Generic, TypeVar, Union
 
 from ._engine.interface import Engine
 from ._engine.waiting import LONGEST, Completion
-from ._indicator import Unknown, Window, Wish
+from ._indicator import MessageInFlight, SessionState, UnknownSender
 from .errors import LinqTypingError
 
 __all__ = ["TypingSession", "current_session"]
@@ -66,13 +66,13 @@ def current_session() -> TypingSession | None:
     return next((session for session in _innermost_first() if session.is_open), None)
 
 
-def sender_in_context(chat_id: str, engine: Engine) -> Wish | Unknown:
+def sender_in_context(chat_id: str, engine: Engine) -> SessionState | UnknownSender:
     """The sender of a message that the calling context sends: its innermost session of that chat."""
     now = engine.now()
     for session in _innermost_first():
         listens = session.is_open or now < session._lingers_until < inf
         if listens and session.chat_id == chat_id and session._engine is engine:
-            return session._wish
+            return session._state
     return "unknown"
 
 
@@ -89,12 +89,12 @@ class TypingSession:
     :meth:`mark_sent` and :meth:`sending` still matter: a message wipes what is left of the indicator.
     """
 
-    __slots__ = ("_engine", "_lingers_until", "_wish", "chat_id")
+    __slots__ = ("_engine", "_lingers_until", "_state", "chat_id")
 
-    def __init__(self, chat_id: str, engine: Engine | None, wish: Wish) -> None:
+    def __init__(self, chat_id: str, engine: Engine | None, state: SessionState) -> None:
         self.chat_id = chat_id  #: the canonical text of the chat's UUID
         self._engine = engine  # None: nothing is sent (disabled, no key, the interpreter exits)
-        self._wish = wish
+        self._state = state
         self._lingers_until = inf  # once it has ended: until the end of its stop_delay
 
     def __repr__(self) -> str:
@@ -104,7 +104,7 @@ class TypingSession:
     def is_open(self) -> bool:
         """Whether the block is still running, in the process in which it was entered, and its manager is not closed."""
         return (
-            self._lingers_until == inf and self._wish.left_at is None and (self._engine is None or self._engine.alive)
+            self._lingers_until == inf and self._state.left_at is None and (self._engine is None or self._engine.alive)
         )
 
     @property
@@ -115,7 +115,7 @@ class TypingSession:
     @property
     def error(self) -> LinqTypingError | None:
         """The last error of a typing request in this chat while the session was open, or None."""
-        return self._wish.error
+        return self._state.error
 
     def mark_sent(self) -> None:
         """Say that a message has gone out by a road that the library can't see.
@@ -124,7 +124,7 @@ class TypingSession:
         it stays away until :meth:`resume`, or for ``resume_after`` seconds.
         """
         if self._engine is not None:
-            self._engine.mark_sent(self.chat_id, Window(self._engine.now(), self._wish))
+            self._engine.mark_sent(self.chat_id, MessageInFlight(self._engine.now(), self._state))
 
     def sending(self) -> Sending:
         """A context manager, sync or async, around a send by a road that the library can't see.
@@ -142,12 +142,12 @@ class TypingSession:
         """Take the indicator down, while waiting for a person, say. Paused time does not count towards
         ``max_duration``. Pausing twice is pausing once."""
         if self._engine is not None:
-            self._engine.pause(self.chat_id, self._wish, self._engine.now())
+            self._engine.pause(self.chat_id, self._state, self._engine.now())
 
     def resume(self) -> None:
         """Show the indicator again, after :meth:`pause` or after a message."""
         if self._engine is not None:
-            self._engine.resume(self.chat_id, self._wish, self._engine.now())
+            self._engine.resume(self.chat_id, self._state, self._engine.now())
 
     def paused(self) -> Paused:
         """A context manager, sync or async: :meth:`pause` before the block, :meth:`resume` after it.
@@ -159,7 +159,7 @@ class TypingSession:
     def _join(self) -> None:
         """The block begins."""
         if self._engine is not None:
-            self._engine.join(self.chat_id, self._wish)
+            self._engine.join(self.chat_id, self._state)
 
     def _leave(self, linger: float = 0.0, done: Completion | None = None) -> None:
         """The block has ended; the stop may wait ``linger`` seconds. Idempotent: the first call counts.
@@ -172,11 +172,11 @@ class TypingSession:
             return
         now = engine.now()
         self._lingers_until = now + linger
-        engine.leave(self.chat_id, self._wish, now, linger, done)
+        engine.leave(self.chat_id, self._state, now, linger, done)
 
     def _end(self, failed: bool) -> Completion | None:
         """Leave as the options say. Returns what to wait for, if the caller is to wait."""
-        options, engine = self._wish.options, self._engine
+        options, engine = self._state.options, self._engine
         wait = options.wait_on_exit and engine is not None and engine.can_be_waited_for
         done: Completion | None = Completion() if wait else None
         self._leave(0.0 if failed or options.wait_on_exit else min(options.stop_delay, LONGEST), done)
@@ -207,7 +207,7 @@ class Sending(_BothWays["Sending"]):
     """A send in progress; see :meth:`TypingSession.sending`."""
 
     def __init__(self, session: TypingSession) -> None:
-        self._message: Window | None = None
+        self._message: MessageInFlight | None = None
         self._session = session
         self._failed = False
 
@@ -221,7 +221,7 @@ class Sending(_BothWays["Sending"]):
             raise RuntimeError("this sending() is already active: call sending() for each send")
         self._failed = False
         if engine is not None:
-            self._message = Window(engine.now(), session._wish)
+            self._message = MessageInFlight(engine.now(), session._state)
             self.__class__ = _ActiveSending
             engine.send_began(session.chat_id, self._message)
         return self

@@ -63,7 +63,7 @@ class Stats:
         shown: chats whose indicator may be up, as far as is known.
         in_flight: requests under way.
         waiting: chats that wait for a place to make a request.
-        requests: requests that have ended, by outcome: accepted, perhaps (5xx), lost, nothing, refused.
+        requests: requests that have ended, by outcome: accepted, unknown (5xx), no_answer, not_applied, refused.
         retries: how many of them were not the first attempt.
         suspended: whether starts are held back for the whole manager.
     """

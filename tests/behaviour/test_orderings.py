@@ -25,7 +25,7 @@ def cpu_seconds() -> float:
     return times.user + times.system
 
 
-def test_waiting_starts_do_not_spin_while_stops_hang_and_the_gate_is_shut(
+def test_waiting_starts_do_not_spin_while_stops_hang_and_starts_are_suspended(
     linq: Sandbox, make_manager: MakeManager, asked: Asked, events: Events
 ) -> None:
     manager = make_manager(max_connections=2, max_retries=0, on_event=events, timeout=2.0)
@@ -42,7 +42,7 @@ def test_waiting_starts_do_not_spin_while_stops_hang_and_the_gate_is_shut(
     linq.lose("stop", hang=True, effect=True, times=2)
     for block in blocks:
         block.__exit__(None, None, None)
-    time.sleep(1.2)  # the gate's pause is over, both places are taken
+    time.sleep(1.2)  # the pause of the suspension is over, both slots are in use
     before = cpu_seconds()
     time.sleep(0.4)
     assert cpu_seconds() - before < 0.2

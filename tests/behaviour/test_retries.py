@@ -12,7 +12,7 @@ import httpx
 import pytest
 from behaviour_kit import SETTLE, Asked, Events, MakeManager, eventually
 
-from linq_typing import APIConnectionError, APIStatusError, APITimeoutError, TypingManager, _gate, _indicator
+from linq_typing import APIConnectionError, APIStatusError, APITimeoutError, TypingManager, _circuit_breaker, _indicator
 from linq_typing.sandbox import Sandbox
 
 
@@ -331,7 +331,7 @@ def test_a_chat_that_always_fails_does_not_silence_the_others(
 def test_a_chat_that_joins_the_only_one_which_fails_does_not_wait_for_the_end_of_the_pause(
     linq: Sandbox, make_manager: MakeManager, asked: Asked, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_gate, "FIRST_PAUSE", 60.0)
+    monkeypatch.setattr(_circuit_breaker, "FIRST_PAUSE", 60.0)
     manager, bad, good = make_manager(backoff_max=0.05, on_event=events), linq.chat(), linq.chat()
     linq.fail("start", 500, chat=bad)
     with manager.typing_while(bad):
@@ -345,7 +345,7 @@ def test_every_chat_has_its_turn_to_probe(
     linq: Sandbox, make_manager: MakeManager, asked: Asked, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A first start goes before the refresh that would find the API up again; but not each time."""
-    monkeypatch.setattr(_gate, "FIRST_PAUSE", 0.3)
+    monkeypatch.setattr(_circuit_breaker, "FIRST_PAUSE", 0.3)
     manager = make_manager(backoff_max=0.05, max_retries=1000, on_event=events)
     bad, good = linq.chat(), linq.chat()
     with manager.typing_while(good, refresh_interval=0.5):

@@ -291,12 +291,12 @@ def _disagreements(stats: Any, events: Counter[str], log: list[tuple[str, str, i
 def _outcome(outcome: str, status: int | None) -> str:
     """What the client must have taken it for."""
     if outcome != "answered" or status is None:
-        return "lost"
+        return "no_answer"
     if status < 300:
         return "accepted"
     if status >= 500 or status == 408:
-        return "perhaps"
-    return "nothing" if status in (409, 429) else "refused"
+        return "unknown"
+    return "not_applied" if status in (409, 429) else "refused"
 
 
 def _growth(memory: list[tuple[float, float]]) -> list[str]:

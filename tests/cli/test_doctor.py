@@ -246,8 +246,8 @@ def refused(status: int, code: int | None = None) -> Probe:
         (refused(500, 3006), "has trouble"),
         (refused(301), "redirects elsewhere"),
         (refused(400, 1005), "refuses the request"),
-        (Probe(Outcome.NOTHING, APIConnectionError("x"), cause=socket.gaierror()), "no address"),
-        (Probe(Outcome.NOTHING, APIConnectionError("x"), cause=OSError()), "can't be reached"),
+        (Probe(Outcome.NOT_APPLIED, APIConnectionError("x"), cause=socket.gaierror()), "no address"),
+        (Probe(Outcome.NOT_APPLIED, APIConnectionError("x"), cause=OSError()), "can't be reached"),
     ],
 )
 def test_every_answer_has_its_words(probe: Probe, words: str) -> None:

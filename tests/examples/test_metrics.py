@@ -63,7 +63,7 @@ def test_events_and_stats_are_exported(linq: Sandbox, example: subprocess.Popen[
     assert samples['linq_typing_events_total{kind="started"}'] == 1
     assert samples['linq_typing_request_seconds_count{kind="started"}'] == 1
     assert samples['linq_typing_requests_total{outcome="accepted"}'] == 2
-    assert samples['linq_typing_requests_total{outcome="perhaps"}'] == 1
+    assert samples['linq_typing_requests_total{outcome="unknown"}'] == 1
     assert samples["linq_typing_retries_total"] == 1
     assert [samples[f"linq_typing_{name}"] for name in ("sessions", "shown", "in_flight", "suspended")] == [0, 0, 0, 0]
     out, err = example.communicate("\n", timeout=15)

@@ -1,4 +1,4 @@
-"""Linq's server and the sessions' wishes, modelled apart from the indicator, to hold it against.
+"""A model of Linq's server and of what the sessions want, independent of the indicator, to check it against.
 
 :class:`World` plays the engine, the sessions, their messages and the server. It writes down all that
 happened and judges every answer of the indicator by that history alone:
@@ -25,12 +25,12 @@ from math import inf
 from types import ModuleType
 from typing import Any
 
-from linq_typing._indicator import Unknown
+from linq_typing._indicator import UnknownSender
 from linq_typing._settings import SessionOptions
 
 SETTLE = 3.0
 TIMEOUT = 5.0
-LOST_FOR = 5.0
+MAY_APPLY_FOR = 5.0
 MAX_SEND_TIME = 120.0
 SHOWN_AT_LEAST = 85.0
 SHOWN_AT_MOST = 90.0
@@ -52,14 +52,14 @@ LATENESS = (0.0, 0.0, 0.25, 1.0)
 WHERE = (0.0, 0.25, 0.5, 0.75, 1.0)
 RETRIES = (None, 0.0, 0.5, 2.0, 8.0, 40.0)
 RETRY_AFTERS = (0.0, 0.0, -1.0, 1.0, 30.0, 86_400.0)
-FAILURES = ("PERHAPS", "LOST", "NOTHING", "REFUSED")
+FAILURES = ("UNKNOWN", "NO_ANSWER", "NOT_APPLIED", "REFUSED")
 
 
 @dataclass(eq=False)
 class Session:
-    """What one session asks for, told from its own history."""
+    """What one session asks for, from its own history."""
 
-    wish: Any
+    state: Any
     options: SessionOptions
     joined_at: float
     left_at: float | None = None
@@ -96,9 +96,9 @@ class Request:
     def latest(self) -> float:
         """The latest moment at which it may have taken effect; -inf if it did nothing."""
         assert self.answered_at is not None
-        if self.outcome in ("ACCEPTED", "PERHAPS"):
+        if self.outcome in ("ACCEPTED", "UNKNOWN"):
             return self.answered_at
-        return self.answered_at + LOST_FOR if self.outcome == "LOST" else -inf
+        return self.answered_at + MAY_APPLY_FOR if self.outcome == "NO_ANSWER" else -inf
 
 
 @dataclass(eq=False)
@@ -106,7 +106,7 @@ class Message:
     """A message sent to the chat."""
 
     session: Session | None
-    window: Any
+    in_flight: Any
     began_at: float
     ended_at: float | None = None
     accepted: bool = False
@@ -124,9 +124,9 @@ class World:
         self.wake = inf
         self.said = ""  # the indicator's last answer, in words
         self.sound = True  # False in the middle of something, and for ever once that went wrong
-        self.places = True
-        self.queued = False  # the indicator said go, and there was no place
-        self.hurried = False
+        self.has_slot = True
+        self.queued = False  # a request is due, and no slot is free
+        self.flushing = False
         self.sessions: list[Session] = []
         self.requests: list[Request] = []
         self.messages: list[Message] = []
@@ -134,11 +134,11 @@ class World:
         self.forgiven = 0  # requests before this number were given up on
         self.gave_up = False
         self.faded = 0  # so are those before this one, when a session came after they may have faded
-        self.barred_until = -inf
-        self.round: bool | None = None  # of starts (True) or stops (False)
-        self.round_began = -inf
+        self.blocked_until = -inf
+        self.cycle: bool | None = None  # of starts (True) or stops (False)
+        self.cycle_began = -inf
         self.attempt = 0
-        self.retry_at = -inf  # when a failed request is tried again; inf if its round was given up
+        self.retry_at = -inf  # when a failed request is tried again; inf if its cycle was given up
         self.quarter_from = inf  # a start also a quarter of the interval after this
         self.resumes = self.failures = 0
         self.wanted_for = 0.0
@@ -182,7 +182,7 @@ class World:
         stops = [r for r in self.requests if not r.start and r.outcome == "ACCEPTED"]
         stopped_at, stops_until = (stops[-1].sent_at, stops[-1].number) if stops else (-inf, -1)
         began_at = max((m.began_at for m in self.accepted), default=-inf)
-        oldest = self.now - TIMEOUT - LOST_FOR - SHOWN_AT_MOST
+        oldest = self.now - TIMEOUT - MAY_APPLY_FOR - SHOWN_AT_MOST
         recent = takewhile(lambda request: request.sent_at >= oldest, reversed(self.requests))
         return [
             start
@@ -195,7 +195,7 @@ class World:
             and not start.latest < began_at
         ]
 
-    def lit(self) -> Request | None:
+    def confirmed(self) -> Request | None:
         """The last start that was accepted, if nothing but an earlier stop whose answer was lost can have touched
         it since."""
         for request in reversed(self.requests):
@@ -206,14 +206,14 @@ class World:
                     return None
                 untouched = all(m.ended_at + SETTLE <= request.sent_at for m in self.accepted)
                 return request if untouched else None
-            if not request.start and request.outcome in ("ACCEPTED", "PERHAPS", "LOST"):
+            if not request.start and request.outcome in ("ACCEPTED", "UNKNOWN", "NO_ANSWER"):
                 return None
         return None
 
-    def lost_stop_until(self, start: Request | None = None) -> float:
+    def stop_may_apply_until(self, start: Request | None = None) -> float:
         """Until when a stop, sent before that start, may take effect although its answer was lost."""
         before = len(self.requests) if start is None else start.number
-        return max((r.latest for r in self.requests[:before] if not r.start and r.outcome == "LOST"), default=-inf)
+        return max((r.latest for r in self.requests[:before] if not r.start and r.outcome == "NO_ANSWER"), default=-inf)
 
     def visible(self) -> list[tuple[float, float]]:
         """When the recipient sees the dots: the concrete intervals, each start fading as early as it may."""
@@ -231,7 +231,7 @@ class World:
 
     def _held_back(self) -> bool:
         """Whether a message keeps everything waiting."""
-        if self.hurried and not self.wanted():
+        if self.flushing and not self.wanted():
             return False
         return bool(self.blocking) or self.now < self.settled_at
 
@@ -244,20 +244,20 @@ class World:
         return self._stops_allowed() if self.survivors() else {None}
 
     def _starts_allowed(self) -> set[str | None]:
-        if any(s.refused for s in self.open) or self.now < self.barred_until:
+        if any(s.refused for s in self.open) or self.now < self.blocked_until:
             return {None}
-        due, lit = -inf, self.lit()
+        due, confirmed = -inf, self.confirmed()
         interval = min(s.options.refresh_interval for s in self.open if s.wants(self.now))
-        if lit is not None:
-            due = lit.answered_at + interval
-            if lit.sent_at < (lost := self.lost_stop_until(lit)):
+        if confirmed is not None:
+            due = confirmed.answered_at + interval
+            if confirmed.sent_at < (lost := self.stop_may_apply_until(confirmed)):
                 due = min(due, lost)
-        if self.round is True:
+        if self.cycle is True:
             due = max(due, min(self.retry_at, self.quarter_from + interval / 4))
         return {"START"} if self.now >= due else {None}
 
     def _stops_allowed(self) -> set[str | None]:
-        due = self.retry_at if self.round is False else -inf
+        due = self.retry_at if self.cycle is False else -inf
         if self.lingering():
             return {None}
         last = self.requests[-1]
@@ -273,14 +273,14 @@ class World:
         early = by_time and not self.queued and self.now < self.wake
         self._check_expired(early)
         if self.wanted() or (self.in_flight is None and not self.survivors()):
-            self.hurried = False  # there is nothing pending any more
+            self.flushing = False  # there is nothing pending any more
         action, at = self.indicator.next(self.now)
         name = None if action is None else action.name
         assert name in self.allowed(), f"at {self.now}: {name}, but the history allows {self.allowed()}"
         assert not (early and action), f"at {self.now}: {name}, before the promised moment {self.wake}"
         self._check_questions()
         self.said = name.lower() if name else f"+{at - self.now:g}" if at < inf else "wait"
-        self.queued = action is not None and not self.places
+        self.queued = action is not None and not self.has_slot
         if action is None or self.queued:
             assert at > self.now, "asks to be asked again at once, forever"
             self.wake = at
@@ -291,7 +291,7 @@ class World:
     def _check_expired(self, early: bool) -> None:
         told = self.indicator.expire(self.now)
         mine = [s for s in self.open if s.lasted(self.now) and not s.told and s.paused_at is None]
-        assert [s.wish for s in mine] == told, f"at {self.now}: max_duration is told of the wrong sessions"
+        assert [s.state for s in mine] == told, f"at {self.now}: max_duration is reported for the wrong sessions"
         assert not (early and told and not self.in_flight), (
             f"at {self.now}: max_duration is over before the promised moment"
         )
@@ -304,21 +304,21 @@ class World:
         busy = self.in_flight is not None or up
         rest = not (
             self.open or self.lingering() or self.blocking or busy
-            or self.now < max(self.settled_at, self.barred_until, self.lost_stop_until())
+            or self.now < max(self.settled_at, self.blocked_until, self.stop_may_apply_until())
         )  # fmt: skip
         asked = self.indicator
         assert asked.maybe_up(self.now) is up, f"at {self.now}: maybe_up is not {up}"
         assert asked.wanted(self.now) is self.wanted(), f"at {self.now}: wanted is not {self.wanted()}"
         assert asked.pending(self.now) is (busy and not self.wanted()), f"at {self.now}: pending is wrong"
         assert asked.forgettable(self.now) is rest, f"at {self.now}: forgettable is not {rest}"
-        assert asked.lit is (self.lit() is not None), f"at {self.now}: lit is {asked.lit}"
+        assert asked.confirmed is (self.confirmed() is not None), f"at {self.now}: confirmed is {asked.confirmed}"
         self.guess()
 
     def _send(self, action: Any) -> None:
         start = action.name == "START"
         assert self.in_flight is None, "two requests at once"
-        if self.round is not start or self.attempt == 0:
-            self.round, self.round_began, self.attempt = start, self.now, 0
+        if self.cycle is not start or self.attempt == 0:
+            self.cycle, self.cycle_began, self.attempt = start, self.now, 0
         self.attempt += 1
         self.in_flight = Request(start, len(self.requests), self.now)
         self.requests.append(self.in_flight)
@@ -336,7 +336,7 @@ class World:
                 self.wanted_for += at - self.now
             self.now = at
             if times_out <= at:
-                self.answer("ACCEPTED" if self.starts_work and self.in_flight.start else "LOST", retry_in=2.0)
+                self.answer("ACCEPTED" if self.starts_work and self.in_flight.start else "NO_ANSWER", retry_in=2.0)
             else:
                 self.ask(by_time=True)
             if at >= until:
@@ -353,11 +353,11 @@ class World:
         assert request is not None
         request.answered_at, request.outcome = self.now, outcome
         request.effect_at = self._effect(request, where)
-        was_lit = self.lit() is not None
+        was_confirmed = self.confirmed() is not None
         if outcome == "ACCEPTED":
-            self._end_round()
+            self._end_cycle()
         elif request.start:
-            self._start_failed(outcome, retry_in, retry_after, was_lit)
+            self._start_failed(outcome, retry_in, retry_after, was_confirmed)
         else:
             self._stop_failed(retry_in, retry_after)
         self.indicator.answered(self.machine.Outcome[outcome], self.now, retry_in=retry_in, retry_after=retry_after)
@@ -370,44 +370,44 @@ class World:
             return None
         return request.sent_at + where * (latest - request.sent_at)
 
-    def _start_failed(self, outcome: str, retry_in: float | None, retry_after: float, was_lit: bool) -> None:
+    def _start_failed(self, outcome: str, retry_in: float | None, retry_after: float, was_confirmed: bool) -> None:
         self.failures += 1
         if outcome == "REFUSED":
-            self._end_round()
-            self.barred_until = self.now + REFUSED_FOR
+            self._end_cycle()
+            self.blocked_until = self.now + REFUSED_FOR
             for session in self.open:
                 session.refused = True
             return
-        self.barred_until = self.now + min(retry_after, MAX_RETRY_AFTER)
+        self.blocked_until = self.now + min(retry_after, MAX_RETRY_AFTER)
         if retry_in is None:
-            self.attempt, self.retry_at, self.quarter_from = 0, inf, self.round_began
+            self.attempt, self.retry_at, self.quarter_from = 0, inf, self.cycle_began
         else:
-            self.retry_at, self.quarter_from = self.now + retry_in, self.now if was_lit else inf
+            self.retry_at, self.quarter_from = self.now + retry_in, self.now if was_confirmed else inf
 
     def _stop_failed(self, retry_in: float | None, retry_after: float) -> None:
         self.failures += 1
         if retry_in is not None:
             self.retry_at = self.now + max(retry_in, min(retry_after, MAX_RETRY_AFTER))
             return
-        self._end_round()
+        self._end_cycle()
         if not self.wanted():
             self.forgiven = len(self.requests)
             self.gave_up = True
 
-    def _end_round(self) -> None:
+    def _end_cycle(self) -> None:
         self.attempt = 0
         self.retry_at, self.quarter_from = -inf, inf
 
     # -- What happens: sessions
 
-    # ``late`` is how long ago it happened for the caller: the word of it comes from another thread.
+    # ``late`` is how long ago it happened: it is reported from another thread.
 
     def join(self, options: SessionOptions = OPTIONS[0], *, late: float = 0.0) -> Session:
         at = self.now - late
-        self._fresh(at)
-        session = Session(self.machine.Wish(options, at), options, at)
+        self._begin_anew(at)
+        session = Session(self.machine.SessionState(options, at), options, at)
         self.sessions.append(session)
-        self.indicator.join(session.wish, at)
+        self.indicator.join(session.state, at)
         self.ask()
         return session
 
@@ -415,56 +415,56 @@ class World:
         at = max(self.now - late, session.joined_at)
         linger = 0.0 if error else session.options.stop_delay
         session.left_at = at
-        session.lingers_until = at + (0.0 if self.hurried else linger)
-        assert self.indicator.leave(session.wish, at, linger) is True, "it was open"
-        assert self.indicator.leave(session.wish, at, 100.0) is False, "a session leaves once"
+        session.lingers_until = at + (0.0 if self.flushing else linger)
+        assert self.indicator.leave(session.state, at, linger) is True, "it was open"
+        assert self.indicator.leave(session.state, at, 100.0) is False, "a session leaves once"
         self.ask()
 
     def pause(self, session: Session, *, late: float = 0.0) -> None:
         at = max(self.now - late, session.joined_at)
         session.paused_at = at if session.paused_at is None else session.paused_at
-        self.indicator.pause(session.wish, at)
+        self.indicator.pause(session.state, at)
         self.ask()
 
     def resume(self, session: Session, *, late: float = 0.0) -> None:
         at = max(self.now - late, session.joined_at, session.paused_at or 0.0)
-        self._fresh(at)
+        self._begin_anew(at)
         self.resumes += 1
         if session.paused_at is not None:
             session.paused_for += at - session.paused_at
         session.paused_at, session.quiet_until = None, -inf
-        self.indicator.resume(session.wish, at)
+        self.indicator.resume(session.state, at)
         self.ask()
 
-    def _fresh(self, at: float) -> None:
-        """A new wish waits for no retry of an old one, and trusts no start that may have faded."""
-        self.hurried = False
-        lit = self.lit()
-        if lit is not None and lit.answered_at + SHOWN_AT_LEAST <= at:
+    def _begin_anew(self, at: float) -> None:
+        """A new session waits for no retry of an earlier one, and relies on no start that may have faded."""
+        self.flushing = False
+        confirmed = self.confirmed()
+        if confirmed is not None and confirmed.answered_at + SHOWN_AT_LEAST <= at:
             self.faded = len(self.requests) - (self.in_flight is not None)
-        if self.round is True and self.in_flight is None and not self.wanted(at):
-            self._end_round()
+        if self.cycle is True and self.in_flight is None and not self.wanted(at):
+            self._end_cycle()
 
-    def hurry(self) -> None:
-        self.hurried = True
-        if self.round is False:
+    def flush(self) -> None:
+        self.flushing = True
+        if self.cycle is False:
             self.retry_at = -inf
         for session in self.lingering():
             session.lingers_until = self.now
-        self.indicator.hurry()
+        self.indicator.flush()
         self.ask()
 
-    def grant(self, places: bool) -> None:
-        """Whether the engine's queue has a place for the next request."""
-        self.places = places
+    def grant(self, has_slot: bool) -> None:
+        """Whether the engine's queue has a free slot for the next request."""
+        self.has_slot = has_slot
         self.ask()
 
-    # -- What happens: messages. ``late`` is how long the word of it took to arrive.
+    # -- What happens: messages. ``late`` is how long ago it happened.
 
-    def send(self, session: Session | Unknown | None, *, late: float = 0.0) -> Message:
+    def send(self, session: Session | UnknownSender | None, *, late: float = 0.0) -> Message:
         """A message whose path names the chat is on its way."""
         message = self._message(session, self.now - late)
-        self.indicator.send_began(message.window)
+        self.indicator.send_began(message.in_flight)
         self.ask()
         return message
 
@@ -474,35 +474,35 @@ class World:
         self.ask()
 
     def sent(
-        self, session: Session | Unknown | None, *, took: float = 0.0, late: float = 0.0, where: float = 0.5
+        self, session: Session | UnknownSender | None, *, took: float = 0.0, late: float = 0.0, where: float = 0.5
     ) -> Message:
         """A message that is known only by its answer; one marked as sent if it ``took`` no time."""
         at = self.now - late
         message = self._message(session, at - took)
-        self.indicator.send_began(message.window)
+        self.indicator.send_began(message.in_flight)
         self._ended(message, at, True, where)
         self.ask()
         return message
 
-    def _message(self, session: Session | Unknown | None, began_at: float) -> Message:
-        wish: Any = session
+    def _message(self, session: Session | UnknownSender | None, began_at: float) -> Message:
+        sender: Any = session
         if session == "unknown":
             session = self.guess(self.now - began_at)
         elif session is not None:
-            began_at, wish = max(began_at, session.joined_at), session.wish
-        window = self.machine.Window(began_at, wish)
-        message = Message(session, window, began_at)
+            began_at, sender = max(began_at, session.joined_at), session.state
+        in_flight = self.machine.MessageInFlight(began_at, sender)
+        message = Message(session, in_flight, began_at)
         self.messages.append(message)
         return message
 
     def guess(self, late: float = 0.0) -> Session | None:
-        """Whose message it was that went out by an unknown hand: the indicator must say so too."""
+        """The session that a message of an unknown sender is put down to; checks that the indicator says the same."""
         at = self.now - late
         left = [s for s in self.lingering() if s.left_at <= at]
         there = [s for s in self.sessions if s in self.open or s in self.lingering()]
         there = [s for s in there if s.joined_at <= at and (s.left_at is None or at < s.left_at)]
         session = max(left, key=lambda s: s.left_at) if left else next(iter(there), None)
-        assert self.indicator.sender(at) is (session and session.wish), "the message is put to the wrong one"
+        assert self.indicator.guess_sender(at) is (session and session.state), "the message is put to the wrong one"
         return session
 
     def _ended(self, message: Message, at: float, accepted: bool, where: float) -> None:
@@ -511,7 +511,7 @@ class World:
         if accepted:
             message.clears_at = message.began_at + (0.01 + 0.98 * where) * (at + SETTLE - message.began_at)
             self._quiet(message.session, at)
-        self.indicator.send_ended(message.window, at, accepted)
+        self.indicator.send_ended(message.in_flight, at, accepted)
 
     def _quiet(self, session: Session | None, at: float) -> None:
         if session is not None:
@@ -567,7 +567,7 @@ class World:
         shown = self.visible()
         for start in self.requests:
             if start.start and not any(self._overlap(start, m) for m in self.messages):
-                lost = self.lost_stop_until(start)
+                lost = self.stop_may_apply_until(start)
                 since = start.answered_at if start.sent_at >= lost else max(lost, start.answered_at) + TIMEOUT
                 self._check_gap(since, self._undisturbed_until(start), shown)
 
@@ -622,7 +622,7 @@ def _network(world: World, chance: random.Random) -> None:
         return world.answer("ACCEPTED", where=where)
     outcome = chance.choice(FAILURES if chance.random() < 0.4 else FAILURES[:3])
     retry_in = None if outcome == "REFUSED" else chance.choice(RETRIES)
-    retry_after = chance.choice(RETRY_AFTERS) if outcome in ("NOTHING", "PERHAPS") else 0.0
+    retry_after = chance.choice(RETRY_AFTERS) if outcome in ("NOT_APPLIED", "UNKNOWN") else 0.0
     return world.answer(outcome, retry_in=retry_in, retry_after=retry_after, where=where)
 
 
@@ -640,9 +640,9 @@ def _session(world: World, chance: random.Random) -> None:
     elif kind < 7:
         world.resume(session, late=late)
     elif chance.random() < 0.3:
-        world.hurry()
+        world.flush()
     elif not world.starts_work:
-        world.grant(not world.places)
+        world.grant(not world.has_slot)
 
 
 def _message(world: World, chance: random.Random) -> None:

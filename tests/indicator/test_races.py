@@ -1,4 +1,4 @@
-"""The races that the indicator must win, each under its own name. Sections 4.3 to 4.9 of the design.
+"""The orderings in which the indicator must decide right, each under its own name. Sections 4.3 to 4.9 of the design.
 
 ``world.log`` is what was asked of the API, and when; the world judges every step besides.
 """
@@ -14,7 +14,7 @@ EVERY_20 = SessionOptions(refresh_interval=20.0)
 FOR_EVER = SessionOptions(max_duration=None)
 
 
-def lit(machine: ModuleType, options: SessionOptions = FOR_EVER) -> World:
+def confirmed(machine: ModuleType, options: SessionOptions = FOR_EVER) -> World:
     """A world at time 1 with one session, whose start was sent at 0 and accepted at 1."""
     world = World(machine)
     world.join(options)
@@ -36,7 +36,7 @@ def passes(world: World, seconds: float) -> None:
 
 
 def test_nothing_is_sent_while_a_request_is_in_flight(machine: ModuleType) -> None:
-    """The session leaves while its start is on its way: the stop waits for the answer."""
+    """The session leaves while its start is in flight: the stop waits for the answer."""
     world = World(machine)
     world.leave(world.join(), error=True)
     world.advance(4.0)
@@ -46,7 +46,7 @@ def test_nothing_is_sent_while_a_request_is_in_flight(machine: ModuleType) -> No
 
 
 def test_a_session_that_ends_before_its_start_went_out_sends_nothing(machine: ModuleType) -> None:
-    """There was no place for the start, and then no wish."""
+    """No slot was free for the start before the session left."""
     world = World(machine)
     world.grant(False)
     world.leave(world.join(), error=True)
@@ -56,10 +56,10 @@ def test_a_session_that_ends_before_its_start_went_out_sends_nothing(machine: Mo
 
 
 def test_a_start_is_not_tried_again_once_nobody_wants_it(machine: ModuleType) -> None:
-    """It came to nothing and the session has left: no retry, and no stop either."""
+    """It was not applied and the session has left: no retry, and no stop either."""
     world = World(machine)
     session = world.join()
-    world.answer("NOTHING", retry_in=2.0)
+    world.answer("NOT_APPLIED", retry_in=2.0)
     world.advance(1.0)
     world.leave(session, error=True)
     passes(world, 10.0)
@@ -70,17 +70,17 @@ def test_a_start_answered_5xx_may_have_worked_and_is_stopped(machine: ModuleType
     """One stop for it, at once."""
     world = World(machine)
     session = world.join()
-    world.answer("PERHAPS", retry_in=2.0)
+    world.answer("UNKNOWN", retry_in=2.0)
     world.leave(session, error=True)
     passes(world, 20.0)
     assert world.log == ["start 0", "stop 0"]
 
 
-def test_a_start_answered_5xx_is_wiped_by_a_message_begun_after_it(machine: ModuleType) -> None:
-    """The settled message has cleared whatever it did: no stop."""
+def test_a_start_answered_5xx_is_cleared_by_a_message_begun_after_it(machine: ModuleType) -> None:
+    """The message has cleared whatever it did: no stop."""
     world = World(machine)
     session = world.join()
-    world.answer("PERHAPS", retry_in=2.0)
+    world.answer("UNKNOWN", retry_in=2.0)
     world.advance(1.0)
     world.sent(session)
     passes(world, 20.0)
@@ -94,7 +94,7 @@ def test_a_lost_start_is_stopped_at_once_and_once_more_when_it_can_no_longer_wor
     world = World(machine)
     session = world.join()
     world.advance(4.0)
-    world.answer("LOST", retry_in=2.0)
+    world.answer("NO_ANSWER", retry_in=2.0)
     world.advance(1.0)
     world.leave(session, error=True)
     passes(world, 20.0)
@@ -105,7 +105,7 @@ def test_a_lost_start_whose_session_stayed_long_enough_needs_one_stop(machine: M
     """The one that is sent after the 5 s settles it."""
     world = World(machine)
     session = world.join()
-    world.answer("LOST", retry_in=8.0)
+    world.answer("NO_ANSWER", retry_in=8.0)
     world.advance(5.0)
     world.leave(session, error=True)
     passes(world, 20.0)
@@ -116,7 +116,7 @@ def test_a_lost_start_is_not_forgotten_when_the_next_one_is_accepted(machine: Mo
     """The accepted one is stopped; the lost one may come after that stop."""
     world = World(machine)
     session = world.join()
-    world.answer("LOST", retry_in=0.5)
+    world.answer("NO_ANSWER", retry_in=0.5)
     world.advance(0.75)
     world.answer("ACCEPTED")
     world.leave(session, error=True)
@@ -130,7 +130,7 @@ def test_a_session_that_joins_between_the_two_stops_of_a_lost_start_puts_off_the
     """While it wants the indicator none is due; when it leaves there are two again, if it is early."""
     world = World(machine)
     world.leave(world.join(), error=True)
-    world.answer("LOST")
+    world.answer("NO_ANSWER")
     world.answer("ACCEPTED")
     world.advance(1.0)
     second = world.join()
@@ -141,38 +141,38 @@ def test_a_session_that_joins_between_the_two_stops_of_a_lost_start_puts_off_the
     assert world.log == ["start 0", "stop 0", "start 1", "stop 2", "stop 5"]
 
 
-def test_a_start_that_came_to_nothing_between_the_two_stops_does_not_lose_the_second(
+def test_a_start_that_was_not_applied_between_the_two_stops_does_not_drop_the_second(
     machine: ModuleType,
 ) -> None:
-    """The lost start may still come."""
+    """The lost start may still take effect."""
     world = World(machine)
     world.leave(world.join(), error=True)
-    world.answer("LOST")
+    world.answer("NO_ANSWER")
     world.answer("ACCEPTED")
     second = world.join()
-    world.answer("NOTHING", retry_in=2.0)
+    world.answer("NOT_APPLIED", retry_in=2.0)
     world.advance(1.0)
     world.leave(second, error=True)
     passes(world, 20.0)
     assert world.log == ["start 0", "stop 0", "start 0", "stop 1", "stop 5"]
 
 
-def test_a_lost_start_is_not_wiped_by_a_message_that_it_may_come_after(machine: ModuleType) -> None:
-    """Lost at 0, the message at 2: the start may take effect until 5, the message's clear be done at 2."""
+def test_a_lost_start_is_not_cleared_by_a_message_that_it_may_come_after(machine: ModuleType) -> None:
+    """Lost at 0, the message at 2: the start may take effect until 5, the message may clear at 2."""
     world = World(machine)
     session = world.join()
-    world.answer("LOST", retry_in=8.0)
+    world.answer("NO_ANSWER", retry_in=8.0)
     world.advance(2.0)
     world.sent(session)
     passes(world, 20.0)
     assert world.log == ["start 0", "stop 5"]
 
 
-def test_a_lost_start_is_wiped_by_a_message_begun_when_it_can_no_longer_work(machine: ModuleType) -> None:
+def test_a_lost_start_is_cleared_by_a_message_begun_when_it_can_no_longer_work(machine: ModuleType) -> None:
     """No stop."""
     world = World(machine)
     session = world.join()
-    world.answer("LOST", retry_in=8.0)
+    world.answer("NO_ANSWER", retry_in=8.0)
     world.advance(5.25)
     world.sent(session)
     passes(world, 20.0)
@@ -183,9 +183,9 @@ def test_a_refused_connection_and_a_429_did_nothing_and_need_no_stop(machine: Mo
     """Only the starts, and their retry."""
     world = World(machine)
     session = world.join()
-    world.answer("NOTHING", retry_in=1.0)
+    world.answer("NOT_APPLIED", retry_in=1.0)
     world.advance(1.0)
-    world.answer("NOTHING", retry_in=1.0, retry_after=1.0)
+    world.answer("NOT_APPLIED", retry_in=1.0, retry_after=1.0)
     world.leave(session, error=True)
     passes(world, 20.0)
     assert world.log == ["start 0", "start 1"]
@@ -237,17 +237,17 @@ def test_start_answered_when_the_message_has_settled_is_followed_by_one_stop_at_
     assert world.log == ["start 0", "stop 4.5"]
 
 
-def test_word_of_the_message_comes_after_the_starts_answer_that_it_overlapped(machine: ModuleType) -> None:
-    """Begun at 0.5 and accepted at 0.75, told at 1.25; the start was answered at 1: one stop at 3.75."""
-    world = lit(machine)
+def test_a_message_reported_after_the_answer_of_the_start_that_it_overlapped(machine: ModuleType) -> None:
+    """Begun at 0.5 and accepted at 0.75, reported at 1.25; the start was answered at 1: one stop at 3.75."""
+    world = confirmed(machine)
     world.advance(0.25)
     world.sent(world.sessions[0], took=0.25, late=0.5)
     passes(world, 20.0)
     assert world.log == ["start 0", "stop 3.75"]
 
 
-def test_a_start_that_overlapped_a_failed_message_is_simply_lit(machine: ModuleType) -> None:
-    """No message, so nothing to mend."""
+def test_a_start_that_overlapped_a_failed_message_is_confirmed(machine: ModuleType) -> None:
+    """Nothing was sent, so nothing was cleared."""
     world = World(machine)
     session = world.join()
     message = world.send(session)
@@ -260,18 +260,18 @@ def test_a_start_that_overlapped_a_failed_message_is_simply_lit(machine: ModuleT
 
 def test_a_stop_answered_5xx_is_tried_again(machine: ModuleType) -> None:
     """At its retry time, not before."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.leave(world.sessions[0], error=True)
-    world.answer("PERHAPS", retry_in=2.0, where=0.0)
+    world.answer("UNKNOWN", retry_in=2.0, where=0.0)
     passes(world, 20.0)
     assert world.log == ["start 0", "stop 1", "stop 3"]
 
 
 def test_the_indicator_fades_by_itself_when_no_stop_gets_through(machine: ModuleType) -> None:
     """After 90 s there is nothing left to stop."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.leave(world.sessions[0], error=True)
-    world.answer("NOTHING", retry_in=100.0)
+    world.answer("NOT_APPLIED", retry_in=100.0)
     world.advance(200.0)
     assert world.log == ["start 0", "stop 1"]
     assert world.indicator.forgettable(world.now)
@@ -279,9 +279,9 @@ def test_the_indicator_fades_by_itself_when_no_stop_gets_through(machine: Module
 
 def test_a_stop_is_given_up_when_nobody_wants_the_indicator(machine: ModuleType) -> None:
     """Nothing more to do."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.leave(world.sessions[0], error=True)
-    world.answer("PERHAPS", where=0.0)
+    world.answer("UNKNOWN", where=0.0)
     world.advance(30.0)
     assert world.log == ["start 0", "stop 1"]
     assert world.indicator.forgettable(world.now)
@@ -290,10 +290,10 @@ def test_a_stop_is_given_up_when_nobody_wants_the_indicator(machine: ModuleType)
 def test_a_stop_that_failed_when_it_was_wanted_no_longer_is_owed_again_later(machine: ModuleType) -> None:
     """Giving it up there must not forget that the indicator may be up: the second session's start is refused,
     and its end owes the stop."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.leave(world.sessions[0], error=True)
     second = world.join()
-    world.answer("PERHAPS", where=0.0)
+    world.answer("UNKNOWN", where=0.0)
     world.answer("REFUSED")
     world.leave(second, error=True)
     passes(world, 20.0)
@@ -302,8 +302,8 @@ def test_a_stop_that_failed_when_it_was_wanted_no_longer_is_owed_again_later(mac
 
 def test_a_stop_that_surely_did_nothing_costs_the_next_session_no_start(machine: ModuleType) -> None:
     """The second session came while it was in flight: the indicator is still up, whatever the retries say."""
-    for outcome in ("NOTHING", "REFUSED"):
-        world = lit(machine)
+    for outcome in ("NOT_APPLIED", "REFUSED"):
+        world = confirmed(machine)
         world.leave(world.sessions[0], error=True)
         world.join(FOR_EVER)
         world.answer(outcome)
@@ -313,10 +313,10 @@ def test_a_stop_that_surely_did_nothing_costs_the_next_session_no_start(machine:
 
 def lost_stop(machine: ModuleType) -> World:
     """A world at time 2 whose stop, sent at 1, was lost and given up: it may take effect until 7."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.leave(world.sessions[0], error=True)
     world.advance(1.0)
-    world.answer("LOST")
+    world.answer("NO_ANSWER")
     return world
 
 
@@ -329,10 +329,10 @@ def test_a_start_that_a_lost_stop_may_still_undo_is_repeated_when_it_no_longer_c
 
 
 def test_an_accepted_retry_of_a_lost_stop_does_not_settle_it(machine: ModuleType) -> None:
-    """The first one may still come, after the start of the session that follows."""
-    world = lit(machine)
+    """The first one may still take effect, after the start of the session that follows."""
+    world = confirmed(machine)
     world.leave(world.sessions[0], error=True)
-    world.answer("LOST", retry_in=0.5)
+    world.answer("NO_ANSWER", retry_in=0.5)
     passes(world, 1.0)
     world.join(FOR_EVER)
     passes(world, 10.0)
@@ -348,7 +348,7 @@ def test_a_start_sent_when_the_lost_stop_can_no_longer_work_is_not_repeated(mach
     assert world.log == ["start 0", "stop 1", "start 7"]
     world = lost_stop(machine)
     world.join(FOR_EVER)
-    world.answer("PERHAPS", retry_in=5.0)
+    world.answer("UNKNOWN", retry_in=5.0)
     passes(world, 50.0)
     assert world.log == ["start 0", "stop 1", "start 2", "start 7"]
 
@@ -375,7 +375,7 @@ def test_a_start_is_not_repeated_for_a_session_that_has_left(machine: ModuleType
 
 
 def test_a_start_waits_for_a_message_before_it_is_repeated(machine: ModuleType) -> None:
-    """Sent at 3 by a neighbour, settled at 6: the start at 6 is as doubtful as the one before."""
+    """Sent at 3 by a neighbour, settled at 6: the start at 6 may be undone as well."""
     world = lost_stop(machine)
     world.join(FOR_EVER)
     passes(world, 1.0)
@@ -401,7 +401,7 @@ def test_a_message_quiets_its_sender_and_the_neighbour_is_shown_again_when_it_ha
     machine: ModuleType,
 ) -> None:
     """Start at 0; message at 2; start again at 5, for the neighbour; its end stops it."""
-    world = lit(machine)
+    world = confirmed(machine)
     neighbour = world.join(FOR_EVER)
     world.advance(1.0)
     world.sent(world.sessions[0])
@@ -412,7 +412,7 @@ def test_a_message_quiets_its_sender_and_the_neighbour_is_shown_again_when_it_ha
 
 def test_a_session_that_begins_while_a_send_is_in_flight_is_not_quieted_by_it(machine: ModuleType) -> None:
     """It is shown once the message has settled."""
-    world = lit(machine)
+    world = confirmed(machine)
     message = world.send(world.guess())
     world.advance(1.0)
     world.join(FOR_EVER)
@@ -421,9 +421,9 @@ def test_a_session_that_begins_while_a_send_is_in_flight_is_not_quieted_by_it(ma
     assert world.log == ["start 0", "start 5"]
 
 
-def test_an_unknown_hand_is_the_one_that_has_just_left(machine: ModuleType) -> None:
+def test_an_unknown_sender_is_the_session_that_has_just_left(machine: ModuleType) -> None:
     """Rather than the oldest open one; but only during its stop_delay."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.join(FOR_EVER)
     leaving = world.join(FOR_EVER)
     world.leave(leaving)
@@ -432,31 +432,31 @@ def test_an_unknown_hand_is_the_one_that_has_just_left(machine: ModuleType) -> N
     assert world.guess() is world.sessions[0]
 
 
-def test_of_two_that_have_just_left_the_later_one_is_the_unknown_hand(machine: ModuleType) -> None:
+def test_of_two_that_have_just_left_the_later_one_is_the_unknown_sender(machine: ModuleType) -> None:
     """Its reply is the one that is about to be sent."""
-    world = lit(machine)
+    world = confirmed(machine)
     second = world.join(FOR_EVER)
     world.leave(world.sessions[0])
     world.advance(0.25)
     world.leave(second)
     assert world.guess() is second
-    assert world.indicator.sender(world.now) is second.wish
+    assert world.indicator.guess_sender(world.now) is second.state
 
 
-def test_a_stop_delay_that_is_over_ends_the_claim_even_if_nobody_asked_since(machine: ModuleType) -> None:
-    """The loop was late: the message at 2 comes in before the indicator is asked what now."""
-    world = lit(machine)
+def test_a_session_whose_stop_delay_is_over_is_not_the_unknown_sender(machine: ModuleType) -> None:
+    """Even if the loop is late: the message is reported before ``next`` is asked again."""
+    world = confirmed(machine)
     world.join(FOR_EVER)
     world.leave(world.sessions[0])
-    assert world.indicator.sender(1.25) is world.sessions[0].wish
-    assert world.indicator.sender(1.5) is world.sessions[1].wish
+    assert world.indicator.guess_sender(1.25) is world.sessions[0].state
+    assert world.indicator.guess_sender(1.5) is world.sessions[1].state
 
 
-def test_word_of_a_message_that_comes_after_its_senders_end_is_not_put_to_a_neighbour(
+def test_a_message_reported_after_its_senders_end_does_not_quiet_a_neighbour(
     machine: ModuleType,
 ) -> None:
-    """Sent at 1 by the oldest session, which left at 1.25; told at 1.5. The neighbour goes on typing."""
-    world = lit(machine)
+    """Sent at 1 by the oldest session, which left at 1.25; reported at 1.5. The neighbour goes on typing."""
+    world = confirmed(machine)
     world.join(FOR_EVER)
     world.advance(0.25)
     world.leave(world.sessions[0])
@@ -464,9 +464,9 @@ def test_word_of_a_message_that_comes_after_its_senders_end_is_not_put_to_a_neig
     assert world.guess(0.5) is world.sessions[0]
 
 
-def test_older_news_does_not_end_the_quiet_after_a_newer_message(machine: ModuleType) -> None:
-    """The message at 10 quiets until 15; the one at 9, told later, must not make that 14."""
-    world = lit(machine, SessionOptions(resume_after=5.0))
+def test_an_older_message_reported_late_does_not_shorten_the_quiet_after_a_newer_one(machine: ModuleType) -> None:
+    """The message at 10 quiets until 15; the one at 9, reported later, must not make that 14."""
+    world = confirmed(machine, SessionOptions(resume_after=5.0))
     world.advance(9.0)
     world.sent(world.sessions[0])
     world.sent(world.sessions[0], late=1.0)
@@ -477,7 +477,7 @@ def test_older_news_does_not_end_the_quiet_after_a_newer_message(machine: Module
 def test_a_session_is_shown_again_resume_after_its_message(machine: ModuleType) -> None:
     """Message at 1.25: 5 s later here; with 0 s, not before the message has settled."""
     for resume_after, shown_at in ((5.0, "6.25"), (0.0, "4.25")):
-        world = lit(machine, SessionOptions(resume_after=resume_after))
+        world = confirmed(machine, SessionOptions(resume_after=resume_after))
         world.advance(0.25)
         world.sent(world.sessions[0])
         passes(world, 10.0)
@@ -486,7 +486,7 @@ def test_a_session_is_shown_again_resume_after_its_message(machine: ModuleType) 
 
 def test_resume_brings_it_back_after_a_message_that_has_settled(machine: ModuleType) -> None:
     """Resumed at 2, a second after the message: start at 4.25."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.advance(0.25)
     world.sent(world.sessions[0])
     world.advance(0.75)
@@ -500,7 +500,7 @@ def test_resume_brings_it_back_after_a_message_that_has_settled(machine: ModuleT
 
 def test_a_message_that_no_start_overlapped_needs_no_stop(machine: ModuleType) -> None:
     """Inside the block, or in its stop_delay."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.advance(1.0)
     message = world.send(world.sessions[0])
     world.leave(world.sessions[0])
@@ -512,7 +512,7 @@ def test_a_message_that_no_start_overlapped_needs_no_stop(machine: ModuleType) -
 
 def test_a_message_in_the_stop_delay_makes_the_stop_needless(machine: ModuleType) -> None:
     """Left at 1, sent at 1.25, the stop would have been due at 1.5."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.leave(world.sessions[0])
     world.advance(0.25)
     message = world.send(world.guess())
@@ -524,7 +524,7 @@ def test_a_message_in_the_stop_delay_makes_the_stop_needless(machine: ModuleType
 
 def test_a_message_that_failed_leaves_the_stop_owed(machine: ModuleType) -> None:
     """It goes out the moment the failure is known."""
-    world = lit(machine)
+    world = confirmed(machine)
     message = world.send(world.sessions[0])
     world.leave(world.sessions[0])
     world.advance(2.0)
@@ -534,7 +534,7 @@ def test_a_message_that_failed_leaves_the_stop_owed(machine: ModuleType) -> None
 
 def test_overlapping_sessions_share_one_start_one_refresh_and_one_stop(machine: ModuleType) -> None:
     """The refresh comes 60 s after the answer; the stop after the last one's stop_delay."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.advance(1.0)
     second = world.join(FOR_EVER)
     passes(world, 60.0)
@@ -547,7 +547,7 @@ def test_overlapping_sessions_share_one_start_one_refresh_and_one_stop(machine: 
 
 def test_a_session_that_begins_while_the_indicator_is_still_up_sends_nothing(machine: ModuleType) -> None:
     """Not until the refresh is due, 60 s after the first session's start."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.leave(world.sessions[0])
     world.advance(0.25)
     world.join(FOR_EVER)
@@ -593,7 +593,7 @@ def test_a_message_that_takes_for_ever_keeps_no_start_waiting_for_longer_than_tw
 
 
 def test_a_chat_is_forgotten_although_its_message_takes_for_ever(machine: ModuleType) -> None:
-    """After two minutes, for which the indicator asks to be woken."""
+    """After two minutes; the indicator asks to be woken then."""
     world = World(machine)
     world.send(None)
     assert world.wake == 120.0
@@ -607,7 +607,7 @@ def test_a_message_answered_after_more_than_two_minutes_still_counts(machine: Mo
     """Begun at 1, accepted at 131. Its sender's start at 121 overlapped it: one stop at 134. For a neighbour there
     is one more start instead."""
     for neighbours, last in ((0, "stop 134"), (1, "start 134")):
-        world = lit(machine)
+        world = confirmed(machine)
         message = world.send(world.sessions[0])
         for _ in range(neighbours):
             world.join(FOR_EVER)
@@ -618,8 +618,8 @@ def test_a_message_answered_after_more_than_two_minutes_still_counts(machine: Mo
 
 
 def test_of_two_messages_the_later_one_settles_it(machine: ModuleType) -> None:
-    """Even if it is told first."""
-    world = lit(machine)
+    """Even if it is reported first."""
+    world = confirmed(machine)
     world.join(FOR_EVER)
     world.advance(1.0)
     world.sent(world.sessions[0])
@@ -630,7 +630,7 @@ def test_of_two_messages_the_later_one_settles_it(machine: ModuleType) -> None:
 
 def test_a_message_known_only_by_its_answer_counts_in_retrospect(machine: ModuleType) -> None:
     """Begun at 0.5, while the start was in flight until 1; accepted at 4: the stop follows at 7."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.advance(3.0)
     world.sent(world.sessions[0], took=3.5)
     passes(world, 20.0)
@@ -639,12 +639,12 @@ def test_a_message_known_only_by_its_answer_counts_in_retrospect(machine: Module
 
 def test_mark_sent_counts_at_the_moment_of_the_call(machine: ModuleType) -> None:
     """After the start's answer: no stop. In the same instant: nobody knows the order, so one stop."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.advance(0.25)
     world.sent(world.sessions[0])
     passes(world, 20.0)
     assert world.log == ["start 0"]
-    world = lit(machine)
+    world = confirmed(machine)
     world.sent(world.sessions[0])
     passes(world, 20.0)
     assert world.log == ["start 0", "stop 4"]
@@ -655,14 +655,14 @@ def test_mark_sent_counts_at_the_moment_of_the_call(machine: ModuleType) -> None
 
 def test_a_refresh_is_due_an_interval_after_the_last_starts_answer(machine: ModuleType) -> None:
     """Answered at 1, and from then on at once."""
-    world = lit(machine)
+    world = confirmed(machine)
     passes(world, 190.0)
     assert world.log == ["start 0", "start 61", "start 121", "start 181"]
 
 
 def test_overlapping_sessions_use_the_smallest_interval(machine: ModuleType) -> None:
     """And the larger one again when the smaller has left."""
-    world = lit(machine)
+    world = confirmed(machine)
     second = world.join(EVERY_20)
     passes(world, 30.0)
     world.leave(second)
@@ -672,31 +672,31 @@ def test_overlapping_sessions_use_the_smallest_interval(machine: ModuleType) -> 
 
 def test_a_failed_refresh_is_tried_again_within_a_quarter_of_the_interval(machine: ModuleType) -> None:
     """The retry that was to come after 40 s comes after 15."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.advance(60.0)
-    world.answer("PERHAPS", retry_in=40.0)
+    world.answer("UNKNOWN", retry_in=40.0)
     passes(world, 20.0)
     assert world.log == ["start 0", "start 61", "start 76"]
 
 
 def test_a_refresh_that_was_given_up_begins_anew_a_quarter_after_it_began(machine: ModuleType) -> None:
-    """Two attempts, at 61 and 63, then a new round at 76."""
-    world = lit(machine)
+    """Two attempts, at 61 and 63, then a new cycle at 76."""
+    world = confirmed(machine)
     world.advance(60.0)
-    world.answer("NOTHING", retry_in=2.0)
+    world.answer("NOT_APPLIED", retry_in=2.0)
     world.advance(2.0)
-    world.answer("NOTHING")
+    world.answer("NOT_APPLIED")
     passes(world, 20.0)
     assert world.log == ["start 0", "start 61", "start 63", "start 76"]
 
 
-def test_a_new_round_waits_for_the_interval_of_those_who_want_the_indicator_then(machine: ModuleType) -> None:
+def test_a_new_cycle_waits_for_the_interval_of_those_who_want_the_indicator_then(machine: ModuleType) -> None:
     """Given up at 0. The first session alone would wait for 150 s, or for ever; beside a second one 15 s are enough."""
     for interval, alone in ((600.0, "start 150"), (inf, None)):
         for leaves in (False, True):
             world = World(machine)
             world.join(SessionOptions(refresh_interval=interval, max_duration=None))
-            world.answer("NOTHING")
+            world.answer("NOT_APPLIED")
             world.advance(1.0)
             second = world.join(FOR_EVER)
             world.advance(1.0)
@@ -708,9 +708,9 @@ def test_a_new_round_waits_for_the_interval_of_those_who_want_the_indicator_then
 
 def test_the_retry_of_a_refresh_waits_for_the_interval_of_those_who_want_it_then(machine: ModuleType) -> None:
     """Failed at 81, to be retried at 101, after a quarter of 80 s; beside one that refreshes every 20 s, at 86."""
-    world = lit(machine, SessionOptions(refresh_interval=80.0, max_duration=None))
+    world = confirmed(machine, SessionOptions(refresh_interval=80.0, max_duration=None))
     world.advance(80.0)
-    world.answer("PERHAPS", retry_in=40.0)
+    world.answer("UNKNOWN", retry_in=40.0)
     world.advance(1.0)
     world.join(EVERY_20)
     world.advance(10.0)
@@ -719,7 +719,7 @@ def test_the_retry_of_a_refresh_waits_for_the_interval_of_those_who_want_it_then
 
 def test_a_message_that_failed_does_not_put_off_the_refresh(machine: ModuleType) -> None:
     """It is due when it would have been; one that became due meanwhile goes out at its end."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.advance(50.0)
     message = world.send(world.sessions[0])
     world.advance(20.0)
@@ -729,7 +729,7 @@ def test_a_message_that_failed_does_not_put_off_the_refresh(machine: ModuleType)
 
 def test_an_endless_refresh_interval_still_shows_the_indicator_once(machine: ModuleType) -> None:
     """No refresh, but a start and a stop."""
-    world = lit(machine, SessionOptions(refresh_interval=inf, max_duration=None))
+    world = confirmed(machine, SessionOptions(refresh_interval=inf, max_duration=None))
     passes(world, 80.0)
     world.leave(world.sessions[0], error=True)
     assert world.log == ["start 0", "stop 81"]
@@ -739,7 +739,7 @@ def test_a_session_that_begins_when_the_indicator_has_faded_is_shown_at_once(mac
     """The first session's next refresh would come after 300 s; the second may see nothing 85 s after the start."""
     rarely = SessionOptions(refresh_interval=300.0, max_duration=None)
     for seconds, log in ((84.75, ["start 0"]), (85.0, ["start 0", "start 86"])):
-        world = lit(machine, rarely)
+        world = confirmed(machine, rarely)
         world.advance(seconds)
         world.join(rarely)
         assert world.log == log
@@ -748,11 +748,11 @@ def test_a_session_that_begins_when_the_indicator_has_faded_is_shown_at_once(mac
 # -- 4.7 and 4.8 Retries and refusals
 
 
-def test_a_new_wish_does_not_wait_for_the_retries_of_an_old_one(machine: ModuleType) -> None:
-    """The old one has left."""
+def test_a_session_does_not_wait_for_the_retries_of_an_earlier_one(machine: ModuleType) -> None:
+    """Which has left."""
     world = World(machine)
     session = world.join()
-    world.answer("NOTHING", retry_in=8.0)
+    world.answer("NOT_APPLIED", retry_in=8.0)
     world.leave(session, error=True)
     world.join()
     assert world.log == ["start 0", "start 0"]
@@ -760,10 +760,10 @@ def test_a_new_wish_does_not_wait_for_the_retries_of_an_old_one(machine: ModuleT
 
 
 def test_a_neighbour_waits_for_the_retry_of_the_shared_start(machine: ModuleType) -> None:
-    """The old one still wants it, so the next attempt serves both."""
+    """The first one still wants it, so the next attempt serves both."""
     world = World(machine)
     world.join()
-    world.answer("NOTHING", retry_in=8.0)
+    world.answer("NOT_APPLIED", retry_in=8.0)
     world.join()
     world.advance(8.0)
     assert world.log == ["start 0", "start 8"]
@@ -774,7 +774,7 @@ def test_a_retry_after_holds_for_the_sessions_to_come(machine: ModuleType) -> No
     """30 s for all, however early the retry was to be."""
     world = World(machine)
     session = world.join()
-    world.answer("NOTHING", retry_in=2.0, retry_after=30.0)
+    world.answer("NOT_APPLIED", retry_in=2.0, retry_after=30.0)
     world.leave(session, error=True)
     world.advance(1.0)
     world.join()
@@ -787,11 +787,11 @@ def test_a_retry_after_that_is_sooner_than_the_back_off_does_not_shorten_it(mach
     for retry_after in (0.0, -5.0, 1.5):
         world = World(machine)
         world.join()
-        world.answer("NOTHING", retry_in=2.0, retry_after=retry_after)
+        world.answer("NOT_APPLIED", retry_in=2.0, retry_after=retry_after)
         world.advance(2.0)
         world.answer("ACCEPTED")
         world.leave(world.sessions[0], error=True)
-        world.answer("NOTHING", retry_in=2.0, retry_after=retry_after)
+        world.answer("NOT_APPLIED", retry_in=2.0, retry_after=retry_after)
         world.advance(2.0)
         assert world.log == ["start 0", "start 2", "stop 2", "stop 4"]
 
@@ -799,9 +799,9 @@ def test_a_retry_after_that_is_sooner_than_the_back_off_does_not_shorten_it(mach
 def test_a_stop_waits_for_a_retry_after(machine: ModuleType) -> None:
     """Longer than the back-off; unless it was given up."""
     for retry_in, stops in ((2.0, ["stop 1", "stop 31"]), (None, ["stop 1"])):
-        world = lit(machine)
+        world = confirmed(machine)
         world.leave(world.sessions[0], error=True)
-        world.answer("NOTHING", retry_in=retry_in, retry_after=30.0)
+        world.answer("NOT_APPLIED", retry_in=retry_in, retry_after=30.0)
         passes(world, 50.0)
         assert world.log == ["start 0", *stops]
 
@@ -810,7 +810,7 @@ def test_a_retry_after_holds_for_an_hour_at_most(machine: ModuleType) -> None:
     """However long the API asks to wait."""
     world = World(machine)
     world.join(FOR_EVER)
-    world.answer("NOTHING", retry_in=2.0, retry_after=86_400.0)
+    world.answer("NOT_APPLIED", retry_in=2.0, retry_after=86_400.0)
     world.advance(4000.0)
     assert world.log[:2] == ["start 0", "start 3600"]
 
@@ -823,13 +823,13 @@ def test_a_session_that_wants_it_again_by_itself_waits_for_the_retry_of_its_star
         world.advance(1.0)
         world.sent(world.sessions[0])
         world.advance(1.0)
-        world.answer("NOTHING", retry_in=retry_in)
+        world.answer("NOT_APPLIED", retry_in=retry_in)
         world.advance(20.0)
         assert world.log[:2] == ["start 0", again]
 
 
 def test_a_refusal_holds_as_long_as_the_sessions_then_open_last(machine: ModuleType) -> None:
-    """For a late-comer too, even after ten minutes; then it gets its start."""
+    """For a session that joins later too, even after ten minutes; then it gets its start."""
     world = World(machine)
     session = world.join(FOR_EVER)
     world.answer("REFUSED")
@@ -855,7 +855,7 @@ def test_a_refusal_holds_for_ten_minutes_at_least(machine: ModuleType) -> None:
 
 def test_a_refused_refresh_still_owes_the_stop(machine: ModuleType) -> None:
     """The earlier start shows until then."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.advance(60.0)
     world.answer("REFUSED")
     world.leave(world.sessions[0], error=True)
@@ -867,9 +867,9 @@ def test_a_refused_refresh_still_owes_the_stop(machine: ModuleType) -> None:
 
 def test_a_flush_waits_for_no_stop_delay(machine: ModuleType) -> None:
     """The stop goes out at once."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.leave(world.sessions[0])
-    world.hurry()
+    world.flush()
     assert world.log == ["start 0", "stop 1"]
 
 
@@ -883,47 +883,47 @@ def test_a_flush_waits_for_no_message_to_settle(machine: ModuleType) -> None:
         if accepted:
             world.end(message)
         world.leave(session)
-        world.hurry()
+        world.flush()
         assert world.log == ["start 0", "stop 0"]
 
 
 def test_a_flush_starts_nothing_before_a_message_has_settled(machine: ModuleType) -> None:
     """A session that goes on working waits as always."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.join(FOR_EVER)
     world.advance(1.0)
     world.sent(world.sessions[0])
-    world.hurry()
+    world.flush()
     passes(world, 10.0)
     assert world.log == ["start 0", "start 5"]
 
 
-def test_a_flush_hurries_no_session_that_joins_after_it(machine: ModuleType) -> None:
+def test_a_flush_does_not_apply_to_a_session_that_joins_after_it(machine: ModuleType) -> None:
     """Although it does not want the indicator yet, so that the stop is still due: its stop_delay counts."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.grant(False)
     world.leave(world.sessions[0])
-    world.hurry()
+    world.flush()
     world.leave(world.join(SessionOptions(start_delay=2.0, stop_delay=1.0)))
     world.grant(True)
     world.advance(2.0)
     assert world.log == ["start 0", "stop 2"]
 
 
-def test_a_flush_does_not_hurry_the_second_stop_of_a_lost_start(machine: ModuleType) -> None:
-    """It would settle nothing before its time."""
+def test_a_flush_does_not_send_the_second_stop_of_a_lost_start_early(machine: ModuleType) -> None:
+    """It would settle nothing."""
     world = World(machine)
     session = world.join()
-    world.answer("LOST")
+    world.answer("NO_ANSWER")
     world.leave(session)
-    world.hurry()
+    world.flush()
     passes(world, 10.0)
     assert world.log == ["start 0", "stop 0", "stop 5"]
 
 
-def test_max_duration_stops_the_indicator_and_is_told_once(machine: ModuleType) -> None:
+def test_max_duration_stops_the_indicator_and_is_reported_once(machine: ModuleType) -> None:
     """Ten seconds of work, with five of pause in between."""
-    world = lit(machine, SessionOptions(max_duration=10.0))
+    world = confirmed(machine, SessionOptions(max_duration=10.0))
     world.advance(3.0)
     world.pause(world.sessions[0])
     passes(world, 5.0)
@@ -934,9 +934,9 @@ def test_max_duration_stops_the_indicator_and_is_told_once(machine: ModuleType) 
 
 
 def test_what_has_lasted_max_duration_is_over_for_good(machine: ModuleType) -> None:
-    """At that very moment, and although word of a pause that began before it comes later."""
-    world = lit(machine, SessionOptions(max_duration=10.0))
-    assert [world.sessions[0].wish.wants(at) for at in (9.75, 10.0)] == [True, False]
+    """At that very moment, and although a pause that began before it is reported later."""
+    world = confirmed(machine, SessionOptions(max_duration=10.0))
+    assert [world.sessions[0].state.wants(at) for at in (9.75, 10.0)] == [True, False]
     world.advance(9.0)
     world.pause(world.sessions[0], late=1.0)
     world.answer("ACCEPTED")
@@ -946,9 +946,9 @@ def test_what_has_lasted_max_duration_is_over_for_good(machine: ModuleType) -> N
     assert world.log == ["start 0", "stop 10"]
 
 
-def test_nothing_is_waited_for_when_max_duration_is_over(machine: ModuleType) -> None:
-    """Not even for the end of the quiet after a message."""
-    world = lit(machine, SessionOptions(max_duration=10.0, resume_after=30.0))
+def test_nothing_wakes_a_session_whose_max_duration_is_over(machine: ModuleType) -> None:
+    """Not even the end of the quiet after a message."""
+    world = confirmed(machine, SessionOptions(max_duration=10.0, resume_after=30.0))
     world.advance(1.0)
     world.sent(world.sessions[0])
     world.advance(10.0)
@@ -957,7 +957,7 @@ def test_nothing_is_waited_for_when_max_duration_is_over(machine: ModuleType) ->
 
 def test_a_second_pause_does_not_shorten_the_first(machine: ModuleType) -> None:
     """From 3 to 8, although asked for again at 6: five seconds do not count towards max_duration."""
-    world = lit(machine, SessionOptions(max_duration=10.0))
+    world = confirmed(machine, SessionOptions(max_duration=10.0))
     for seconds in (2.0, 3.0):
         world.advance(seconds)
         world.pause(world.sessions[0])
@@ -969,14 +969,14 @@ def test_a_second_pause_does_not_shorten_the_first(machine: ModuleType) -> None:
 
 
 def test_a_session_of_another_process_does_not_leave(machine: ModuleType) -> None:
-    """It is still open when a forked child ends it, where a new session shares its chat."""
-    world = lit(machine)
-    stranger = machine.Wish(FOR_EVER, 0.0)
+    """A forked child ends a session of its parent, and a new session of the child has the same chat."""
+    world = confirmed(machine)
+    stranger = machine.SessionState(FOR_EVER, 0.0)
     assert world.indicator.leave(stranger, world.now, 0.0) is False
     assert stranger.is_open
 
 
-def test_a_start_delay_spares_short_work_all_requests(machine: ModuleType) -> None:
+def test_short_work_within_the_start_delay_sends_nothing(machine: ModuleType) -> None:
     """Done after 1.75 s of 2."""
     world = World(machine)
     session = world.join(SessionOptions(start_delay=2.0))
@@ -996,7 +996,7 @@ def test_a_start_delay_ends_with_a_start(machine: ModuleType) -> None:
 
 def test_a_pause_takes_it_down_at_once_and_resume_brings_it_back(machine: ModuleType) -> None:
     """The start waits for the stop's answer."""
-    world = lit(machine)
+    world = confirmed(machine)
     world.pause(world.sessions[0])
     world.advance(1.0)
     world.resume(world.sessions[0])

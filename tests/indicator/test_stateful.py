@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from linq_typing import _indicator
-from linq_typing._indicator import Unknown
+from linq_typing._indicator import UnknownSender
 
 from .model import DELAYS, FAILURES, OPTIONS, RETRIES, RETRY_AFTERS, WHERE, Message, Session, World
 
@@ -52,15 +52,15 @@ class Story(RuleBasedStateMachine):
         self.world.resume(self.pick(data, self.world.open), late=late)
 
     @rule()
-    def hurry(self) -> None:
-        self.world.hurry()
+    def flush(self) -> None:
+        self.world.flush()
 
     @precondition(lambda self: not self.world.starts_work)
-    @rule(places=st.booleans())
-    def grant(self, places: bool) -> None:
-        self.world.grant(places)
+    @rule(has_slot=st.booleans())
+    def grant(self, has_slot: bool) -> None:
+        self.world.grant(has_slot)
 
-    def sender(self, data: Any) -> Session | Unknown | None:
+    def sender(self, data: Any) -> Session | UnknownSender | None:
         return self.pick(data, [None, "unknown", *self.world.open, *self.world.lingering()])
 
     @rule(data=st.data(), late=late)
@@ -89,7 +89,7 @@ class Story(RuleBasedStateMachine):
     )  # fmt: skip
     def fail(self, outcome: str, retry_in: float | None, retry_after: float, where: float) -> None:
         retry_in = None if outcome == "REFUSED" else retry_in
-        retry_after = retry_after if outcome in ("NOTHING", "PERHAPS") else 0.0
+        retry_after = retry_after if outcome in ("NOT_APPLIED", "UNKNOWN") else 0.0
         self.world.answer(outcome, retry_in=retry_in, retry_after=retry_after, where=where)
 
     @rule(seconds=st.sampled_from(DELAYS))

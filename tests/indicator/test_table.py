@@ -32,7 +32,7 @@ def idle(world: World) -> None:
 
 
 def start_queued(world: World) -> None:
-    world.places = False
+    world.has_slot = False
     world.join()
 
 
@@ -44,51 +44,51 @@ def start_delayed(world: World) -> None:
     world.join(SessionOptions(start_delay=2.0))
 
 
-def lit(world: World) -> None:
+def confirmed(world: World) -> None:
     world.join()
     world.answer("ACCEPTED")
     world.advance(1.0)
 
 
-def lit_for_two(world: World) -> None:
-    lit(world)
+def confirmed_for_two(world: World) -> None:
+    confirmed(world)
     world.join(FREQUENT)
 
 
 def refresh_due(world: World) -> None:
-    lit(world)
-    world.places = False
+    confirmed(world)
+    world.has_slot = False
     world.advance(59.0)
 
 
 def refresh_in_flight(world: World) -> None:
-    lit(world)
+    confirmed(world)
     world.advance(59.0)
 
 
 def refresh_backing_off(world: World) -> None:
     refresh_in_flight(world)
-    world.answer("NOTHING", retry_in=2.0)
+    world.answer("NOT_APPLIED", retry_in=2.0)
 
 
 def refresh_given_up(world: World) -> None:
     refresh_in_flight(world)
-    world.answer("NOTHING")
+    world.answer("NOT_APPLIED")
 
 
 def start_backing_off(world: World) -> None:
     world.join()
-    world.answer("PERHAPS", retry_in=2.0, where=1.0)
+    world.answer("UNKNOWN", retry_in=2.0, where=1.0)
 
 
 def start_lost(world: World) -> None:
     world.join()
-    world.answer("LOST", retry_in=2.0, where=1.0)
+    world.answer("NO_ANSWER", retry_in=2.0, where=1.0)
 
 
 def start_throttled(world: World) -> None:
     world.join()
-    world.answer("NOTHING", retry_in=2.0, retry_after=30.0)
+    world.answer("NOT_APPLIED", retry_in=2.0, retry_after=30.0)
 
 
 def start_unwanted(world: World) -> None:
@@ -97,23 +97,23 @@ def start_unwanted(world: World) -> None:
 
 
 def lingering(world: World) -> None:
-    lit(world)
+    confirmed(world)
     world.leave(world.sessions[0])
 
 
 def lingering_beside_another(world: World) -> None:
-    lit_for_two(world)
+    confirmed_for_two(world)
     world.leave(world.sessions[0])
 
 
 def stop_queued(world: World) -> None:
-    lit(world)
-    world.places = False
+    confirmed(world)
+    world.has_slot = False
     world.leave(world.sessions[0], error=True)
 
 
 def stop_in_flight(world: World) -> None:
-    lit(world)
+    confirmed(world)
     world.leave(world.sessions[0], error=True)
 
 
@@ -124,15 +124,15 @@ def stop_in_flight_beside_another(world: World) -> None:
 
 def stop_backing_off(world: World) -> None:
     stop_in_flight(world)
-    world.answer("PERHAPS", retry_in=2.0, where=0.0)
+    world.answer("UNKNOWN", retry_in=2.0, where=0.0)
 
 
 def stop_lost(world: World) -> None:
     stop_in_flight(world)
-    world.answer("LOST", where=1.0)
+    world.answer("NO_ANSWER", where=1.0)
 
 
-def lit_after_a_lost_stop(world: World) -> None:
+def confirmed_after_a_lost_stop(world: World) -> None:
     stop_lost(world)
     world.join()
     world.answer("ACCEPTED")
@@ -145,13 +145,13 @@ def lost_start_stopped_once(world: World) -> None:
 
 
 def paused(world: World) -> None:
-    lit(world)
+    confirmed(world)
     world.pause(world.sessions[0])
     world.answer("ACCEPTED")
 
 
 def stopping_for_a_pause(world: World) -> None:
-    lit(world)
+    confirmed(world)
     world.pause(world.sessions[0])
 
 
@@ -163,7 +163,7 @@ def expired(world: World) -> None:
 
 
 def message_in_flight(world: World) -> None:
-    lit(world)
+    confirmed(world)
     world.send(world.sessions[0])
 
 
@@ -188,7 +188,7 @@ def settling_clean(world: World) -> None:
 
 
 def settling_clean_beside_another(world: World) -> None:
-    lit_for_two(world)
+    confirmed_for_two(world)
     world.sent(world.sessions[0])
 
 
@@ -215,17 +215,17 @@ def quiet_for_a_while(world: World) -> None:
     world.advance(3.0)
 
 
-def hurried_in_a_message(world: World) -> None:
+def flushing_in_a_message(world: World) -> None:
     message_over_a_start(world)
     world.leave(world.sessions[0])
-    world.places = False
-    world.hurry()
+    world.has_slot = False
+    world.flush()
 
 
-def hurried_beside_another(world: World) -> None:
-    lit_for_two(world)
+def flushing_beside_another(world: World) -> None:
+    confirmed_for_two(world)
     world.send(world.sessions[0])
-    world.hurry()
+    world.flush()
 
 
 def refused(world: World) -> None:
@@ -238,19 +238,20 @@ def refused_and_left(world: World) -> None:
     world.leave(world.sessions[0], error=True)
 
 
-def refused_while_lit(world: World) -> None:
+def refused_while_confirmed(world: World) -> None:
     refresh_in_flight(world)
     world.answer("REFUSED")
 
 
 STATES: list[Callable[[World], None]] = [
     idle, start_delayed, start_queued, start_in_flight, start_unwanted, start_backing_off, start_lost,
-    start_throttled, lit, lit_for_two, refresh_due, refresh_in_flight, refresh_backing_off, refresh_given_up,
-    lingering, lingering_beside_another, stop_queued, stop_in_flight, stop_in_flight_beside_another,
-    stop_backing_off, stop_lost, lit_after_a_lost_stop, lost_start_stopped_once, stopping_for_a_pause, paused, expired,
-    message_in_flight, message_in_flight_all_left, message_beside_a_start, message_over_a_start, settling_clean,
-    settling_clean_beside_another, settling_dirty, settling_dirty_in_flight, quiet, quiet_for_a_while,
-    hurried_in_a_message, hurried_beside_another, refused, refused_and_left, refused_while_lit,
+    start_throttled, confirmed, confirmed_for_two, refresh_due, refresh_in_flight, refresh_backing_off,
+    refresh_given_up, lingering, lingering_beside_another, stop_queued, stop_in_flight,
+    stop_in_flight_beside_another, stop_backing_off, stop_lost, confirmed_after_a_lost_stop,
+    lost_start_stopped_once, stopping_for_a_pause, paused, expired, message_in_flight, message_in_flight_all_left,
+    message_beside_a_start, message_over_a_start, settling_clean, settling_clean_beside_another, settling_dirty,
+    settling_dirty_in_flight, quiet, quiet_for_a_while, flushing_in_a_message, flushing_beside_another, refused,
+    refused_and_left, refused_while_confirmed,
 ]  # fmt: skip
 
 
@@ -274,8 +275,8 @@ def resume(world: World) -> bool:
     return bool(world.open) and (world.resume(world.open[0]) or True)
 
 
-def hurry(world: World) -> bool:
-    world.hurry()
+def flush(world: World) -> bool:
+    world.flush()
     return True
 
 
@@ -308,17 +309,17 @@ INPUTS: dict[str, Callable[[World], bool]] = {
     "raise": partial(leave, error=True),
     "pause": pause,
     "resume": resume,
-    "hurry": hurry,
+    "flush": flush,
     "send": begin,
     "sent": partial(end, accepted=True),
     "unsent": partial(end, accepted=False),
     "mark": partial(mark, own=True),
     "other's": partial(mark, own=False),
     "204": partial(answer, outcome="ACCEPTED"),
-    "500": partial(answer, outcome="PERHAPS", retry_in=2.0),
-    "lost": partial(answer, outcome="LOST", retry_in=2.0),
-    "429": partial(answer, outcome="NOTHING", retry_in=2.0),
-    "last": partial(answer, outcome="PERHAPS"),
+    "500": partial(answer, outcome="UNKNOWN", retry_in=2.0),
+    "lost": partial(answer, outcome="NO_ANSWER", retry_in=2.0),
+    "429": partial(answer, outcome="NOT_APPLIED", retry_in=2.0),
+    "last": partial(answer, outcome="UNKNOWN"),
     "403": partial(answer, outcome="REFUSED"),
     "1 s": time,
 }
@@ -329,7 +330,7 @@ def cell(machine: ModuleType, state: Callable[[World], None], what: Callable[[Wo
     world = World(machine)
     world.ask()
     state(world)
-    world.places = False
+    world.has_slot = False
     if not what(world):
         return "."
     said = world.said

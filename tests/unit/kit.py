@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 from linq_typing._engine.waiting import Completion
-from linq_typing._indicator import Window, Wish
+from linq_typing._indicator import MessageInFlight, SessionState
 from linq_typing._session import TypingSession, _innermost_first
 from linq_typing._settings import SessionOptions
 
@@ -38,28 +38,30 @@ class FakeEngine:
     def can_be_waited_for(self) -> bool:
         return self.alive and not self.is_own_thread
 
-    def join(self, chat_id: str, wish: Wish) -> None:
-        self.told.append(("join", (chat_id, wish)))
+    def join(self, chat_id: str, state: SessionState) -> None:
+        self.told.append(("join", (chat_id, state)))
 
-    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Completion | None = None) -> None:
-        self.told.append(("leave", (chat_id, wish, at, linger, done)))
+    def leave(
+        self, chat_id: str, state: SessionState, at: float, linger: float, done: Completion | None = None
+    ) -> None:
+        self.told.append(("leave", (chat_id, state, at, linger, done)))
         if done is not None and self.answer is not None:
             done.set(self.answer)
 
-    def pause(self, chat_id: str, wish: Wish, at: float) -> None:
-        self.told.append(("pause", (chat_id, wish, at)))
+    def pause(self, chat_id: str, state: SessionState, at: float) -> None:
+        self.told.append(("pause", (chat_id, state, at)))
 
-    def resume(self, chat_id: str, wish: Wish, at: float) -> None:
-        self.told.append(("resume", (chat_id, wish, at)))
+    def resume(self, chat_id: str, state: SessionState, at: float) -> None:
+        self.told.append(("resume", (chat_id, state, at)))
 
-    def send_began(self, chat_id: str, window: Window) -> None:
-        self.told.append(("send_began", (chat_id, window)))
+    def send_began(self, chat_id: str, message: MessageInFlight) -> None:
+        self.told.append(("send_began", (chat_id, message)))
 
-    def send_ended(self, chat_id: str, window: Window, at: float, accepted: bool) -> None:
-        self.told.append(("send_ended", (chat_id, window, at, accepted)))
+    def send_ended(self, chat_id: str, message: MessageInFlight, at: float, accepted: bool) -> None:
+        self.told.append(("send_ended", (chat_id, message, at, accepted)))
 
-    def mark_sent(self, chat_id: str, window: Window) -> None:
-        self.told.append(("mark_sent", (chat_id, window)))
+    def mark_sent(self, chat_id: str, message: MessageInFlight) -> None:
+        self.told.append(("mark_sent", (chat_id, message)))
 
     def calls(self, name: str) -> list[tuple[Any, ...]]:
         """The arguments of each call of that name."""
@@ -78,8 +80,8 @@ class FakeSource:
     def _new_session(self, chat_id: str, given: Mapping[str, Any]) -> TypingSession:
         if self.fails_with is not None:
             raise self.fails_with
-        wish = Wish(replace(self._options, **given), 0.0)
-        session = TypingSession(chat_id, self.engine, wish)
+        state = SessionState(replace(self._options, **given), 0.0)
+        session = TypingSession(chat_id, self.engine, state)
         self.sessions.append(session)
         return session
 

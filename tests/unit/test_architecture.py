@@ -24,10 +24,10 @@ LEVELS = {
     "_chat_id": 1,
     "_settings": 1,
     "events": 1,
-    "_agenda": 1,
-    "_gate": 1,
+    "_timer_queue": 1,
+    "_circuit_breaker": 1,
     "_indicator": 2,
-    "_places": 1,
+    "_request_queue": 1,
     "_engine.waiting": 1,
     "_engine.loop": 2,
     "_engine.process": 3,
@@ -54,7 +54,7 @@ MAY_IMPORT = {
     "atexit": {"_engine.process"},
     "contextvars": {"_session"},
 }
-PURE = ("_agenda", "_gate", "_indicator", "_linq", "_places", "errors")
+PURE = ("_timer_queue", "_circuit_breaker", "_indicator", "_linq", "_request_queue", "errors")
 CORE = sorted(LEVELS)
 
 

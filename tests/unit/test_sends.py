@@ -25,7 +25,7 @@ import httpx
 import pytest
 
 from linq_typing import TypingManager, _sends
-from linq_typing._indicator import Window
+from linq_typing._indicator import MessageInFlight
 from linq_typing._sends import WatchedMessage
 
 from .kit import CHAT, OTHER_CHAT, FakeEngine
@@ -40,21 +40,21 @@ class Engine(FakeEngine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.in_flight: list[Window] = []
+        self.in_flight: list[MessageInFlight] = []
         self.ended: list[tuple[str, bool]] = []
 
     def work_off(self) -> Engine:
         told, self.told = self.told, []
-        for name, (chat_id, window, *ending) in told:
+        for name, (chat_id, message, *ending) in told:
             if name == "send_began":
-                window.began = True
-                self.in_flight.append(window)
-            elif not window.ended:
-                window.ended = True
-                if window.began:
-                    self.in_flight.remove(window)
+                message.began = True
+                self.in_flight.append(message)
+            elif not message.ended:
+                message.ended = True
+                if message.began:
+                    self.in_flight.remove(message)
                 _, accepted = ending
-                if window.began or accepted:
+                if message.began or accepted:
                     self.ended.append((chat_id, accepted))
         return self
 
@@ -64,7 +64,7 @@ class Listener:
         self.engine = Engine()
 
     def _message_in_flight(self, chat_id: str, began_at: float) -> WatchedMessage:
-        return WatchedMessage(self.engine, chat_id, Window(began_at))
+        return WatchedMessage(self.engine, chat_id, MessageInFlight(began_at))
 
     @property
     def heard(self) -> list[tuple[str, bool]]:

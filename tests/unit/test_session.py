@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from linq_typing._indicator import Wish
+from linq_typing._indicator import SessionState
 from linq_typing._session import TypingSession, current_session, sender_in_context
 from linq_typing._settings import SessionOptions
 from linq_typing._typing_while import TypingWhile, make_typing_while
@@ -28,7 +28,7 @@ def _typing_while(source: FakeSource, chat_id: str | None = CHAT, **options: Any
 
 
 def _session(engine: FakeEngine | None, **options: Any) -> TypingSession:
-    return TypingSession(CHAT, engine, Wish(SessionOptions(**options), 0.0))
+    return TypingSession(CHAT, engine, SessionState(SessionOptions(**options), 0.0))
 
 
 # -- current_session
@@ -140,8 +140,8 @@ def test_the_sender_is_the_innermost_session_of_that_chat(source: FakeSource) ->
     """A nested session of another chat does not hide it."""
     engine: Any = source.engine
     with _typing_while(source), _typing_while(source) as inner, _typing_while(source, OTHER_CHAT) as other:
-        assert sender_in_context(CHAT, engine) is inner._wish
-        assert sender_in_context(OTHER_CHAT, engine) is other._wish
+        assert sender_in_context(CHAT, engine) is inner._state
+        assert sender_in_context(OTHER_CHAT, engine) is other._state
 
 
 def test_without_a_session_of_that_chat_the_sender_is_unknown(source: FakeSource) -> None:
@@ -155,18 +155,18 @@ def test_without_a_session_of_that_chat_the_sender_is_unknown(source: FakeSource
 
 
 def test_the_methods_post_what_happened_and_when() -> None:
-    """Each with the session's wish and the time of the call, taken in the caller's thread."""
+    """Each with the session's state and the time of the call, taken in the caller's thread."""
     engine = FakeEngine()
     session = _session(engine)
     session.mark_sent()
     session.pause()
     session.resume()
     assert [name for name, _ in engine.told] == ["mark_sent", "pause", "resume"]
-    [(chat, window)] = engine.calls("mark_sent")
+    [(chat, message)] = engine.calls("mark_sent")
     [(_, paused_by, paused_at)] = engine.calls("pause")
     [(_, resumed_by, resumed_at)] = engine.calls("resume")
-    assert (chat, window.wish, paused_by, resumed_by) == (CHAT, *[session._wish] * 3)
-    assert window.began_at <= paused_at <= resumed_at
+    assert (chat, message.sender, paused_by, resumed_by) == (CHAT, *[session._state] * 3)
+    assert message.began_at <= paused_at <= resumed_at
 
 
 def test_paused_is_pause_and_resume_around_a_block() -> None:
@@ -188,15 +188,15 @@ def test_paused_is_pause_and_resume_around_a_block() -> None:
 
 
 def test_a_sending_block_that_ends_well_means_sent() -> None:
-    """The same window begins and ends, and is the session's own."""
+    """The same message begins and ends, and is the session's own."""
     engine = FakeEngine()
     session = _session(engine)
     with session.sending():
         assert [name for name, _ in engine.told] == ["send_began"]
-    [(chat, window)] = engine.calls("send_began")
+    [(chat, message)] = engine.calls("send_began")
     [(_, ended, at, accepted)] = engine.calls("send_ended")
-    assert (chat, window.wish, ended, accepted) == (CHAT, session._wish, window, True)
-    assert window.began_at <= at
+    assert (chat, message.sender, ended, accepted) == (CHAT, session._state, message, True)
+    assert message.began_at <= at
 
 
 def test_a_sending_block_that_raises_means_not_sent() -> None:
@@ -242,7 +242,7 @@ def test_the_error_is_the_wishs() -> None:
     """The engine notes it there."""
     session = _session(FakeEngine())
     assert session.error is None
-    session._wish.error = error = APITimeoutError("x")
+    session._state.error = error = APITimeoutError("x")
     assert session.error is error
 
 

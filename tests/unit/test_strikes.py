@@ -100,9 +100,9 @@ def nothing_left(source: FakeSource) -> Callable[[], None]:
     """No session is open: the engine has heard of the end of each that it heard of, and none is current."""
 
     def check() -> None:
-        joined = [wish for _, wish in source.engine.calls("join")]
+        joined = [state for _, state in source.engine.calls("join")]
         left = [args[1] for args in source.engine.calls("leave")]
-        assert all(wish in left for wish in joined), "a session was joined and never left"
+        assert all(state in left for state in joined), "a session was joined and never left"
         assert current_session() is None
 
     return check

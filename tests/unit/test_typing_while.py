@@ -249,7 +249,7 @@ def test_options_that_were_not_given_are_the_managers(source: FakeSource) -> Non
     """Read when the block is entered; given ones win, None included."""
     source._options = SessionOptions(start_delay=3.0, max_duration=9.0)
     with _make(source, max_duration=None) as session:
-        options = session._wish.options
+        options = session._state.options
     assert (options.start_delay, options.max_duration, options.stop_delay) == (3.0, None, 0.5)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from linq_typing import TypingManager
-from linq_typing._indicator import Window
+from linq_typing._indicator import MessageInFlight
 
 from .kit import Events, MakeManager, VirtualLinq
 
@@ -17,10 +17,10 @@ def test_a_message_that_begins_and_ends_twice_counts_once(
         linq.sleep(1.0)
         engine = manager._engine
         assert engine is not None
-        window = Window(engine.now())
-        engine.send_began(chat, window)
+        message = MessageInFlight(engine.now())
+        engine.send_began(chat, message)
         for at in (1.0, 1.5):
-            engine.send_ended(chat, window, at, True)
+            engine.send_ended(chat, message, at, True)
         linq.sleep(1.0)
         assert events.kinds().count("message_sent") == 1
     linq.reopen(chat)  # the simulation has seen no message that would have cleared it
@@ -31,7 +31,7 @@ def test_a_message_that_never_began_and_was_not_accepted_is_nothing(linq: Virtua
     with manager.typing_while(linq.chat()):
         linq.sleep(1.0)
         assert manager._engine is not None
-        manager._engine.send_ended(chat, Window(0.0), 1.0, False)
+        manager._engine.send_ended(chat, MessageInFlight(0.0), 1.0, False)
         linq.sleep(1.0)
         assert manager.stats().chats == 1
 
@@ -44,7 +44,7 @@ def test_a_message_that_is_known_only_by_its_answer_began_in_retrospect(
     with manager.typing_while(linq.chat()):
         linq.sleep(10.0)
         assert manager._engine is not None
-        manager._engine.send_ended(chat, Window(5.0), 10.0, True)
+        manager._engine.send_ended(chat, MessageInFlight(5.0), 10.0, True)
         with manager.typing_while(chat):
             linq.sleep(60.0)
     assert linq.moments(chat) == [13.0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._indicator import Window, Wish
+from .._indicator import MessageInFlight, SessionState
 from ..events import EventHook, Stats
 from .http import TypingAPI
 from .loop import LoopThread
@@ -37,26 +37,28 @@ class LoopEngine:
 
     # -- Inputs
 
-    def join(self, chat_id: str, wish: Wish) -> None:
-        self._post(self._runner.join, chat_id, wish)
+    def join(self, chat_id: str, state: SessionState) -> None:
+        self._post(self._runner.join, chat_id, state)
 
-    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Completion | None = None) -> None:
-        self._post(self._runner.leave, chat_id, wish, at, linger, done)
+    def leave(
+        self, chat_id: str, state: SessionState, at: float, linger: float, done: Completion | None = None
+    ) -> None:
+        self._post(self._runner.leave, chat_id, state, at, linger, done)
 
-    def pause(self, chat_id: str, wish: Wish, at: float) -> None:
-        self._post(self._runner.pause, chat_id, wish, at)
+    def pause(self, chat_id: str, state: SessionState, at: float) -> None:
+        self._post(self._runner.pause, chat_id, state, at)
 
-    def resume(self, chat_id: str, wish: Wish, at: float) -> None:
-        self._post(self._runner.resume, chat_id, wish, at)
+    def resume(self, chat_id: str, state: SessionState, at: float) -> None:
+        self._post(self._runner.resume, chat_id, state, at)
 
-    def send_began(self, chat_id: str, window: Window) -> None:
-        self._post(self._runner.send_began, chat_id, window)
+    def send_began(self, chat_id: str, message: MessageInFlight) -> None:
+        self._post(self._runner.send_began, chat_id, message)
 
-    def send_ended(self, chat_id: str, window: Window, at: float, accepted: bool) -> None:
-        self._post(self._runner.send_ended, chat_id, window, at, accepted)
+    def send_ended(self, chat_id: str, message: MessageInFlight, at: float, accepted: bool) -> None:
+        self._post(self._runner.send_ended, chat_id, message, at, accepted)
 
-    def mark_sent(self, chat_id: str, window: Window) -> None:
-        self._post(self._runner.mark_sent, chat_id, window)
+    def mark_sent(self, chat_id: str, message: MessageInFlight) -> None:
+        self._post(self._runner.mark_sent, chat_id, message)
 
     # -- Ends
 

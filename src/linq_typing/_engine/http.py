@@ -112,7 +112,7 @@ class TypingAPI:
         except asyncio.CancelledError:
             if not overdue:
                 raise
-            return Answer(Outcome.LOST, APITimeoutError(f"no answer within {self._timeout:g} s"))
+            return Answer(Outcome.NO_ANSWER, APITimeoutError(f"no answer within {self._timeout:g} s"))
         except BaseException as exc:  # a transport of the user's may raise anything; a SystemExit would end the thread
             return self._failure(exc)
         finally:
@@ -177,7 +177,7 @@ class TypingAPI:
         text = printable(self._without_key(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__))
         # A transport of the user's may raise these for an answer that was lost: it is not believed.
         never_sent = isinstance(exc, _NEVER_SENT) and not self._shared
-        outcome = Outcome.NOTHING if never_sent else Outcome.LOST
+        outcome = Outcome.NOT_APPLIED if never_sent else Outcome.NO_ANSWER
         kind = APITimeoutError if isinstance(exc, httpx.TimeoutException) else APIConnectionError
         return Answer(outcome, kind(text))
 
@@ -188,8 +188,8 @@ class TypingAPI:
 def outcome_of(error: APIStatusError) -> Outcome:
     """What an error status says of the request's effect."""
     if may_have_worked(error.status_code):
-        return Outcome.PERHAPS
-    return Outcome.NOTHING if is_transient(error.status_code, error.code) else Outcome.REFUSED
+        return Outcome.UNKNOWN
+    return Outcome.NOT_APPLIED if is_transient(error.status_code, error.code) else Outcome.REFUSED
 
 
 def status_error(response: httpx.Response, content: bytes, redact: Callable[[str], str] = str) -> APIStatusError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from .._indicator import Window, Wish
+from .._indicator import MessageInFlight, SessionState
 from .waiting import Completion
 
 
@@ -29,33 +29,35 @@ class Engine(Protocol):
         """The time, in seconds, on the clock of all inputs."""
         ...
 
-    def join(self, chat_id: str, wish: Wish) -> None:
+    def join(self, chat_id: str, state: SessionState) -> None:
         """A session has begun."""
         ...
 
-    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Completion | None = None) -> None:
+    def leave(
+        self, chat_id: str, state: SessionState, at: float, linger: float, done: Completion | None = None
+    ) -> None:
         """A session has ended; its stop may wait ``linger`` seconds. Idempotent: the first call counts.
 
         ``done`` is set once nothing is pending in the chat.
         """
         ...
 
-    def pause(self, chat_id: str, wish: Wish, at: float) -> None:
+    def pause(self, chat_id: str, state: SessionState, at: float) -> None:
         """A session does not want the indicator for a while."""
         ...
 
-    def resume(self, chat_id: str, wish: Wish, at: float) -> None:
+    def resume(self, chat_id: str, state: SessionState, at: float) -> None:
         """A session wants the indicator again, after a pause or a message."""
         ...
 
-    def send_began(self, chat_id: str, window: Window) -> None:
+    def send_began(self, chat_id: str, message: MessageInFlight) -> None:
         """A message is in flight."""
         ...
 
-    def send_ended(self, chat_id: str, window: Window, at: float, accepted: bool) -> None:
+    def send_ended(self, chat_id: str, message: MessageInFlight, at: float, accepted: bool) -> None:
         """It was answered, or never will be. One that is known only by its answer has not begun before. Idempotent."""
         ...
 
-    def mark_sent(self, chat_id: str, window: Window) -> None:
+    def mark_sent(self, chat_id: str, message: MessageInFlight) -> None:
         """A message was sent in a way that the library can't detect. Means nothing in a chat without a session."""
         ...

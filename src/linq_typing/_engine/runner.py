@@ -1,8 +1,8 @@
 """Runs the indicators of one manager on the loop thread: does what they decide and reports back.
 
 What is not under "From any thread" runs on the loop's thread. Callers post inputs, each with the
-time at which it happened for them; see ``_indicator`` for what is decided, ``_places`` for who goes first and
-``_gate`` for when nobody may.
+time at which it happened for them. ``_indicator`` decides what to do, ``_request_queue`` which request goes first,
+``_circuit_breaker`` whether starts are suspended.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from math import inf
 from typing import Any, Final
 
-from .._agenda import Agenda
-from .._gate import Change, Gate, Verdict
-from .._indicator import Action, Indicator, Outcome, Window, Wish
-from .._places import Places, Rank
+from .._circuit_breaker import Change, CircuitBreaker, Verdict
+from .._indicator import Action, Indicator, MessageInFlight, Outcome, SessionState
+from .._request_queue import Priority, RequestQueue
+from .._timer_queue import TimerQueue
 from ..errors import APIStatusError, APITimeoutError, LinqTypingError
 from ..events import EventHook, EventKind, Failing, LoggingHook, Stats, TypingEvent, is_bad_key
 from .http import CLOSE_TIMEOUT, Answer, TypingAPI
@@ -39,7 +39,7 @@ class Chat(Indicator):
     def __init__(self, chat_id: str, settle: float) -> None:
         super().__init__(settle)
         self.id = chat_id
-        self.due = inf  # the agenda's
+        self.due = inf  # the timer queue's
         self.refusal: LinqTypingError | None = None  # which the sessions that follow want to know of, too
         self.shown = False  # as it was counted
 
@@ -77,9 +77,9 @@ class Runner:
         self._settle = settle
         self._hooks: list[EventHook] = [LoggingHook(), *hooks]
         self._chats: dict[str, Chat] = {}
-        self._agenda: Agenda[Chat] = Agenda()
-        self._places: Places[str] = Places(max_connections)
-        self._gate: Gate[str] = Gate()
+        self._timers: TimerQueue[Chat] = TimerQueue()
+        self._queue: RequestQueue[str] = RequestQueue(max_connections)
+        self._breaker: CircuitBreaker[str] = CircuitBreaker()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._starts: set[asyncio.Task[None]] = set()
@@ -121,90 +121,94 @@ class Runner:
             sessions=self._sessions,
             chats=len(self._chats),
             shown=self._shown,
-            in_flight=self._places.taken,
-            waiting=self._places.waiting,
+            in_flight=self._queue.in_use,
+            waiting=self._queue.waiting,
             requests=dict(self._requests),
             retries=self._retries,
-            suspended=self._gate.suspended,
+            suspended=self._breaker.is_open,
         )
 
     # -- Inputs from sessions
 
-    def join(self, chat_id: str, wish: Wish) -> None:
-        if self._postpone(self.join, chat_id, wish) or self._over:
+    def join(self, chat_id: str, session: SessionState) -> None:
+        if self._postpone(self.join, chat_id, session) or self._over:
             return
         chat = self._chat(chat_id)
-        chat.join(wish, wish.joined_at)
+        chat.join(session, session.joined_at)
         self._sessions += 1
-        wish.error = chat.refusal or self._suspended_for
+        session.error = chat.refusal or self._suspended_for
         self._go_on(chat)
 
-    def leave(self, chat_id: str, wish: Wish, at: float, linger: float, done: Completion | None) -> None:
+    def leave(self, chat_id: str, session: SessionState, at: float, linger: float, done: Completion | None) -> None:
         chat = self._chats.get(chat_id)
-        if (chat is None or wish not in chat.wishes) and self._postpone(self.leave, chat_id, wish, at, linger, done):
+        if (chat is None or session not in chat.sessions) and self._postpone(
+            self.leave, chat_id, session, at, linger, done
+        ):
             return  # its join was postponed
         if chat is not None:
-            self._sessions -= chat.leave(wish, at, linger)
+            self._sessions -= chat.leave(session, at, linger)
             self._go_on(chat)
             if done is not None:
-                self._hurry({chat}, done)
+                self._flush_chats({chat}, done)
         elif done is not None:
             done.set(True)
         self._close_if_retired()
 
-    def pause(self, chat_id: str, wish: Wish, at: float) -> None:
-        self._tell(Chat.pause, chat_id, wish, at)
+    def pause(self, chat_id: str, session: SessionState, at: float) -> None:
+        self._tell(Chat.pause, chat_id, session, at)
 
-    def resume(self, chat_id: str, wish: Wish, at: float) -> None:
-        self._tell(Chat.resume, chat_id, wish, at)
+    def resume(self, chat_id: str, session: SessionState, at: float) -> None:
+        self._tell(Chat.resume, chat_id, session, at)
 
-    def _tell(self, what: Callable[[Chat, Wish, float], None], chat_id: str, wish: Wish, at: float) -> None:
-        if self._postpone(self._tell, what, chat_id, wish, at):
+    def _tell(
+        self, what: Callable[[Chat, SessionState, float], None], chat_id: str, session: SessionState, at: float
+    ) -> None:
+        if self._postpone(self._tell, what, chat_id, session, at):
             return
         chat = self._chats.get(chat_id)
-        if chat is not None and wish.is_open:
-            what(chat, wish, at)
+        if chat is not None and session.is_open:
+            what(chat, session, at)
             self._go_on(chat)
 
     # -- Inputs from messages
 
-    def send_began(self, chat_id: str, window: Window) -> None:
-        if chat_id not in self._chats and self._postpone(self.send_began, chat_id, window):
+    def send_began(self, chat_id: str, message: MessageInFlight) -> None:
+        if chat_id not in self._chats and self._postpone(self.send_began, chat_id, message):
             return
-        window.began = True
+        message.began = True
         chat = self._chat(chat_id)
-        chat.send_began(window)
+        chat.send_began(message)
         self._go_on(chat)
 
-    def send_ended(self, chat_id: str, window: Window, at: float, accepted: bool) -> None:
-        if window.ended or (
-            chat_id not in self._chats and self._postpone(self.send_ended, chat_id, window, at, accepted)
+    def send_ended(self, chat_id: str, message: MessageInFlight, at: float, accepted: bool) -> None:
+        if message.ended or (
+            chat_id not in self._chats and self._postpone(self.send_ended, chat_id, message, at, accepted)
         ):
             return
-        window.ended = True
-        if accepted and not window.began:  # known only by its answer: it began in retrospect
-            self.send_began(chat_id, window)
+        message.ended = True
+        if accepted and not message.began:  # known only by its answer: it began in retrospect
+            self.send_began(chat_id, message)
         elif not accepted and chat_id not in self._chats:
             return
         chat = self._chat(chat_id)  # which may have been forgotten, if the message took long
-        chat.send_ended(window, at, accepted)
-        if accepted and chat.wishes:
+        chat.send_ended(message, at, accepted)
+        if accepted and chat.sessions:
             self._emit("message_sent", chat)
         elif accepted:
             logger.debug("message sent in chat %s, which has no session", chat_id)
         self._go_on(chat)
 
-    def mark_sent(self, chat_id: str, window: Window) -> None:
+    def mark_sent(self, chat_id: str, message: MessageInFlight) -> None:
         if chat_id in self._chats:
-            self.send_ended(chat_id, window, window.began_at, True)
-        elif not self._postpone(self.mark_sent, chat_id, window):
+            self.send_ended(chat_id, message, message.began_at, True)
+        elif not self._postpone(self.mark_sent, chat_id, message):
             logger.debug("mark_sent for chat %s, which has no session", chat_id)
 
     # -- Ends
 
     def flush(self, done: Completion) -> None:
         """Let the stops that are due or delayed go out now; ``done`` says whether all did."""
-        self._hurry(self._chats.values(), done)
+        self._flush_chats(self._chats.values(), done)
 
     def retire(self, manager: object = None) -> None:
         """Close once the open sessions have ended and their stops are out. Until then ``manager`` is kept: it is
@@ -219,7 +223,7 @@ class Runner:
 
     def _busy(self) -> bool:
         now = self.now()
-        return any(chat.wishes or chat.pending(now) for chat in self._chats.values())
+        return any(chat.sessions or chat.pending(now) for chat in self._chats.values())
 
     def _postpone(self, call: Callable[..., None], *args: Any) -> bool:
         """While closing: hear of this afterwards. Returns whether it is closing, to open again."""
@@ -238,8 +242,8 @@ class Runner:
         self._closing.add_callback(done.set)
         now = self.now()
         for chat in self._chats.values():
-            for wish in chat.wishes:
-                self._sessions -= chat.leave(wish, now, 0)
+            for session in chat.sessions:
+                self._sessions -= chat.leave(session, now, 0)
         flushed = Completion()
         self.flush(flushed)
         self._create_task(self._finish(flushed, self._closing))
@@ -270,7 +274,7 @@ class Runner:
         if others:
             await asyncio.wait(others, timeout=CLOSE_TIMEOUT)
         now, chats = self.now(), self._chats
-        self._shown, self._agenda, self._places = 0, Agenda(), Places(self._max_connections)
+        self._shown, self._timers, self._queue = 0, TimerQueue(), RequestQueue(self._max_connections)
         for chat in chats.values():
             if chat.maybe_up(now):
                 self._emit("gave_up", chat, Action.STOP)
@@ -304,14 +308,14 @@ class Runner:
         for call, args in postponed:
             call(*args)
 
-    def _hurry(self, chats: Iterable[Chat], done: Completion) -> None:
+    def _flush_chats(self, chats: Iterable[Chat], done: Completion) -> None:
         now = self.now()
         pending = {chat for chat in chats if chat.pending(now)}
         waiter = _Waiter(pending, done)
         if not waiter.tell_if_done():
             self._waiters.append(waiter)
         for chat in list(pending):
-            chat.hurry()
+            chat.flush()
             self._review(chat)
         self._dispatch()
 
@@ -336,15 +340,15 @@ class Runner:
         for _ in chat.expire(now):
             self._emit("expired", chat)
         action, due = chat.next(now)
-        self._agenda.call_up(chat, due)
+        self._timers.schedule(chat, due)
         self._count_shown(chat, chat.maybe_up(now))
         if action is None:
-            self._places.withdraw(chat.id)
+            self._queue.discard(chat.id)
             if chat.forgettable(now):
-                self._agenda.strike(chat)
+                self._timers.cancel(chat)
                 self._chats.pop(chat.id, None)
         else:
-            self._places.wait(chat.id, _rank(action, chat))
+            self._queue.enqueue(chat.id, _priority(action, chat))
         if self._waiters:
             self._tell_waiters(chat, now)
 
@@ -359,29 +363,30 @@ class Runner:
             self._waiters = [waiter for waiter in self._waiters if not waiter.tell_if_done()]
 
     def _dispatch(self) -> None:
-        """Give the free places to those whose turn it is."""
+        """Send the requests whose turn it is, as long as there are free slots."""
         self._dispatch_due = False
         while not self._ended:
-            now, tried = self.now(), self._gate.tried
-            may_start = self._gate.may_start(now, untried=self._places.starts_waiting(besides=tried))
-            chat_id = self._places.next(starts=may_start, avoid=tried)
+            now, tried = self.now(), self._breaker.tried
+            may_start = self._breaker.may_start(now, untried=self._queue.starts_waiting(besides=tried))
+            chat_id = self._queue.acquire(starts=may_start, avoid=tried)
             if chat_id is None:
                 break
             chat = self._chats[chat_id]
-            # The wish may have gone while it waited.
+            # While it waited, what is to be done may have changed.
             action, _ = chat.next(now)
             if action is None or (
-                action is Action.START and not self._gate.may_start(now, untried=chat_id not in tried)
+                action is Action.START and not self._breaker.may_start(now, untried=chat_id not in tried)
             ):
+                self._queue.release()
                 self._review(chat)
             else:
                 self._send(chat, action, now)
         self._set_timer()
 
     def _set_timer(self) -> None:
-        # Where no place is free, the next one that is released asks anyway.
-        gate_matters = self._places.free and self._places.starts_waiting()
-        when = min(self._agenda.next_at, self._gate.opens_at if gate_matters else inf)
+        # If no slot is free, the next release dispatches anyway.
+        can_probe = self._queue.has_free_slot and self._queue.starts_waiting()
+        when = min(self._timers.next_at, self._breaker.half_open_at if can_probe else inf)
         if self._timer is not None:
             if self._timer.when() == when:
                 return
@@ -393,15 +398,14 @@ class Runner:
     def _on_time(self) -> None:
         self._timer = None
         now = self.now()
-        while (chat := self._agenda.pop(now)) is not None:
+        while (chat := self._timers.pop(now)) is not None:
             self._review(chat)
         self._dispatch()
         self._close_if_retired()
 
     def _send(self, chat: Chat, action: Action, now: float) -> None:
         chat.sent(action, now)
-        self._places.take()
-        probe = action is Action.START and self._gate.began(chat.id)
+        probe = action is Action.START and self._breaker.began(chat.id)
         task = self._create_task(self._request(chat, action, probe))
         if action is Action.START:
             self._starts.add(task)
@@ -414,17 +418,17 @@ class Runner:
         return task
 
     async def _request(self, chat: Chat, action: Action, probe: bool) -> None:
-        began, places = self.now(), self._places
+        began, queue = self.now(), self._queue
         try:
             answer = await self._api.request(action, chat.id)
         except asyncio.CancelledError:
             if self._ended:
                 raise
-            answer = Answer(Outcome.LOST, APITimeoutError("gave up because the manager is closing"))
-        if places is not self._places:
+            answer = Answer(Outcome.NO_ANSWER, APITimeoutError("gave up because the manager is closing"))
+        if queue is not self._queue:
             return  # it was cancelled, and has ignored that until long after
         elapsed = self.now() - began
-        self._places.release()
+        self._queue.release()
         self._requests[answer.outcome.value] += 1
         self._retries += chat.attempt > 1
         if answer.error is None:
@@ -436,7 +440,7 @@ class Runner:
         self._close_if_retired()
 
     def _accepted(self, chat: Chat, action: Action, elapsed: float) -> None:
-        attempt, refresh = chat.attempt, chat.lit
+        attempt, refresh = chat.attempt, chat.confirmed
         chat.refusal = None
         chat.answered(Outcome.ACCEPTED, self.now())
         kind: EventKind = "stopped" if action is Action.STOP else "refreshed" if refresh else "started"
@@ -444,11 +448,11 @@ class Runner:
 
     def _failed(self, chat: Chat, action: Action, outcome: Outcome, error: LinqTypingError, elapsed: float) -> None:
         attempt = chat.attempt
-        for wish in chat.wishes:
-            wish.error = error
+        for session in chat.sessions:
+            session.error = error
         retry_in = self._api.retry_in(attempt, error)
         if is_bad_key(error) and action is Action.START:
-            outcome, retry_in = Outcome.NOTHING, 0.0  # no fault of this chat: the gate says when
+            outcome, retry_in = Outcome.NOT_APPLIED, 0.0  # no fault of this chat: the breaker says when
         if action is Action.STOP and retry_in is None:
             self._spoil_waiters(chat)
         chat.answered(outcome, self.now(), retry_in=retry_in, retry_after=_retry_after(error))
@@ -473,8 +477,8 @@ class Runner:
                 waiter.clean = False
 
     def _tell_of_all(self, chat: Chat, action: Action, answer: Answer, probe: bool) -> None:
-        """What the answer means beyond this request: for the chat's failures, and for the gate."""
-        change = self._tell_gate(chat, answer, probe) if action is Action.START else None
+        """What the answer means beyond this request: for the chat's failures, and for the circuit breaker."""
+        change = self._tell_breaker(chat, answer, probe) if action is Action.START else None
         recovered = answer.error is None and self._failing.discard(chat.id)
         if change is Change.SUSPENDED:
             self._suspended_for = answer.error
@@ -482,13 +486,13 @@ class Runner:
         elif recovered or change is Change.RECOVERED:
             self._emit("recovered", chat, action)
 
-    def _tell_gate(self, chat: Chat, answer: Answer, probe: bool) -> Change | None:
+    def _tell_breaker(self, chat: Chat, answer: Answer, probe: bool) -> Change | None:
         verdict, now = _verdict(answer), self.now()
         others_work = verdict is not Verdict.UP and any(
             other.wanted(now) for other in self._chats.values() if other is not chat
         )
-        change = self._gate.ended(chat.id, verdict, now, probe=probe, others_work=others_work)
-        if not self._gate.suspended:
+        change = self._breaker.ended(chat.id, verdict, now, probe=probe, others_work=others_work)
+        if not self._breaker.is_open:
             self._suspended_for = None
         return change
 
@@ -510,10 +514,10 @@ class Runner:
                 log_exception("linq-typing: on_event raised on %s", event)
 
 
-def _rank(action: Action, indicator: Indicator) -> Rank:
+def _priority(action: Action, indicator: Indicator) -> Priority:
     if action is Action.STOP:
-        return Rank.STOP
-    return Rank.REFRESH if indicator.lit else Rank.FIRST_START
+        return Priority.STOP
+    return Priority.REFRESH if indicator.confirmed else Priority.FIRST_START
 
 
 def _verdict(answer: Answer) -> Verdict:

@@ -38,7 +38,7 @@ class Probe:
     @property
     def did_something(self) -> bool:
         """Whether it may have taken effect."""
-        return self.outcome in (Outcome.ACCEPTED, Outcome.PERHAPS, Outcome.LOST)
+        return self.outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.NO_ANSWER)
 
 
 class Prober(TypingAPI):

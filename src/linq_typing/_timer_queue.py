@@ -1,8 +1,8 @@
-"""Which chat is to be looked at again, and when: a calendar. Pure.
+"""Which chat to look at again, and when: a calendar queue. Pure.
 
-The days to come are mere lists, for most of what they hold is put off or struck before its day; only today is sorted.
-An item's ``due`` belongs to the agenda. An entry counts while it says what the item's ``due`` says; others are stale,
-and are thrown out together once they are the majority.
+Most timers are put off or cancelled before they are due, so only the current bucket is sorted; later ones are plain
+lists. An item's ``due`` belongs to the queue. An entry counts only while its time is the item's ``due``; the others are
+stale, and are thrown out together once they are the majority.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import chain, count
 from math import inf
 from typing import Final, Generic, Protocol, TypeVar
 
-DAY: Final = 1.0  # seconds
+BUCKET: Final = 1.0  # seconds
 
 
 class Item(Protocol):
@@ -23,7 +23,7 @@ class Item(Protocol):
 T = TypeVar("T", bound=Item)
 
 
-class Agenda(Generic[T]):
+class TimerQueue(Generic[T]):
     """Items by time. Putting off is lazy: an item comes up at its earlier time, and is asked for a new one."""
 
     def __init__(self) -> None:
@@ -32,9 +32,9 @@ class Agenda(Generic[T]):
         self._clear()
 
     def _clear(self) -> None:
-        self._today = -inf
-        self._heap: list[tuple[float, int, T]] = []  # of today, and of what was called up for earlier since
-        self._days: list[float] = []  # a heap, too
+        self._current = -inf  # the number of the bucket that is sorted
+        self._heap: list[tuple[float, int, T]] = []  # of that bucket, and of what was scheduled for earlier since
+        self._buckets: list[float] = []  # the numbers of the later ones; a heap, too
         self._later: dict[float, list[T]] = {}
         self._entries = 0
 
@@ -47,18 +47,18 @@ class Agenda(Generic[T]):
         self._drop_stale_head()
         if self._heap:
             return self._heap[0][0]
-        return self._days[0] * DAY if self._days else inf
+        return self._buckets[0] * BUCKET if self._buckets else inf
 
-    def call_up(self, item: T, when: float) -> None:
+    def schedule(self, item: T, when: float) -> None:
         """Let the item come up at ``when`` at the latest."""
         if when < item.due:
-            self.strike(item)
+            self.cancel(item)
             item.due = when
             self._live += 1
-            self._enter(item)
+            self._insert(item)
 
-    def strike(self, item: T) -> None:
-        """Forget the item."""
+    def cancel(self, item: T) -> None:
+        """Let the item not come up."""
         if item.due < inf:
             self._let_go(item)
 
@@ -69,7 +69,7 @@ class Agenda(Generic[T]):
                 item = self._take_first()
                 self._let_go(item)
                 return item
-            self._open_next_day()
+            self._sort_next_bucket()
         return None
 
     def _let_go(self, item: T) -> None:
@@ -78,21 +78,21 @@ class Agenda(Generic[T]):
         if self._entries > 2 * self._live + 64:
             self._drop_stale_entries()
 
-    def _enter(self, item: T) -> None:
+    def _insert(self, item: T) -> None:
         self._entries += 1
-        day = item.due // DAY
-        if day <= self._today:
+        bucket = item.due // BUCKET
+        if bucket <= self._current:
             heappush(self._heap, (item.due, next(self._order), item))
-        elif day in self._later:
-            self._later[day].append(item)
+        elif bucket in self._later:
+            self._later[bucket].append(item)
         else:
-            self._later[day] = [item]
-            heappush(self._days, day)
+            self._later[bucket] = [item]
+            heappush(self._buckets, bucket)
 
-    def _open_next_day(self) -> None:
-        self._today = heappop(self._days)
-        items = self._later.pop(self._today)
-        self._heap = [(item.due, next(self._order), item) for item in items if item.due // DAY == self._today]
+    def _sort_next_bucket(self) -> None:
+        self._current = heappop(self._buckets)
+        items = self._later.pop(self._current)
+        self._heap = [(item.due, next(self._order), item) for item in items if item.due // BUCKET == self._current]
         heapify(self._heap)
         self._entries -= len(items) - len(self._heap)
 
@@ -108,7 +108,7 @@ class Agenda(Generic[T]):
         live = dict.fromkeys(item for item in self._items() if item.due < inf)
         self._clear()
         for item in live:
-            self._enter(item)
+            self._insert(item)
 
     def _items(self) -> Iterator[T]:
         return chain((entry[2] for entry in sorted(self._heap)), *self._later.values())

@@ -1,0 +1,91 @@
+"""Which request goes out next: a queue of our own before httpx's pools. Pure.
+
+Stops go first: a ghost is worse than a late start. Then first starts: somebody looks at an empty screen.
+Refreshes can wait: an indicator stays up 25 s beyond its refresh. Every eighth slot goes to a first start even while
+stops wait, so that many sessions that end do not delay those that begin.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import OrderedDict
+from collections.abc import Collection, Hashable
+from typing import Final, Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+FIRST_START_TURN: Final = 8  #: one of so many slots goes to a first start, if one waits
+
+
+class Priority(enum.IntEnum):
+    """What a request is for; the lowest goes first."""
+
+    STOP = 0
+    FIRST_START = 1
+    REFRESH = 2
+
+
+class RequestQueue(Generic[K]):
+    """A number of slots, and the keys that wait for one: each once, and first in, first out within a priority."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._in_use = 0
+        self._acquired = 0
+        self._queues: tuple[OrderedDict[K, None], ...] = tuple(OrderedDict() for _ in Priority)
+
+    @property
+    def in_use(self) -> int:
+        return self._in_use
+
+    @property
+    def waiting(self) -> int:
+        return sum(map(len, self._queues))
+
+    @property
+    def has_free_slot(self) -> bool:
+        return self._in_use < self._capacity
+
+    def starts_waiting(self, *, besides: Collection[K] = ()) -> bool:
+        """Whether a start waits whose key is not among these."""
+        return any(key not in besides for queue in self._queues[Priority.FIRST_START :] for key in queue)
+
+    def enqueue(self, key: K, priority: Priority) -> None:
+        """Wait for a slot. A key that waits already keeps its turn, unless its priority has changed."""
+        if key not in self._queues[priority]:
+            self.discard(key)
+            self._queues[priority][key] = None
+
+    def discard(self, key: K) -> None:
+        for queue in self._queues:
+            queue.pop(key, None)
+
+    def acquire(self, *, starts: bool, avoid: Collection[K] = ()) -> K | None:
+        """Take a slot for the key whose turn it is; None if no slot is free or no key may go.
+
+        Without ``starts`` only stops may go. A start whose key is among those to avoid goes only if no other waits.
+        """
+        if not self.has_free_slot:
+            return None
+        stops, first_starts, refreshes = self._queues
+        queues = (stops, first_starts, refreshes) if starts else (stops,)
+        if starts and self._acquired % FIRST_START_TURN == FIRST_START_TURN - 1:
+            queues = (first_starts, stops, refreshes)
+        for avoided in (avoid, ()):
+            for queue in queues:
+                key = next((key for key in queue if queue is stops or key not in avoided), None)
+                if key is not None:
+                    self._take_out(key, queue)
+                    self._in_use += 1
+                    self._acquired += 1
+                    return key
+        return None
+
+    def release(self) -> None:
+        self._in_use -= 1
+
+    @staticmethod
+    def _take_out(key: K, queue: OrderedDict[K, None]) -> None:
+        del queue[key]
+        if not queue:
+            queue.clear()  # gives back the memory
