@@ -174,13 +174,13 @@ def test_wrong_key_is_401(linq: Sandbox, authorization: str | None) -> None:
 
 
 def test_unknown_and_malformed_ids(linq: Sandbox, http: httpx.Client) -> None:
-    nobody = str(uuid.uuid4())
+    unknown = str(uuid.uuid4())
     for request in (start, stop, send):
-        assert error(request(http, nobody)) == (404, 2001)
+        assert error(request(http, unknown)) == (404, 2001)
         assert error(request(http, "12")) == (400, 1005)
-    assert error(http.get(f"/v3/chats/{nobody}")) == (404, 2001)
+    assert error(http.get(f"/v3/chats/{unknown}")) == (404, 2001)
     react = {"operation": "add", "type": "like"}
-    assert error(http.post(f"/v3/messages/{nobody}/reactions", json=react)) == (404, 2002)
+    assert error(http.post(f"/v3/messages/{unknown}/reactions", json=react)) == (404, 2002)
     assert all(request.chat_id is None for request in linq.requests)
 
 
@@ -258,7 +258,7 @@ def test_one_request_after_another_does_not_overlap(linq: Sandbox, http: httpx.C
 def test_client_that_gave_up_is_no_longer_in_flight_and_its_request_takes_effect(
     linq: Sandbox, http: httpx.Client, delay_over: threading.Event
 ) -> None:
-    """A timed-out start that a stop overtakes is no overlap, but may still leave a ghost."""
+    """A timed-out start that a stop overtakes does not count as overlapping, but may leave a ghost."""
     chat = linq.chat()
     linq.slow("start", before=1)
     with pytest.raises(httpx.ReadTimeout):
@@ -305,7 +305,9 @@ def test_retry_after_may_be_a_date(linq: Sandbox, http: httpx.Client) -> None:
     assert "retry_after" not in answer.json()["error"]
 
 
-def test_conflict_is_a_chat_in_the_making_unless_another_code_is_given(linq: Sandbox, http: httpx.Client) -> None:
+def test_conflict_means_that_the_chat_is_being_created_unless_another_code_is_given(
+    linq: Sandbox, http: httpx.Client
+) -> None:
     chat = linq.chat()
     linq.fail("start", 409, times=1)
     linq.fail("start", 409, code=2013, times=1)
@@ -315,7 +317,7 @@ def test_conflict_is_a_chat_in_the_making_unless_another_code_is_given(linq: San
     assert start(http, chat).json()["error"]["message"] == "teapot"
 
 
-def test_body_may_be_no_json(linq: Sandbox, http: httpx.Client) -> None:
+def test_body_need_not_be_json(linq: Sandbox, http: httpx.Client) -> None:
     chat = linq.chat()
     linq.fail("start", 502, body=b"<html>Bad gateway</html>", times=1)
     linq.fail("start", 502, body=b"", times=1)
@@ -339,7 +341,7 @@ def test_fault_of_one_chat_and_clear_faults(linq: Sandbox, http: httpx.Client) -
     assert start(http, bad).status_code == 204
 
 
-def test_fault_of_one_chat_strikes_sends_that_name_it_in_the_body(linq: Sandbox, http: httpx.Client) -> None:
+def test_fault_of_one_chat_affects_sends_that_name_it_in_the_body(linq: Sandbox, http: httpx.Client) -> None:
     chat = linq.chat(to="+12025559999")
     linq.fail("send", 500, chat=chat)
     body = {"to": ["+12025559999"], **text()}
@@ -356,7 +358,7 @@ def test_failed_send_clears_nothing(linq: Sandbox, http: httpx.Client) -> None:
     assert linq.visible(chat)
 
 
-def test_refusal_comes_before_the_fault_and_uses_nothing_up(linq: Sandbox, http: httpx.Client) -> None:
+def test_refused_request_does_not_use_up_a_fault(linq: Sandbox, http: httpx.Client) -> None:
     chat = linq.chat()
     linq.fail("start", 500, times=1)
     assert start(http, str(uuid.uuid4())).status_code == 404
@@ -375,7 +377,7 @@ def test_lost_answer_closes_the_connection(linq: Sandbox, http: httpx.Client, ef
     assert stop(http, chat).status_code == 204
 
 
-def test_effect_may_come_after_the_loss(linq: Sandbox, http: httpx.Client) -> None:
+def test_effect_may_follow_the_loss(linq: Sandbox, http: httpx.Client) -> None:
     chat = linq.chat()
     linq.lose("start", effect_after=0.15)
     with pytest.raises(httpx.TransportError):
@@ -417,7 +419,7 @@ def test_faults_are_in_real_seconds_whatever_the_time_scale(linq: Sandbox, http:
     assert time.monotonic() - began >= 0.1
 
 
-def test_fault_for_a_chat_that_is_not_there(linq: Sandbox) -> None:
+def test_fault_for_an_unknown_chat_is_rejected(linq: Sandbox) -> None:
     with pytest.raises(LookupError, match="no chat"):
         linq.fail(chat=str(uuid.uuid4()))
 
@@ -446,10 +448,10 @@ def test_lost_message_that_makes_its_chat_only_later(linq: Sandbox, http: httpx.
     assert len(timeline.messages) == 1
 
 
-def test_status_that_nobody_named_still_gets_a_body(linq: Sandbox, http: httpx.Client) -> None:
+def test_status_without_a_standard_phrase_still_gets_a_body(linq: Sandbox, http: httpx.Client) -> None:
     linq.fail("start", 599, code=1, times=1)
     assert start(http, linq.chat()).json()["error"]["message"] == "Status 599"
 
 
-def test_waiting_in_vain_says_so(linq: Sandbox) -> None:
+def test_waiting_returns_false_at_its_timeout(linq: Sandbox) -> None:
     assert linq.wait_until(lambda: False, timeout=0.01) is False

@@ -138,11 +138,11 @@ def test_an_interrupted_start_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) 
 class _Interrupted(Future):  # type: ignore[type-arg]
     """Raises the KeyboardInterrupt of a Ctrl-C in the first wait for it; the server comes up nevertheless."""
 
-    _struck = False
+    _raised = False
 
     def result(self, timeout: float | None = None) -> Any:
-        if not self._struck:
-            self._struck = True
+        if not self._raised:
+            self._raised = True
             raise KeyboardInterrupt
         return super().result(timeout)
 

@@ -1,4 +1,4 @@
-"""Which faults strike which requests."""
+"""Which faults affect which requests."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def test_times_is_used_up_and_the_next_fault_follows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "struck"),
+    ("endpoint", "affected"),
     [("start", {"start"}), ("typing", {"start", "stop"}), ("*", {"start", "stop", "send", "get"})],
 )
-def test_fault_strikes_its_endpoints_only(endpoint: str, struck: set[str]) -> None:
+def test_fault_affects_only_its_endpoints(endpoint: str, affected: set[str]) -> None:
     faults = Faults()
     faults.add(Answer(500), endpoint)
-    assert {e for e in ("start", "stop", "send", "get") if faults.pick(e, "c")} == struck  # type: ignore[arg-type]
+    assert {e for e in ("start", "stop", "send", "get") if faults.pick(e, "c")} == affected  # type: ignore[arg-type]
 
 
 def test_fault_of_one_chat_leaves_others_alone() -> None:
@@ -41,7 +41,7 @@ def test_fault_of_one_chat_leaves_others_alone() -> None:
     assert faults.pick("start", "c") is not None
 
 
-def test_rate_strikes_that_share_and_the_same_ones_for_the_same_seed() -> None:
+def test_rate_affects_that_share_and_the_seed_decides_which() -> None:
     def run(seed: int) -> list[int | None]:
         faults = Faults(seed)
         faults.add(Answer(500), "start", rate=0.25)
@@ -73,7 +73,7 @@ def test_delay_may_be_a_range() -> None:
     assert all(1 <= delay <= 2 for delay in drawn)
 
 
-def test_clear_takes_all_away() -> None:
+def test_clear_removes_all() -> None:
     faults = Faults()
     faults.add(Answer(500), "*")
     faults.clear()
@@ -89,13 +89,13 @@ def test_clear_takes_all_away() -> None:
         ({"times": 0}, "0"),
     ],
 )
-def test_bad_rule_is_told_at_once(wrong: dict[str, object], named: str) -> None:
+def test_bad_rule_is_rejected(wrong: dict[str, object], named: str) -> None:
     arguments: dict[str, object] = {"endpoint": "start", **wrong}
     with pytest.raises(ValueError, match=named):
         Faults().add(Answer(500), **arguments)  # type: ignore[arg-type]
 
 
-def test_bad_fault_is_told_at_once() -> None:
+def test_bad_fault_is_rejected() -> None:
     for make in (
         lambda: Answer(99),
         lambda: Answer(600),

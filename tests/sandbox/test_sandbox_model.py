@@ -44,7 +44,7 @@ def test_a_timeline_prints_as_text(model: Model, clock: FakeClock) -> None:
     ]
 
 
-def test_the_ghost_of_a_timeline_is_a_last_showing_that_nobody_has_ended(model: Model, clock: FakeClock) -> None:
+def test_a_timeline_has_a_ghost_if_nothing_has_ended_its_last_showing(model: Model, clock: FakeClock) -> None:
     chat = model.add_chat(active=True)
     assert model.timeline(chat).ghost is None
     model.start(chat)
@@ -52,7 +52,7 @@ def test_the_ghost_of_a_timeline_is_a_last_showing_that_nobody_has_ended(model: 
     clock += 85
     assert model.timeline(chat).ghost == model.timeline(chat).showings[0], "although its request is not in the log"
     stop = model.log.arrive("DELETE", "/typing", "stop", chat.id)
-    assert model.timeline(chat).ghost is None, "somebody came back for it"
+    assert model.timeline(chat).ghost is None, "the bot has come back for it"
     model.log.end(stop, "answered", 204)
     model.start(chat)
     model.stop(chat)
@@ -71,7 +71,7 @@ def test_settle_may_be_a_function(clock: FakeClock) -> None:
     assert [model.send(chat)[0].lands_at for _ in range(2)] == [3, 4]
 
 
-def test_negative_settle_is_told_at_once() -> None:
+def test_negative_settle_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"settle.*-1"):
         Model(settle=-1)
 

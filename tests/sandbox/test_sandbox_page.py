@@ -29,7 +29,7 @@ def page(linq: Sandbox) -> Iterator[httpx.Client]:
 
 
 class Events:
-    """A page that listens."""
+    """The stream as a page reads it."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
@@ -103,7 +103,7 @@ def test_the_api_stays_where_it_was(linq: Sandbox, http: httpx.Client, page: htt
 # -- The stream
 
 
-def test_starts_with_all_there_is_then_sends_what_changes(
+def test_the_stream_begins_with_the_whole_state_then_sends_changes(
     linq: Sandbox, http: httpx.Client, page: httpx.Client
 ) -> None:
     chat, other = linq.chat(), linq.group()
@@ -120,7 +120,7 @@ def test_starts_with_all_there_is_then_sends_what_changes(
         assert events.until("chats", id=chat, stops=1)["showing"] is None
 
 
-def test_a_request_is_told_with_status_latency_and_effect(
+def test_a_request_is_shown_with_status_latency_and_effect(
     linq: Sandbox, http: httpx.Client, page: httpx.Client
 ) -> None:
     chat = linq.chat()
@@ -132,7 +132,7 @@ def test_a_request_is_told_with_status_latency_and_effect(
     assert 0 < request["latency"] < 5
 
 
-def test_a_message_is_told_when_it_lands_together_with_the_indicator_going(
+def test_a_message_lands_in_the_same_update_that_ends_the_indicator(
     http: httpx.Client, page: httpx.Client, linq: Sandbox
 ) -> None:
     chat = linq.chat()
@@ -149,7 +149,7 @@ def test_a_message_is_told_when_it_lands_together_with_the_indicator_going(
     assert update["chats"][0]["replies"] == 1
 
 
-def test_resumes_after_the_last_event_that_was_seen(linq: Sandbox, page: httpx.Client) -> None:
+def test_the_stream_resumes_after_the_last_event(linq: Sandbox, page: httpx.Client) -> None:
     chat = linq.chat()
     linq.write(chat, "before")
     with listening(page) as events:
@@ -197,7 +197,7 @@ def test_an_indicator_that_times_out_is_a_ghost(linq: Sandbox, http: httpx.Clien
 
 
 def test_the_starts_of_a_loop_do_not_count_the_time_of_a_ghost(model: Model, clock: FakeClock) -> None:
-    """The page calls the difference to the starts that were sent "starts saved"."""
+    """The page shows the difference to the starts that were sent as "starts saved"."""
     webhooks = WebhookSender(model, None, DEFAULT_SECRET, DEFAULT_VERSION)
     feed = Feed(Clock(), model, Faults(), webhooks, dict)
 
@@ -227,7 +227,7 @@ def test_the_starts_of_a_loop_do_not_count_the_time_of_a_ghost(model: Model, clo
 def test_an_indicator_that_times_out_is_a_ghost_only_after_an_accepted_start(
     model: Model, clock: FakeClock, last: Endpoint, status: int | None, ghosts: int
 ) -> None:
-    """As in `linq_typing.testing`: after a failed refresh or stop, somebody was still taking care of it."""
+    """As in `linq_typing.testing`: a failed refresh or stop shows that the bot was still at work."""
     feed = Feed(Clock(), model, Faults(), WebhookSender(model, None, DEFAULT_SECRET, DEFAULT_VERSION), dict)
     chat = model.add_chat(active=True)
     first = model.log.arrive("POST", "/typing", "start", chat.id)
@@ -251,7 +251,7 @@ def test_the_revision_log_returns_what_changed_and_drops_the_oldest() -> None:
     log.put("chats", "a", {"n": 1})
     log.put("chats", "b", {"n": 2})
     log.put("chats", "a", {"n": 1})
-    assert log.since(0) == {"chats": [{"n": 1}, {"n": 2}]}, "an equal record is no change"
+    assert log.since(0) == {"chats": [{"n": 1}, {"n": 2}]}, "an equal record does not count as a change"
     log.put("chats", "a", {"n": 3})
     log.put("messages", "a", {"n": 4})
     assert log.since(2) == {"chats": [{"n": 3}], "messages": [{"n": 4}]}
@@ -302,7 +302,7 @@ def test_a_chat_becomes_a_group_that_refuses(linq: Sandbox, http: httpx.Client, 
     assert start(http, chat).status_code == 204
 
 
-def test_faults_are_set_seen_used_up_and_taken_away(linq: Sandbox, http: httpx.Client, page: httpx.Client) -> None:
+def test_faults_are_set_listed_used_up_and_cleared(linq: Sandbox, http: httpx.Client, page: httpx.Client) -> None:
     chat = linq.chat()
     act(page, "fail", endpoint="start", status=429, times=1, retry_after=2)
     act(page, "slow", endpoint="stop", after=0.1)
@@ -324,7 +324,7 @@ def test_faults_are_set_seen_used_up_and_taken_away(linq: Sandbox, http: httpx.C
     assert state(page)["settings"][0]["faults"] == []
 
 
-def test_the_time_scale_is_set_and_told(linq: Sandbox, page: httpx.Client) -> None:
+def test_the_time_scale_is_set_and_reported(linq: Sandbox, page: httpx.Client) -> None:
     linq.chat()
     with listening(page) as events:
         assert events.next()["scale"] == 1
@@ -333,7 +333,7 @@ def test_the_time_scale_is_set_and_told(linq: Sandbox, page: httpx.Client) -> No
     assert linq.time_scale == 20
 
 
-def test_the_webhook_s_address_and_secret_are_told(linq: Sandbox, page: httpx.Client) -> None:
+def test_the_webhook_s_url_and_secret_are_reported(linq: Sandbox, page: httpx.Client) -> None:
     act(page, "webhook", url="http://127.0.0.1:9/webhook", secret="whsec_c2VjcmV0")
     [settings] = state(page)["settings"]
     assert settings["webhook"] == "http://127.0.0.1:9/webhook"
@@ -375,13 +375,13 @@ def test_a_bad_action_names_the_field(
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{"])
-def test_a_body_that_is_no_object_is_refused(page: httpx.Client, body: bytes) -> None:
+def test_a_body_that_is_not_an_object_is_refused(page: httpx.Client, body: bytes) -> None:
     answer = page.post("/sandbox/write", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400
 
 
-def test_another_site_cannot_act(linq: Sandbox, page: httpx.Client) -> None:
-    """What a page elsewhere may send without asking: a form, or plain text."""
+def test_another_site_cannot_use_the_controls(linq: Sandbox, page: httpx.Client) -> None:
+    """Another site's page may only send forms and plain text without a preflight request."""
     chat = linq.chat()
     body = json.dumps({"chat": chat, "text": "x"})
     assert page.post("/sandbox/write", content=body, headers={"content-type": "text/plain"}).status_code == 415
@@ -406,10 +406,10 @@ def test_keeps_the_latest_requests_messages_and_showings() -> None:
         assert [message.text for message in timeline.messages] == ["3", "4", "5"]
         assert len(timeline.showings) == len(timeline.reopened) == 3
         record = httpx.get(f"{linq.url}sandbox/state", verify=False).json()["chats"][0]
-        assert (record["starts"], record["sends"]) == (6, 6), "counters count what is forgotten, too"
+        assert (record["starts"], record["sends"]) == (6, 6), "the counters include what is no longer kept"
 
 
-def test_a_request_that_hangs_is_forgotten_without_harm() -> None:
+def test_a_hanging_request_may_be_dropped_from_the_log() -> None:
     with Sandbox(keep=1) as linq, socket.create_connection(("127.0.0.1", int(linq.url.split(":")[2][:-1]))) as hung:
         chat = linq.chat()
         linq.lose("start", hang=True, times=1)

@@ -180,7 +180,7 @@ steps = st.lists(
 def test_showings_never_overlap_and_are_never_longer_than_the_starts_allow(
     script: list[tuple[str, float, float]],
 ) -> None:
-    """Whatever happens: stretches follow one another, and each point in one is at most 85 s after some start."""
+    """Whatever happens: showings follow one another, and end at most 85 s after a start."""
     s, now, starts = screen(active_for=math.inf), 0.0, []
     for what, gap, delay in script:
         now += gap

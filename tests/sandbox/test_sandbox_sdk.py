@@ -1,4 +1,4 @@
-"""The official SDK, sync and async, against the sandbox: every answer must be parsed as what the SDK says it is."""
+"""The official SDK, sync and async, against the sandbox: every answer must match the SDK's types."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def test_start_and_stop_are_idempotent() -> None:
     assert threads() == []
 
 
-def test_goes_on_at_the_same_port_with_the_same_chats() -> None:
+def test_restart_keeps_the_port_and_the_chats() -> None:
     with Sandbox() as linq, client(linq) as http:
         chat, url = linq.chat(), linq.base_url
         start(http, chat)
@@ -64,7 +64,7 @@ def test_stop_does_not_wait_for_hanging_or_slow_requests() -> None:
         assert all(isinstance(call.exception(PATIENCE), httpx.TransportError) for call in calls)
 
 
-def test_port_that_is_taken_is_told_to_the_caller() -> None:
+def test_port_that_is_taken_raises_in_start() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

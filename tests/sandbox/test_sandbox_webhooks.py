@@ -22,11 +22,11 @@ standardwebhooks = pytest.importorskip("standardwebhooks")
 linq_sdk = pytest.importorskip("linq")
 MessageReceivedWebhookEvent = linq_sdk.types.MessageReceivedWebhookEvent
 
-OTHER_SECRET = "whsec_" + base64.b64encode(b"another secret, of somebody else").decode()
+OTHER_SECRET = "whsec_" + base64.b64encode(b"the secret of another bot, not us").decode()
 
 
 class Bot:
-    """A bot that keeps what it is posted."""
+    """A bot that keeps the webhooks it receives."""
 
     def __init__(self, status: int = 204) -> None:
         self.got: list[tuple[dict[str, str], str]] = []
@@ -79,7 +79,7 @@ def deliveries(linq: Sandbox) -> list[dict[str, Any]]:
     return [webhook for webhook in found if webhook["latency"] is not None]
 
 
-def test_the_newer_version_is_what_the_sdk_says(bot: Bot) -> None:
+def test_the_newer_version_matches_the_sdk_s_types(bot: Bot) -> None:
     with Sandbox(webhook=bot.url) as linq:
         chat = linq.group(["+12025550111", "+12025550112"])
         message = linq.write(chat, "Hello bot")
@@ -149,8 +149,8 @@ def test_a_wrong_secret_or_a_changed_body_fails(bot: Bot) -> None:
             unwrap(forged, secret)
 
 
-def test_a_secret_of_ones_own_and_a_fast_clock(bot: Bot) -> None:
-    """The signature's time is real, however fast the modelled time goes."""
+def test_another_secret_and_a_fast_clock(bot: Bot) -> None:
+    """The signature has the real time, whatever the time scale."""
     with Sandbox(webhook=bot.url, webhook_secret=OTHER_SECRET, time_scale=100_000) as linq:
         time.sleep(0.02)
         linq.write(linq.chat())
@@ -167,7 +167,7 @@ def test_each_event_has_an_id_of_its_own_which_the_header_repeats(bot: Bot) -> N
     assert [headers["webhook-id"] for headers, _ in got] == ids
 
 
-def test_what_the_bot_answers_is_told(bot: Bot) -> None:
+def test_the_bot_s_answer_is_reported(bot: Bot) -> None:
     bot.status = 401
     with Sandbox(webhook=bot.url) as linq:
         linq.write(linq.chat())
@@ -176,7 +176,7 @@ def test_what_the_bot_answers_is_told(bot: Bot) -> None:
     assert (delivery["status"], delivery["error"], delivery["event"]) == (401, "", "message.received")
 
 
-def test_a_bot_that_is_not_there_is_told_and_harms_nobody() -> None:
+def test_a_bot_that_does_not_listen_is_reported() -> None:
     with Sandbox(webhook="http://127.0.0.1:9/webhook") as linq:
         linq.write(linq.chat())
         assert linq.wait_until(lambda: deliveries(linq))
@@ -188,14 +188,14 @@ def test_a_bot_that_is_not_there_is_told_and_harms_nobody() -> None:
 def test_without_a_webhook_nothing_is_posted_and_it_may_be_set_later(bot: Bot) -> None:
     with Sandbox() as linq:
         chat = linq.chat()
-        linq.write(chat, "unheard")
+        linq.write(chat, "not sent")
         linq.set_webhook(bot.url, secret=OTHER_SECRET, version="2025-01-01")
-        linq.write(chat, "heard")
+        linq.write(chat, "sent")
         delivery = bot.wait()[0]
         unwrap(delivery, OTHER_SECRET)
-        assert json.loads(delivery[1])["data"]["message"]["parts"][0]["value"] == "heard"
+        assert json.loads(delivery[1])["data"]["message"]["parts"][0]["value"] == "sent"
         linq.set_webhook(None)
-        linq.write(chat, "unheard again")
+        linq.write(chat, "not sent either")
         assert len(deliveries(linq)) == 1
         assert linq.webhook is None
         assert linq.webhook_secret == OTHER_SECRET
@@ -211,7 +211,7 @@ def test_without_a_webhook_nothing_is_posted_and_it_may_be_set_later(bot: Bot) -
         ({"webhook_version": "2024-01-01"}, "webhook_version must be one of 2025-01-01, 2026-02-03"),
     ],
 )
-def test_bad_settings_are_told_at_once(given: dict[str, Any], says: str) -> None:
+def test_bad_settings_are_rejected(given: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         Sandbox(**given)
 

@@ -109,7 +109,7 @@ def test_quiet_when_the_test_failed_by_itself(bot: pytest.Pytester, ending: str)
     assert result.parseoutcomes().keys() <= {"failed", "skipped"}
 
 
-def test_a_late_stop_of_a_manager_of_the_bot_s_own_is_waited_for(bot: pytest.Pytester) -> None:
+def test_a_late_stop_of_another_manager_is_waited_for(bot: pytest.Pytester) -> None:
     bot.makepyfile("""
         from linq_typing import TypingManager
 
@@ -121,7 +121,7 @@ def test_a_late_stop_of_a_manager_of_the_bot_s_own_is_waited_for(bot: pytest.Pyt
     run(bot).assert_outcomes(passed=1)
 
 
-def test_all_is_put_back(bot: pytest.Pytester) -> None:
+def test_everything_is_restored(bot: pytest.Pytester) -> None:
     bot.makepyfile("""
         import os
         from linq_typing import _default
@@ -145,7 +145,7 @@ def test_all_is_put_back(bot: pytest.Pytester) -> None:
 
 
 def test_a_client_that_was_made_at_import_stays_good_and_watched(bot: pytest.Pytester) -> None:
-    """The next sandbox is where the last one was, and its manager watches what the last one's watched."""
+    """The next sandbox has the same port, and its manager watches the clients that the last one watched."""
     bot.makepyfile("""
         import pytest
         from linq_typing._default import default_manager
@@ -166,7 +166,7 @@ def test_a_client_that_was_made_at_import_stays_good_and_watched(bot: pytest.Pyt
 
 
 def test_a_manager_made_at_import_talks_to_the_sandbox_too(bot: pytest.Pytester) -> None:
-    """README's own pattern for web servers; used before the test, in it, and in the next one, in the sandbox's time."""
+    """README's pattern for web servers: used before the test, in it and in the next one, in the sandbox's time."""
     bot.makepyfile(
         app="""
             from linq_typing import TypingManager
@@ -218,7 +218,7 @@ def test_a_manager_made_at_import_inside_a_test_is_pointed_at_the_next_sandbox(b
     run(bot).assert_outcomes(passed=2)
 
 
-def test_a_manager_with_a_key_and_a_base_of_its_own_is_left_alone(bot: pytest.Pytester) -> None:
+def test_a_manager_with_an_explicit_key_and_base_is_left_alone(bot: pytest.Pytester) -> None:
     bot.makepyfile(
         app="""
             from linq_typing import TypingManager
@@ -353,7 +353,7 @@ def test_without_the_extra_only_the_fixture_fails(pytester: pytest.Pytester) -> 
     result.stdout.re_match_lines([r'.*linq_sandbox can\'t be used: .*pip install "linq-typing\[sandbox\]"'])
 
 
-def test_a_run_without_the_fixture_loads_nothing_of_it(pytester: pytest.Pytester) -> None:
+def test_a_run_without_the_fixture_does_not_import_the_sandbox(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("""
         import sys
 
@@ -363,7 +363,7 @@ def test_a_run_without_the_fixture_loads_nothing_of_it(pytester: pytest.Pytester
     run(pytester).assert_outcomes(passed=1)
 
 
-def test_pytest_finds_it_by_itself() -> None:
+def test_the_entry_point_is_registered() -> None:
     found = {entry.value for entry in entry_points(group="pytest11") if entry.name == "linq_typing"}
     if not found:
         pytest.skip("installed without the entry point")
@@ -371,7 +371,7 @@ def test_pytest_finds_it_by_itself() -> None:
 
 
 def test_the_plugin_imports_only_pytest() -> None:
-    """Whatever else it imported would be imported before coverage measures."""
+    """Anything else would be imported before coverage starts."""
     tree = ast.parse((Path(linq_typing.__file__).parent.parent / "_linq_typing_pytest.py").read_text())
     found = {ast.unparse(node) for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))}
     assert found == {

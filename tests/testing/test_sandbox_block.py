@@ -20,7 +20,7 @@ from linq_typing.testing._ghosts import report
 
 
 def request(linq: Sandbox, method: str, chat: str, what: str = "typing") -> httpx.Response:
-    """One without the library."""
+    """A request without the library."""
     body = {"message": {"parts": [{"type": "text", "value": "hi"}]}} if what == "messages" else None
     headers = {"Authorization": f"Bearer {linq.api_key}"}
     return httpx.request(method, f"{linq.base_url}/v3/chats/{chat}/{what}", headers=headers, json=body, verify=False)
@@ -50,8 +50,8 @@ def test_the_scaled_settle_is_the_manager_s_default() -> None:
     assert _sandbox._scaled(10)["settle"] == pytest.approx(0.3)
 
 
-def test_it_flushes_before_it_judges() -> None:
-    """A stop may be delayed for longer than anybody waits."""
+def test_it_flushes_before_it_looks_for_ghosts() -> None:
+    """A stop may be delayed for longer than it waits."""
     with sandbox() as linq:
         linq_typing.configure(stop_delay=20)
         chat = linq.chat()
@@ -60,7 +60,7 @@ def test_it_flushes_before_it_judges() -> None:
         assert linq.visible(chat)
 
 
-def test_a_ghost_is_raised_and_all_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ghost_is_raised_and_the_environment_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LINQ_API_V3_API_KEY", "own")
     monkeypatch.delenv("LINQ_API_V3_BASE_URL", raising=False)
     with pytest.raises(GhostError, match=r"left showing in 2 chats") as caught, sandbox() as linq:
@@ -82,7 +82,7 @@ def test_quiet_while_an_exception_is_in_flight() -> None:
     assert "closed" not in repr(default_manager())
 
 
-def test_in_the_midst_of_a_test() -> None:
+def test_ghosts_can_be_checked_inside_the_block() -> None:
     with sandbox() as linq:
         chat = linq.chat()
         request(linq, "POST", chat)
@@ -92,7 +92,7 @@ def test_in_the_midst_of_a_test() -> None:
         assert_no_ghost(linq)
 
 
-def test_a_ghost_that_linq_has_taken_down_meanwhile_is_one_all_the_same() -> None:
+def test_a_ghost_that_has_timed_out_is_still_reported() -> None:
     with pytest.raises(GhostError, match="Linq takes the indicator down: a GHOST till then"), sandbox() as linq:
         chat = linq.chat()
         request(linq, "POST", chat)
@@ -100,7 +100,7 @@ def test_a_ghost_that_linq_has_taken_down_meanwhile_is_one_all_the_same() -> Non
         assert linq.wait_until(lambda: not linq.visible(chat))
 
 
-def test_an_indicator_that_failed_refreshes_let_go_is_none() -> None:
+def test_an_indicator_that_timed_out_after_failed_refreshes_is_no_ghost() -> None:
     with sandbox(time_scale=200, active_for=math.inf) as linq:
         chat = linq.chat()
         with typing_while(chat):
@@ -109,15 +109,15 @@ def test_an_indicator_that_failed_refreshes_let_go_is_none() -> None:
             assert linq.wait_until(lambda: not linq.visible(chat))
 
 
-def test_a_message_on_its_way_is_waited_for() -> None:
-    """It clears the indicator 1.5 real seconds later, which is longer than a ghost is given."""
+def test_it_waits_for_a_message_to_land() -> None:
+    """It clears the indicator 1.5 real seconds later, longer than it waits for anything else."""
     with sandbox(settle=15.0) as linq:
         chat = linq.chat()
         request(linq, "POST", chat)
         request(linq, "POST", chat, "messages")
 
 
-def test_a_stop_that_fails_is_told() -> None:
+def test_a_failed_stop_is_diagnosed() -> None:
     with pytest.raises(GhostError) as caught, sandbox() as linq:
         chat = linq.chat()
         linq.fail("stop", 403)
@@ -127,7 +127,7 @@ def test_a_stop_that_fails_is_told() -> None:
     assert "clear_faults()" in str(caught.value)
 
 
-def test_a_start_that_overtook_a_stop_is_told() -> None:
+def test_a_start_that_took_effect_after_the_stop_is_diagnosed() -> None:
     model = Model()
     chat = model.add_chat(active=True)
     start = model.log.arrive("POST", "/typing", "start", chat.id)
@@ -138,7 +138,7 @@ def test_a_start_that_overtook_a_stop_is_told() -> None:
     assert "stop #2 and start #1 were in flight together, and the start took effect last." in text
 
 
-def test_one_inside_another_has_a_port_of_its_own() -> None:
+def test_a_nested_sandbox_has_its_own_port() -> None:
     with sandbox() as outer:
         with sandbox() as inner:
             assert inner.base_url != outer.base_url
@@ -165,7 +165,7 @@ def test_a_bot_that_closes_the_manager_itself() -> None:
         (lambda linq, chat: linq.write(chat, "x" * 99), f"the person writes: '{'x' * 37}...'"),
     ],
 )
-def test_what_the_person_does_is_told(act: Callable[[Sandbox, str], object], line: str) -> None:
+def test_the_description_has_what_the_person_does(act: Callable[[Sandbox, str], object], line: str) -> None:
     with Sandbox() as linq:
         chat = linq.chat()
         act(linq, chat)
@@ -174,7 +174,7 @@ def test_what_the_person_does_is_told(act: Callable[[Sandbox, str], object], lin
     assert describe(timeline) == str(timeline)
 
 
-def test_what_requests_change_is_told() -> None:
+def test_the_description_has_what_requests_change() -> None:
     with Sandbox(time_scale=10) as linq:
         chat, sms = linq.chat(), linq.sms()
         request(linq, "POST", chat)

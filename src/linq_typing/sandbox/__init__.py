@@ -1,4 +1,4 @@
-"""A local Linq Partner API v3 with recipients whose screens can be looked at. Needs the extra `sandbox`."""
+"""A local Linq Partner API v3 with recipients whose screens can be inspected. Needs the extra `sandbox`."""
 
 try:
     from linq_typing.sandbox._app import create_app

@@ -71,7 +71,7 @@ class Timeline:
 
     @property
     def ghost(self) -> Showing | None:
-        """The last showing, if nobody has ended it. One that still lasts is a ghost only while no bot is at work."""
+        """The last showing if the bot has left it alone; while a bot is at work, the present showing is no ghost."""
         last = self.showings[-1] if self.showings else None
         return last if last and is_ghost(last, self.requests) else None
 
@@ -81,11 +81,13 @@ class Timeline:
 
 
 def is_ghost(showing: Showing, requests: Sequence[Request]) -> bool:
-    """Whether nobody has ended the showing: it lasts, or it timed out after an accepted start.
+    """Whether the bot has left the indicator alone: it still shows, or it timed out after an accepted start.
+
+    If the last typing request was a stop or a failed refresh, the bot was still taking care of the indicator. Whether a
+    bot is at work on an indicator that still shows is for the caller to know.
 
     Parameters:
-        requests: those of the chat, up to the moment for which to decide. If the last typing request is a stop or a
-            failed refresh, somebody was still taking care of the indicator.
+        requests: the chat's requests up to the moment in question.
     """
     if showing.ended_by != "expired":
         return showing.until is None

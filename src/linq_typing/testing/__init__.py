@@ -1,6 +1,6 @@
-"""What a bot's own tests need: a sandbox that the library points at, and that finds ghosts. Needs the extra `testing`.
+"""For tests of bots: a sandbox that the library talks to, and that finds ghosts. Needs the extra `testing`.
 
-With pytest there is nothing to import: the fixture `linq_sandbox` is this `sandbox()`.
+With pytest, nothing has to be imported: the fixture `linq_sandbox` is this `sandbox()`.
 """
 
 from linq_typing.sandbox import Sandbox

@@ -1,4 +1,4 @@
-"""Indicators that were left showing: which, why, and how to fix it."""
+"""Finds indicators that were left showing, and says why and how to fix it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from linq_typing.sandbox import Request, Sandbox, Timeline
 from linq_typing.sandbox._timeline import describe
 
 PATIENCE: Final = 1.0
-"""Real seconds for what is on its way: a block that is being left, a stop of a manager of the bot's own."""
+"""Real seconds to wait for what may still end an indicator: a block that is being left, a stop in flight."""
 
-LONGEST_LANDING: Final = 5.0
-"""Real seconds after which a message on its way is waited for no more."""
+MAX_LANDING: Final = 5.0
+"""Real seconds to wait, at most, until a message has landed."""
 
 
 class GhostError(AssertionError):
-    """The typing indicator was left showing, with nobody at work."""
+    """A typing indicator was left showing while no bot was at work."""
 
 
 class Diagnosis(NamedTuple):
@@ -27,31 +27,31 @@ class Diagnosis(NamedTuple):
 
 
 def assert_no_ghost(linq: Sandbox) -> None:
-    """Flush, and raise `GhostError` if an indicator of the sandbox is left showing, with its timeline in the text.
+    """Flush, and raise `GhostError` if an indicator of the sandbox is left showing; the text has its timeline.
 
-    Waits a second before it says so. Also what the fixture and `sandbox()` do at their ends.
+    Waits a second for the indicator to end first. The fixture and `sandbox()` call this at their ends.
     """
     for manager in managers_from_environment():
         manager.flush()
     linq.wait_until(lambda: not linq.ghosts(), PATIENCE + _until_landed(linq))
-    haunted = [timeline for timeline in _timelines(linq) if timeline.ghost]
-    if haunted:
+    with_ghost = [timeline for timeline in _timelines(linq) if timeline.ghost]
+    if with_ghost:
         open_sessions = sum(manager.stats().sessions for manager in managers_from_environment())
-        raise GhostError(report(haunted, open_sessions))
+        raise GhostError(report(with_ghost, open_sessions))
 
 
-def report(haunted: list[Timeline], open_sessions: int) -> str:
-    """The text for people. Pure."""
-    where = "a chat" if len(haunted) == 1 else f"{len(haunted)} chats"
+def report(with_ghost: list[Timeline], open_sessions: int) -> str:
+    """The error's text."""
+    where = "a chat" if len(with_ghost) == 1 else f"{len(with_ghost)} chats"
     parts = [f"The typing indicator was left showing in {where}, with nobody at work: a ghost."]
-    for timeline in haunted:
+    for timeline in with_ghost:
         found = diagnosis(timeline, open_sessions)
         parts += ["", describe(timeline), "", f"Why: {found.why}", f"Fix: {found.fix}"]
     return "\n".join(parts)
 
 
 def diagnosis(timeline: Timeline, open_sessions: int) -> Diagnosis:
-    """Why this chat's indicator was left showing. Pure."""
+    """Why this chat's indicator was left showing."""
     start = next(request for request in reversed(timeline.starts) if request.change in ("shown", "extended"))
     later = [stop for stop in timeline.stops if stop.received_at >= start.received_at]
     if open_sessions:
@@ -103,6 +103,6 @@ def _timelines(linq: Sandbox) -> list[Timeline]:
 
 
 def _until_landed(linq: Sandbox) -> float:
-    """Real seconds until the last message that is on its way has landed."""
+    """Real seconds until the last message has landed."""
     landings = [message.lands_at for chat in linq.ghosts() for message in linq.messages(chat)]
-    return min(max(0.0, max(landings, default=0.0) - linq.now) / linq.time_scale, LONGEST_LANDING)
+    return min(max(0.0, max(landings, default=0.0) - linq.now) / linq.time_scale, MAX_LANDING)

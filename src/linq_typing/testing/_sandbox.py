@@ -1,4 +1,4 @@
-"""`sandbox()`: a sandbox that the library and the official SDK are pointed at for a while."""
+"""`sandbox()`: a sandbox that the library and the official SDK talk to inside a block."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from linq_typing.testing._ghosts import assert_no_ghost
 TIME_SCALE: Final = 10.0
 
 _NO_PROXY: Final = ("NO_PROXY", "no_proxy")
-_port = 0  # that of the first: a client that was made at import finds the next sandbox where the last one was
+_port = 0  # of the first sandbox; the next ones use it again, so that clients made at import reach them
 
 
 @contextmanager
 def sandbox(*, time_scale: float = TIME_SCALE, **options: Any) -> Iterator[Sandbox]:
-    """A sandbox that `typing_while`, and every client that is made inside, talk to.
+    """A sandbox that `typing_while`, and every client made inside the block, talk to.
 
         with sandbox() as linq:
             chat = linq.chat()
             my_bot.reply(chat, "hello")
             assert linq.messages(chat)
 
-    It sets the environment variables of the key, of the base URL and of what must not go through a proxy, and puts
-    them back. The process-wide manager is replaced by one with the defaults, in the sandbox's time; afterwards by
-    one from the environment. Every other `TypingManager` whose key or base URL comes from the environment, made before
-    or inside, is pointed at the sandbox too, with its durations divided by `time_scale`; one with a key and a base URL
-    of its own is left alone. Left without an exception, it flushes, and raises `GhostError` if an indicator is left
-    showing.
+    Inside the block, the environment variables for the key, the base URL and the proxy exceptions point at the sandbox.
+    The process-wide manager is replaced by one with default settings in the sandbox's time, and afterwards by one
+    from the environment. Every other `TypingManager` whose key or base URL comes from the environment, created before
+    or inside the block, talks to the sandbox too, with its durations divided by `time_scale`; one with an explicit key
+    and base URL is left alone. If the block ends without an exception, it flushes, and raises `GhostError` if an
+    indicator is left showing.
 
     Parameters:
         time_scale: modelled seconds per real second, for the sandbox and for the process-wide manager: `stop_delay`,
             `refresh_interval`, `max_duration`, `settle` and `backoff_max` are their defaults divided by it.
-        options: of `Sandbox`.
+        options: for `Sandbox`.
     """
     with pointed_at_sandbox(time_scale=time_scale, **options) as linq:
         yield linq
@@ -51,7 +51,7 @@ def sandbox(*, time_scale: float = TIME_SCALE, **options: Any) -> Iterator[Sandb
 
 @contextmanager
 def pointed_at_sandbox(*, time_scale: float = TIME_SCALE, **options: Any) -> Iterator[Sandbox]:
-    """`sandbox()` that looks for no ghosts."""
+    """`sandbox()`, but without looking for ghosts."""
     with ExitStack() as undo:
         linq = _started(time_scale, options)
         undo.callback(linq.stop)
@@ -65,7 +65,7 @@ def pointed_at_sandbox(*, time_scale: float = TIME_SCALE, **options: Any) -> Ite
 
 
 def _started(time_scale: float, options: Mapping[str, Any]) -> Sandbox:
-    """Serving, at the port of the one before if that is free."""
+    """A running sandbox, on the port of the first one if that is free."""
     global _port
     try:
         linq = Sandbox(**{"time_scale": time_scale, "port": _port, **options}).start()
@@ -104,9 +104,9 @@ def _scaled(time_scale: float) -> dict[str, Any]:
 
 
 def _reset_manager() -> None:
-    """A new one from the environment, as it is again. By `configure`: so what is watched stays watched."""
+    """Replace it by one from the restored environment, through `configure`: clients that are watched stay watched."""
     last = default_manager()
     try:
         linq_typing.configure()
     finally:
-        last.close()  # while there is somebody to take its stops
+        last.close()  # while the sandbox still accepts its stops
