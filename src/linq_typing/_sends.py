@@ -193,8 +193,8 @@ def _alive(refs: Refs) -> Refs:
 # -- One request
 
 
-#: What an error of the watching raises. Not Exception: a signal handler may raise that in here, and RecursionError may
-#: strike here, too.
+#: What a mistake in the watching raises. Not Exception: what a signal handler raises, and RecursionError, are the
+#: caller's. Nor RuntimeError and OSError (TimeoutError is one), which signal handlers often raise.
 _OUR_ERRORS: Final = (
     ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError, ValueError,
 )  # fmt: skip
@@ -244,7 +244,7 @@ class _Exchange:
 
     @_contained
     def look_into(self, answer: object, body: type[_Body]) -> None:
-        """Find the chat in the answer, if only that names it: now, or once the caller who streams it has read it."""
+        """Find the chat, if only the answer names it: now, or when a caller who streams the answer closes it."""
         if self._chat_id is not None or not isinstance(answer, httpx.Response) or not answer.is_success:
             return
         if answer.is_stream_consumed:
@@ -291,7 +291,7 @@ def _parsed(content: bytes) -> Any:
         return json.loads(content)
     except RecursionError:
         if content.count(b"[") + content.count(b"{") < 100:
-            raise  # not because of its nesting
+            raise  # the body's nesting is not the cause
         return {}
 
 
@@ -299,7 +299,7 @@ def _parsed(content: bytes) -> Any:
 
 
 class _Body:
-    """An answer's body as the caller reads it: nothing is read for our sake that he would have to wait for."""
+    """An answer's body, observed as the caller reads it. Closing it tells the listeners of its chat."""
 
     def __init__(self, stream: Any, exchange: _Exchange, headers: httpx.Headers) -> None:
         self._stream = stream
@@ -325,7 +325,7 @@ class _Body:
             self._exchange.tell(httpx.Response(200, headers=self._headers, stream=stream), self._answered_at)
 
     def _is_short_and_unread(self) -> bool:
-        """Whether the caller closes an answer as Linq's without a look: a message it is all the same."""
+        """Whether the caller closes a short answer, as Linq's are, without having read any of it. Then it is read."""
         length = self._headers.get("Content-Length", "")
         is_json = "json" in self._headers.get("Content-Type", "json")
         return is_json and not self._is_read and length.isdecimal() and len(length) <= 5 and int(length) <= _MAX_BODY
