@@ -15,12 +15,13 @@ from typing import Any
 import httpx
 import pytest
 import trio
-from behaviour_kit import Asked
 
 from linq_typing import ConfigurationError, TypingManager, _default, current_session, typing_while
 from linq_typing._default import default_manager
 from linq_typing._typing_while import TypingWhile
 from linq_typing.sandbox import Sandbox
+
+from .kit import Asked
 
 
 def test_a_with_block_shows_the_indicator_and_takes_it_down(linq: Sandbox, manager: TypingManager) -> None:

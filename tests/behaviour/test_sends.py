@@ -15,10 +15,11 @@ from typing import Any
 import httpx
 import linq as sdk
 import pytest
-from behaviour_kit import SETTLE, Asked, Events, MakeManager, eventually
 
 from linq_typing import TypingManager, current_session, unwatch_all, watch_all
 from linq_typing.sandbox import Sandbox
+
+from .kit import SETTLE, Asked, Events, MakeManager, eventually
 
 TEXT: Any = {"parts": [{"type": "text", "value": "Hello!"}]}
 
