@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import threading
 
+import httpx
 import pytest
 
 from linq_typing import TypingManager
@@ -113,6 +115,36 @@ def test_a_signal_that_strikes_a_caller_while_it_posts_leaves_the_loop_awake(
                 while True:  # until the signal strikes
                     manager.mark_sent(chat)
     finally:
+        signal.signal(signal.SIGALRM, old)
+    with manager.typing_while(chat):
+        assert asked.at_least(chat, 1)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
+def test_a_chat_is_not_mute_after_signal_handlers_have_raised_in_its_sends(
+    linq: Sandbox, manager: TypingManager, asked: Asked
+) -> None:
+    class StruckError(Exception):
+        pass
+
+    def strike(*_: object) -> None:
+        raise StruckError
+
+    chat = linq.chat()
+    client = manager.watch(httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(202))))
+    client.post(f"https://linq.test/v3/chats/{chat}/messages")  # which makes what the manager needs
+    old = signal.signal(signal.SIGALRM, strike)
+    gc.collect()
+    gc.disable()  # what is raised in a weak reference's callback does not get out, and is an unraisable one
+    try:
+        for number in range(200):
+            with contextlib.suppress(StruckError):
+                signal.setitimer(signal.ITIMER_REAL, 0.0002 + number * 2e-6)
+                for _ in range(50):
+                    client.post(f"https://linq.test/v3/chats/{chat}/messages")
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        gc.enable()
         signal.signal(signal.SIGALRM, old)
     with manager.typing_while(chat):
         assert asked.at_least(chat, 1)
