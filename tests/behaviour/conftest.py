@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from behaviour_kit import SANDBOX_SETTLE, SETTLE, STOP_DELAY, Asked, Events
 
 from linq_typing import TypingManager
 from linq_typing.sandbox import Sandbox
+
+from .kit import SANDBOX_SETTLE, SETTLE, STOP_DELAY, Asked, Events
 
 
 @pytest.fixture

@@ -7,20 +7,17 @@ import copy
 import functools
 import gc
 import threading
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
 
-import httpx
 import pytest
 import trio
-from behaviour_kit import Asked
 
 from linq_typing import ConfigurationError, TypingManager, _default, current_session, typing_while
-from linq_typing._default import default_manager
 from linq_typing._typing_while import TypingWhile
 from linq_typing.sandbox import Sandbox
+
+from .kit import Asked
 
 
 def test_a_with_block_shows_the_indicator_and_takes_it_down(linq: Sandbox, manager: TypingManager) -> None:
@@ -123,40 +120,6 @@ def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.usefixtures("no_key")
-def test_no_key_costs_no_reply_and_is_one_error_that_names_the_variables(
-    linq: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("LINQ_API_TOKEN", "secret-token")
-    manager = TypingManager(base_url=linq.base_url)
-    for _ in range(3):
-        with manager.typing_while(linq.chat()) as session:
-            assert current_session() is session
-        assert isinstance(session.error, ConfigurationError)
-    [record] = caplog.records
-    assert record.levelname == "ERROR"
-    for name in ("LINQ_API_V3_API_KEY", "LINQ_API_KEY", "LINQ_API_TOKEN"):
-        assert name in record.getMessage()
-    assert "secret-token" not in caplog.text
-    assert linq.requests == ()
-    assert manager.close()
-
-
-@pytest.mark.usefixtures("no_key")
-def test_the_key_is_looked_for_again_at_each_entry(
-    linq: Sandbox, asked: Asked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A .env file that is loaded late."""
-    manager, chat = TypingManager(base_url=linq.base_url), linq.chat()
-    with manager.typing_while(chat):
-        pass
-    monkeypatch.setenv("LINQ_API_KEY", linq.api_key)
-    with manager.typing_while(chat) as session:
-        assert asked.soon(chat, "start")
-    assert session.error is None
-    assert manager.close()
-
-
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
@@ -186,81 +149,6 @@ def test_a_bad_environment_costs_no_reply_but_is_told_where_settings_are_given(
     assert message in record.getMessage()
     with pytest.raises(ConfigurationError, match=message):
         TypingManager()
-
-
-def test_disabled_sessions_work_and_send_nothing(linq: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LINQ_TYPING_ENABLED", "0")
-    manager = TypingManager(base_url=linq.base_url)
-    with manager.typing_while(linq.chat()) as session:
-        session.pause()
-        session.resume()
-        session.mark_sent()
-        with session.sending() as send:
-            send.failed()
-        with session.paused():
-            assert current_session() is session
-    assert manager.flush()
-    manager.close()
-    assert linq.requests == ()
-
-
-def test_a_closed_manager_opens_again_at_its_next_use(manager: TypingManager, linq: Sandbox, asked: Asked) -> None:
-    """A second lifespan, a task that comes late."""
-    for chat in (linq.chat(), linq.chat()):
-        with manager.typing_while(chat):
-            assert asked.soon(chat, "start")
-        assert manager.close()
-        assert asked(chat) == ["start", "stop"]
-
-
-def test_close_keeps_what_configure_set(linq: Sandbox, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that is used again does not fall back to the environment's key, or to none."""
-    import linq_typing
-
-    monkeypatch.delenv("LINQ_API_V3_API_KEY", raising=False)
-    linq_typing.configure(api_key=linq.api_key, base_url=linq.base_url)
-    assert linq_typing.close()
-    chat = linq.chat()
-    with typing_while(chat):
-        assert asked.soon(chat, "start")
-    assert linq_typing.close()
-
-
-def test_a_manager_of_the_environment_follows_it_when_it_opens_again(
-    linq: Sandbox, asked: Asked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LINQ_API_V3_API_KEY", linq.api_key)
-    monkeypatch.setenv("LINQ_API_V3_BASE_URL", linq.base_url)
-    manager, chat = TypingManager(), linq.chat()
-    with manager.typing_while(chat):
-        assert asked.soon(chat, "start")
-    assert manager.close()
-    with Sandbox() as other:
-        chat = other.chat()
-        monkeypatch.setenv("LINQ_API_V3_API_KEY", other.api_key)
-        monkeypatch.setenv("LINQ_API_V3_BASE_URL", other.base_url)
-        with manager.typing_while(chat):
-            assert other.wait_until(lambda: other.visible(chat))
-        assert manager.close()
-
-
-def test_a_manager_whose_key_has_gone_from_the_environment_sends_nothing(
-    linq: Sandbox, asked: Asked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """It used to say so in the log, and to send with the old key."""
-    monkeypatch.delenv("LINQ_API_V3_API_KEY", raising=False)
-    monkeypatch.setenv("LINQ_API_KEY", linq.api_key)
-    manager, chat = TypingManager(base_url=linq.base_url), linq.chat()
-    with manager.typing_while(chat):
-        assert asked.soon(chat, "start")
-    assert manager.close()
-    monkeypatch.delenv("LINQ_API_KEY")
-    with manager.typing_while(chat) as session:
-        pass
-    assert isinstance(session.error, ConfigurationError)
-    assert manager.close()
-    assert asked(chat) == ["start", "stop"]
-    assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
 def test_a_copy_of_an_active_one_is_another_one(manager: TypingManager, linq: Sandbox) -> None:
@@ -311,15 +199,6 @@ def test_nothing_of_the_body_is_replaced_or_hidden(linq: Sandbox, manager: Typin
     asyncio.run(main())
 
 
-def test_entering_and_leaving_do_not_wait_for_the_network(linq: Sandbox, manager: TypingManager) -> None:
-    linq.slow("typing", before=1.0)
-    chat = linq.chat()
-    begun = time.monotonic()
-    with manager.typing_while(chat):
-        pass
-    assert time.monotonic() - begun < 0.5
-
-
 def test_an_object_may_be_used_again_but_not_twice_at_once(linq: Sandbox, manager: TypingManager) -> None:
     typing = manager.typing_while(linq.chat())
     with typing as first:
@@ -340,21 +219,6 @@ def test_a_session_may_end_in_another_thread(linq: Sandbox, manager: TypingManag
     thread.join()
     assert current_session() is None
     assert asked.soon(chat, "start", "stop")
-
-
-def test_configure_replaces_the_manager_and_open_sessions_finish_on_the_old(linq: Sandbox, asked: Asked) -> None:
-    import linq_typing
-
-    old_chat, new_chat = linq.chat(), linq.chat()
-    linq_typing.configure(api_key=linq.api_key, base_url=linq.base_url, stop_delay=0.1)
-    with typing_while(old_chat):
-        assert asked.soon(old_chat, "start")
-        linq_typing.configure(api_key=linq.api_key, base_url=linq.base_url + "/v3/", stop_delay=0.1)
-        with typing_while(new_chat):
-            assert asked.soon(new_chat, "start")
-    assert asked.soon(old_chat, "start", "stop")
-    assert asked.soon(new_chat, "start", "stop")
-    linq_typing.close()
 
 
 def test_of_several_threads_that_enter_one_object_at_once_only_one_does(linq: Sandbox, manager: TypingManager) -> None:
@@ -378,28 +242,3 @@ def test_of_several_threads_that_enter_one_object_at_once_only_one_does(linq: Sa
         assert len(refused) == 3
         typing.__exit__(None, None, None)
     assert manager.stats().sessions == 0 or linq.wait_until(lambda: manager.stats().sessions == 0)
-
-
-def test_open_sessions_notice_messages_on_the_old_manager_after_configure(linq: Sandbox, asked: Asked) -> None:
-    import linq_typing
-
-    settings: dict[str, Any] = {"api_key": linq.api_key, "base_url": linq.base_url, "settle": 0.3}
-    seen, marked = linq.chat(), linq.chat()
-    headers = {"Authorization": f"Bearer {linq.api_key}"}
-    linq_typing.configure(**settings)
-    with httpx.Client(base_url=linq.base_url, headers=headers) as client:
-        linq_typing.watch(client)
-        with typing_while(seen), typing_while(marked):
-            assert asked.soon(seen, "start")
-            assert asked.soon(marked, "start")
-            # A message that goes out before the start's answer was read would need a stop.
-            assert linq.wait_until(lambda: default_manager().stats().requests == {"accepted": 2})
-            linq_typing.configure(**settings)
-            gc.collect()
-            client.post(f"/v3/chats/{seen}/messages", json={"message": {"parts": [{"type": "text", "value": "Hi"}]}})
-            linq_typing.mark_sent(marked)
-            linq.reopen(marked)
-    linq_typing.close()
-    time.sleep(1.0)
-    assert asked(seen) == ["start", "send"]
-    assert asked(marked) == ["start"]

@@ -10,10 +10,12 @@ import textwrap
 import time
 from pathlib import Path
 
+import httpx
 import pytest
-from behaviour_kit import Asked
 
 from linq_typing.sandbox import Sandbox
+
+from .kit import Asked, MakeManager, eventually
 
 
 def run(linq: Sandbox, code: str, *, host: str = "127.0.0.1", timeout: float = 30) -> subprocess.CompletedProcess[str]:
@@ -437,3 +439,24 @@ def test_a_manager_that_is_dropped_without_being_closed_finishes_by_itself(linq:
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert asked(chat) == ["start", "stop"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # 3.12 and later: fork with threads
+def test_a_transport_of_the_users_is_not_shared_with_a_forked_child(linq: Sandbox, make_manager: MakeManager) -> None:
+    asked_in: list[int] = []
+
+    class Transport(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            asked_in.append(os.getpid())
+            return httpx.Response(204)
+
+    chat, manager = linq.chat(), make_manager(transport=Transport())
+    with manager.typing_while(chat):
+        assert eventually(lambda: asked_in)
+    pid = os.fork()
+    if pid == 0:
+        with manager.typing_while(chat) as session:
+            os._exit(session.error is None)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert set(asked_in) == {os.getpid()}

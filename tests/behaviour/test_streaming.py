@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 import uvicorn
-from behaviour_kit import Asked, eventually
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -17,6 +16,8 @@ from starlette.routing import Route
 
 from linq_typing import TypingManager
 from linq_typing.sandbox import Sandbox
+
+from .kit import Asked, eventually
 
 
 @pytest.fixture

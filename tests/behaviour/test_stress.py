@@ -12,10 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
-from behaviour_kit import MakeManager
 
 from linq_typing import TypingManager, TypingSession
 from linq_typing.sandbox import Sandbox
+
+from .kit import MakeManager
 
 MESSAGE: Any = {"message": {"parts": [{"type": "text", "value": "Hello!"}]}}
 SECONDS = 4.0

@@ -1,61 +1,103 @@
-"""A simulated Linq in virtual time, managers that talk to it, and ways to ask what happened."""
+"""A simulated Linq in virtual time, managers and clients that talk to it, and ways to ask what happened."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
-from linq_typing import TypingManager, _manager
+import linq_typing
+from linq_typing import TypingManager, _default, _manager, _sends
 from linq_typing._engine.waiting import Completion
 
-from .kit import BASE, KEY, Events, MakeManager, VirtualLinq, VirtualLoop, VirtualThread
+from .kit import BASE, KEY, LONG, Events, MakeManager, VirtualLinq, VirtualLoop, VirtualThread
 
 
 @pytest.fixture
-def loop() -> Iterator[VirtualLoop]:
+def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualLoop]:
+    """The loop that the library runs on, instead of a thread of its own."""
     loop = VirtualLoop()
-    yield loop
-    assert loop.errors == []
-    loop.close()
-
-
-@pytest.fixture
-def linq(loop: VirtualLoop) -> VirtualLinq:
-    return VirtualLinq(loop)
-
-
-@pytest.fixture
-def make_manager(linq: VirtualLinq, loop: VirtualLoop, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeManager]:
-    """Makes managers for the simulation; closes them at the end, and finds no ghost and no overlap then."""
-    thread, managers = VirtualThread(loop), list[TypingManager]()
-    monkeypatch.setattr(_manager, "loop_thread", lambda: thread)
+    thread = VirtualThread(loop)
 
     def wait(done: Completion, timeout: float) -> bool:
         loop.run_until(lambda: done.result is not None, timeout)
         return bool(done.result)
 
+    monkeypatch.setattr(_manager, "loop_thread", lambda: thread)
+    monkeypatch.setattr(_sends, "monotonic", loop.time)
     monkeypatch.setattr(Completion, "wait", wait)
+    yield loop
+    loop.run_for(LONG)
+    thread.dead = True
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    loop.run_for(LONG)
+    loop.close()
+    assert left == set()
+    assert loop.errors == []
+
+
+@pytest.fixture
+def linq(loop: VirtualLoop, monkeypatch: pytest.MonkeyPatch) -> VirtualLinq:
+    """Answers the requests of all managers and httpx clients."""
+    linq = VirtualLinq(loop)
+    for kind, method, answer in (
+        (httpx.AsyncHTTPTransport, "handle_async_request", linq.answer),
+        (httpx.HTTPTransport, "handle_request", lambda request: linq.run(linq.answer(request))),
+    ):
+        monkeypatch.setattr(kind, method, lambda transport, request, answer=answer: answer(request))
+    return linq
+
+
+@pytest.fixture
+def make_manager(linq: VirtualLinq) -> Iterator[MakeManager]:
+    """Makes managers for the simulation; closes them at the end, and finds no ghost and no overlap then."""
+    managers: list[TypingManager] = []
 
     def make(**settings: Any) -> TypingManager:
-        settings = {"api_key": KEY, "base_url": BASE, "transport": linq.transport(), **settings}
-        managers.append(TypingManager(**settings))
+        managers.append(TypingManager(**{"api_key": KEY, "base_url": BASE, **settings}))
         return managers[-1]
 
     yield make
     for manager in managers:
         manager.close()
-    linq.sleep(5.0)
+    linq.sleep(6.0)  # until lost requests can take no effect any more, and all messages have landed
     assert linq.ghosts() == ()
     for chat in {request.chat_id for request in linq.requests if request.chat_id}:
         assert linq.timeline(chat).max_typing_in_flight <= 1
-    thread.dead = True
 
 
 @pytest.fixture
 def manager(make_manager: MakeManager) -> TypingManager:
     return make_manager()
+
+
+@pytest.fixture
+def configure(linq: VirtualLinq, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """``linq_typing.configure``; until it is called, the process-wide manager is one of the environment."""
+    monkeypatch.setattr(_default, "_manager", None)
+    for name, value in linq.env().items():
+        monkeypatch.setenv(name, value)
+    yield linq_typing.configure
+    linq_typing.close()
+
+
+@pytest.fixture
+def client() -> Iterator[httpx.Client]:
+    """A bot's client. Nobody watches it yet."""
+    with httpx.Client(base_url=BASE, headers={"Authorization": f"Bearer {KEY}"}, verify=False) as client:
+        yield client
+
+
+@pytest.fixture
+def async_client(linq: VirtualLinq) -> Iterator[httpx.AsyncClient]:
+    client = httpx.AsyncClient(base_url=BASE, headers={"Authorization": f"Bearer {KEY}"}, verify=False)
+    yield client
+    linq.run(client.aclose())
 
 
 @pytest.fixture
