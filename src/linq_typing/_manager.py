@@ -381,7 +381,7 @@ class TypingManager:
         are."""
         engine, self._engine, self._api = self._engine, None, None
         if engine is not None:
-            engine.retire(self)
+            engine.retire(self, for_good=False)  # its transport serves the next one
 
     @contextmanager
     def _pointed_at(self, credentials: Credentials, time_scale: float) -> Iterator[None]:

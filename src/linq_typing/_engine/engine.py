@@ -73,7 +73,7 @@ class LoopEngine:
         accepted. A later session opens it again."""
         return self._runner.begin_close()
 
-    def retire(self, manager: object = None) -> None:
+    def retire(self, manager: object = None, *, for_good: bool = True) -> None:
         """Close once the open sessions have ended and their stops are out. Until then ``manager`` is kept: it is
-        what hears of their messages."""
-        self._post(self._runner.retire, manager)
+        what hears of their messages. A transport of the user's is closed only ``for_good``."""
+        self._post(self._runner.retire, manager, for_good)

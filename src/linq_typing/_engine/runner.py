@@ -96,6 +96,7 @@ class Runner:
         self._sessions = 0
         self._shown = 0
         self._retiring = False
+        self._for_good = False  # a transport of the user's is closed, too
         self._manager: object = None
         self._closing: Completion | None = None
         thread.add_resident(self)
@@ -210,10 +211,10 @@ class Runner:
         """Let the stops that are due or delayed go out now; ``done`` says whether all did."""
         self._flush_chats(self._chats.values(), done)
 
-    def retire(self, manager: object = None) -> None:
+    def retire(self, manager: object, for_good: bool) -> None:
         """Close once the open sessions have ended and their stops are out. Until then ``manager`` is kept: it is
         what hears of their messages."""
-        self._retiring = True
+        self._retiring, self._for_good = True, for_good
         self._manager = manager
         self._close_if_retired()
 
@@ -275,10 +276,13 @@ class Runner:
             await asyncio.wait(others, timeout=CLOSE_TIMEOUT)
         now, chats = self.now(), self._chats
         self._shown, self._timers, self._queue = 0, TimerQueue(), RequestQueue(self._max_connections)
+        self._breaker, self._suspended_for = CircuitBreaker(), None  # a probe may be among what was cancelled
         for chat in chats.values():
             if chat.maybe_up(now):
                 self._emit("gave_up", chat, Action.STOP)
-        # What has yet to settle, or was refused, is still to be known when it opens again.
+            if chat.in_flight is Action.STOP:
+                chat.answered(Outcome.NO_ANSWER, now)
+        # What has yet to settle, was refused or may still be stopped is to be known when it opens again.
         self._chats = {chat.id: chat for chat in chats.values() if not chat.pending(now)}
         for chat in list(self._chats.values()):
             chat.due, chat.shown = inf, False
@@ -292,7 +296,7 @@ class Runner:
 
         async def close() -> None:
             with contextlib.suppress(BaseException):
-                await self._api.aclose(for_good=self._over or self._retiring)
+                await self._api.aclose(for_good=self._over or self._for_good)
 
         closing = self._create_task(close())
         await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
