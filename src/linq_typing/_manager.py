@@ -17,11 +17,11 @@ import httpx
 
 from . import _sends
 from ._chat_id import ChatIdFrom
+from ._core.indicator import MessageInFlight, SessionState
 from ._engine.engine import LoopEngine
 from ._engine.http import TypingAPI
 from ._engine.process import EXIT_TIMEOUT, loop_thread, process_lock
 from ._engine.waiting import Completion, wait_for_async
-from ._indicator import MessageInFlight, SessionState
 from ._linq import PUBLIC_BASE_URL, SETTLE
 from ._session import TypingSession, sender_in_context
 from ._settings import (

@@ -25,9 +25,9 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 import httpx
 
+from ._core.indicator import MessageInFlight
 from ._engine.interface import Engine
 from ._engine.process import process_lock
-from ._indicator import MessageInFlight
 from ._linq import CHAT_IN_BODY, CHAT_IN_PATH
 from ._settings import Credentials, parse_chat_id
 

@@ -8,9 +8,9 @@ from math import inf
 from types import TracebackType
 from typing import Generic, TypeVar, Union
 
+from ._core.indicator import MessageInFlight, SessionState, UnknownSender
 from ._engine.interface import Engine
 from ._engine.waiting import LONGEST, Completion
-from ._indicator import MessageInFlight, SessionState, UnknownSender
 from .errors import LinqTypingError
 
 __all__ = ["TypingSession", "current_session"]

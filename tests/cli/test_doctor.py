@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 from commands_kit import Terminal
 
-from linq_typing._indicator import Outcome
+from linq_typing._core.indicator import Outcome
 from linq_typing.commands._probe import Probe
 from linq_typing.commands._words import problem_of
 from linq_typing.errors import APIConnectionError, APIStatusError

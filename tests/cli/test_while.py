@@ -232,4 +232,4 @@ def test_a_refused_indicator_is_told_beside_the_output(terminal: Terminal) -> No
     group = terminal.linq.group(typing_allowed=False)
     done = terminal.run("while", group, *python("import time; time.sleep(1); print('done')"))
     assert (done.returncode, done.stdout) == (0, "done\n")
-    assert done.stderr.startswith(f"linq-typing: typing indicator refused in chat {group}, attempt 1: HTTP 403")
+    assert done.stderr.startswith(f"linq-typing: typing start refused in chat {group}, attempt 1: HTTP 403")

@@ -4,7 +4,7 @@ from types import ModuleType
 
 import pytest
 
-from linq_typing import _indicator
+from linq_typing._core import indicator as _indicator
 
 
 @pytest.fixture(scope="session")

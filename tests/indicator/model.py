@@ -25,7 +25,7 @@ from math import inf
 from types import ModuleType
 from typing import Any
 
-from linq_typing._indicator import UnknownSender
+from linq_typing._core.indicator import UnknownSender
 from linq_typing._settings import SessionOptions
 
 SETTLE = 3.0

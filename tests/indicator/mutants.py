@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from linq_typing import _indicator
+from linq_typing._core import indicator as _indicator
 
 from . import test_races
 from .test_stateful import check_stories

@@ -2,7 +2,7 @@
 
 import pytest
 
-from linq_typing import _indicator
+from linq_typing._core import indicator as _indicator
 
 from .mutants import LAYERS, MUTANTS, Mutant, caught_by, planted
 

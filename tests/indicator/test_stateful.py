@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from linq_typing import _indicator
-from linq_typing._indicator import UnknownSender
+from linq_typing._core import indicator as _indicator
+from linq_typing._core.indicator import UnknownSender
 
 from .model import DELAYS, FAILURES, OPTIONS, RETRIES, RETRY_AFTERS, WHERE, Message, Session, World
 

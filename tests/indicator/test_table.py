@@ -15,7 +15,7 @@ from types import ModuleType
 
 import pytest
 
-from linq_typing import _indicator
+from linq_typing._core import indicator as _indicator
 from linq_typing._settings import SessionOptions
 
 from .model import World

@@ -99,7 +99,7 @@ LOSSES = {
         "async def __aenter__(self) -> TypingSession:",
         "async def __aenter__(self) -> Any:",
     ),
-    "any keyword goes": ("_default.py", "    wait_on_exit: bool = ...,\n", "    **options: Any,\n"),
+    "any keyword goes": ("_default.py", "    **options: Unpack[GivenOptions],\n", "    **options: Any,\n"),
     "watched client is any object": ("_default.py", "def watch(client: C) -> C:", "def watch(client: object) -> Any:"),
     "sending is anything": ("_session.py", "def sending(self) -> Sending:", "def sending(self) -> Any:"),
 }

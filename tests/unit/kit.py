@@ -10,8 +10,8 @@ from dataclasses import replace
 from time import monotonic
 from typing import Any
 
+from linq_typing._core.indicator import MessageInFlight, SessionState
 from linq_typing._engine.waiting import Completion
-from linq_typing._indicator import MessageInFlight, SessionState
 from linq_typing._session import TypingSession, _innermost_first
 from linq_typing._settings import SessionOptions
 

@@ -24,10 +24,10 @@ LEVELS = {
     "_chat_id": 1,
     "_settings": 1,
     "events": 1,
-    "_timer_queue": 1,
-    "_circuit_breaker": 1,
-    "_indicator": 2,
-    "_request_queue": 1,
+    "_core.timer_queue": 1,
+    "_core.circuit_breaker": 1,
+    "_core.indicator": 2,
+    "_core.request_queue": 1,
     "_engine.waiting": 1,
     "_engine.loop": 2,
     "_engine.process": 3,
@@ -54,7 +54,7 @@ MAY_IMPORT = {
     "atexit": {"_engine.process"},
     "contextvars": {"_session"},
 }
-PURE = ("_timer_queue", "_circuit_breaker", "_indicator", "_linq", "_request_queue", "errors")
+PURE = ("_core.timer_queue", "_core.circuit_breaker", "_core.indicator", "_linq", "_core.request_queue", "errors")
 CORE = sorted(LEVELS)
 
 
@@ -224,7 +224,7 @@ def test_the_package_is_imported_without_any_extra() -> None:
         timeout=60,
     )
     assert done.stderr == ""
-    assert sorted({*done.stdout.split()} - {"_engine"}) == CORE
+    assert sorted({*done.stdout.split()} - {"_core", "_engine"}) == CORE
 
 
 # -- The public face

@@ -4,7 +4,7 @@ from math import inf
 
 import pytest
 
-from linq_typing._circuit_breaker import FAILURES_IN_A_ROW, Change, CircuitBreaker, Verdict
+from linq_typing._core.circuit_breaker import FAILURES_IN_A_ROW, Change, CircuitBreaker, Verdict
 
 
 def _start(

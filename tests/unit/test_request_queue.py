@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from linq_typing._request_queue import FIRST_START_TURN, Priority, RequestQueue
+from linq_typing._core.request_queue import FIRST_START_TURN, Priority, RequestQueue
 
 
 def _drain(queue: RequestQueue[str], *, starts: bool = True, avoid: str = "") -> list[str]:

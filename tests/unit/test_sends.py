@@ -25,7 +25,7 @@ import httpx
 import pytest
 
 from linq_typing import TypingManager, _sends
-from linq_typing._indicator import MessageInFlight
+from linq_typing._core.indicator import MessageInFlight
 from linq_typing._sends import WatchedMessage
 
 from .kit import CHAT, OTHER_CHAT, FakeEngine

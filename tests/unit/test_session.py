@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from linq_typing._indicator import SessionState
+from linq_typing._core.indicator import SessionState
 from linq_typing._session import TypingSession, current_session, sender_in_context
 from linq_typing._settings import SessionOptions
 from linq_typing._typing_while import TypingWhile, make_typing_while

@@ -5,7 +5,7 @@ from math import inf
 
 import pytest
 
-from linq_typing._timer_queue import TimerQueue
+from linq_typing._core.timer_queue import TimerQueue
 
 
 class Thing:

@@ -8,7 +8,7 @@ import pytest
 
 from linq_typing import TypingManager
 
-from .kit import KEY, LONG, Events, MakeManager, Transport, VirtualLinq
+from .kit import KEY, LONG, Events, MakeManager, Transport, VirtualLinq, cancelled
 
 
 def test_flush_sends_the_delayed_stops_at_once(linq: VirtualLinq, manager: TypingManager) -> None:
@@ -234,17 +234,21 @@ def test_two_that_close_at_once_are_both_told(linq: VirtualLinq, manager: Typing
     assert (first.result(), second.result()) == (True, True)
 
 
-def test_a_close_after_a_cancelled_aclose_ends_with_the_stop(linq: VirtualLinq, manager: TypingManager) -> None:
+def test_a_close_after_a_cancelled_aclose_ends_with_the_stop(
+    linq: VirtualLinq, manager: TypingManager, caplog: pytest.LogCaptureFixture
+) -> None:
     """The cancelled waiter's completion is nobody else's."""
     linq.slow("stop", before=2.0)
     with manager.typing_while(linq.chat()):
         linq.sleep(1.0)
     closing = linq.begin(manager.aclose())
     linq.sleep(1.0)
-    closing.cancel()
+    linq.run(cancelled(closing))
+    assert manager.close()
     assert manager.close()
     assert linq.now == 3.0
-    assert closing.cancelled()
+    assert manager.stats().requests == {"accepted": 2}
+    assert caplog.records == []
 
 
 def test_closing_does_not_forget_that_a_message_settles(linq: VirtualLinq, manager: TypingManager) -> None:

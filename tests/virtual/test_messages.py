@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from linq_typing import TypingManager
-from linq_typing._indicator import MessageInFlight
+from linq_typing._core.indicator import MessageInFlight
 
 from .kit import Events, MakeManager, VirtualLinq
 

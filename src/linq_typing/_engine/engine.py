@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .._indicator import MessageInFlight, SessionState
+from .._core.indicator import MessageInFlight, SessionState
 from ..events import EventHook, Stats
 from .http import TypingAPI
 from .loop import LoopThread

@@ -21,7 +21,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 import tenacity
 
-from .._indicator import Action, Outcome
+from .._core.indicator import Action, Outcome
 from .._linq import PUBLIC_BASE_URL, START_METHOD, STOP_METHOD, is_transient, may_have_worked, typing_url
 from .._settings import Credentials, HTTPSettings
 from ..errors import APIConnectionError, APIStatusError, APITimeoutError, ConfigurationError, LinqTypingError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from .._indicator import MessageInFlight, SessionState
+from .._core.indicator import MessageInFlight, SessionState
 from .waiting import Completion
 
 

@@ -1,8 +1,8 @@
 """Runs the indicators of one manager on the loop thread: does what they decide and reports back.
 
 What is not under "From any thread" runs on the loop's thread. Callers post inputs, each with the
-time at which it happened for them. ``_indicator`` decides what to do, ``_request_queue`` which request goes first,
-``_circuit_breaker`` whether starts are suspended.
+time at which it happened for them. ``indicator`` decides what to do, ``request_queue`` which request goes first,
+``circuit_breaker`` whether starts are suspended.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from math import inf
 from typing import Any, Final
 
-from .._circuit_breaker import Change, CircuitBreaker, Verdict
-from .._indicator import Action, Indicator, MessageInFlight, Outcome, SessionState
-from .._request_queue import Priority, RequestQueue
-from .._timer_queue import TimerQueue
+from .._core.circuit_breaker import Change, CircuitBreaker, Verdict
+from .._core.indicator import Action, Indicator, MessageInFlight, Outcome, SessionState
+from .._core.request_queue import Priority, RequestQueue
+from .._core.timer_queue import TimerQueue
 from ..errors import APIStatusError, APITimeoutError, LinqTypingError
 from ..events import EventHook, EventKind, Failing, LoggingHook, Stats, TypingEvent, is_bad_key
 from .http import CLOSE_TIMEOUT, Answer, TypingAPI

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from linq_typing._indicator import Action
+from linq_typing._core.indicator import Action
 from linq_typing._settings import ENABLED_VARIABLE, enabled_by_environment, without_password
 from linq_typing.commands._access import Access, AccessError, access
 from linq_typing.commands._probe import Probe, Prober, ask

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from linq_typing._indicator import Action
+from linq_typing._core.indicator import Action
 from linq_typing._settings import ENABLED_VARIABLE, enabled_by_environment
 
 DONE: Final = 0

@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from linq_typing._core.indicator import Action, Outcome
 from linq_typing._engine.http import Answer, TypingAPI
-from linq_typing._indicator import Action, Outcome
 from linq_typing._settings import Credentials, HTTPSettings
 from linq_typing.errors import LinqTypingError
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from linq_typing._indicator import Action
+from linq_typing._core.indicator import Action
 from linq_typing.commands._one_request import make
 from linq_typing.commands._options import access_options, chat_argument, json_option
 

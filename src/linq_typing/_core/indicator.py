@@ -51,9 +51,9 @@ from collections.abc import Iterator
 from math import inf
 from typing import Final, Literal
 
-from ._linq import SHOWN_AT_LEAST, SHOWN_AT_MOST
-from ._settings import SessionOptions
-from .errors import LinqTypingError
+from .._linq import SHOWN_AT_LEAST, SHOWN_AT_MOST
+from .._settings import SessionOptions
+from ..errors import LinqTypingError
 
 LONG_AGO: Final = -inf  #: one object for all, since there are many chats
 

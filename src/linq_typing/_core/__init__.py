@@ -1,0 +1,1 @@
+"""The pure decisions: no I/O, no clock, no task, no log."""
