@@ -1,4 +1,7 @@
-"""Random interleavings of threads, loops, chats, sends and faults: no ghost, no overlap, no exception."""
+"""Random interleavings of threads, loops, chats, sends and faults: no ghost, no overlap, no exception.
+
+What does not depend on threads is tried more thoroughly in virtual time.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from linq_typing.sandbox import Sandbox
 from .kit import MakeManager
 
 MESSAGE: Any = {"message": {"parts": [{"type": "text", "value": "Hello!"}]}}
-SECONDS = 4.0
+REPLIES = 10  #: of each bot
 
 
 class Bot:
@@ -32,10 +35,9 @@ class Bot:
 
     def run(self) -> None:
         headers = {"Authorization": f"Bearer {self._linq.api_key}"}
-        end = time.monotonic() + SECONDS
         with httpx.Client(base_url=self._linq.base_url, headers=headers, timeout=2.0, verify=False) as client:
             self._manager.watch(client)
-            while time.monotonic() < end:
+            for _ in range(REPLIES):
                 try:
                     self._reply(client)
                 except ZeroDivisionError:
@@ -116,7 +118,7 @@ def test_random_interleavings(
     for thread in threads:
         thread.join()
     assert [error for bot in bots for error in bot.seen] == []
-    assert len(linq.requests) > 50
+    assert linq.requests
     # Let the ends take their course, lost answers and all, without the hurry of close().
     assert linq.wait_until(lambda: manager.stats().chats == 0, timeout=30)
     linq.clear_faults()
