@@ -299,10 +299,7 @@ def _parsed(content: bytes) -> Any:
 
 
 class _Body:
-    """An answer's body, observed as the caller reads it. Closing it tells the listeners of its chat.
-
-    What the caller leaves unread is not read for our sake, which could make him wait: such a message goes unnoticed.
-    """
+    """An answer's body, observed as the caller reads it. Closing it tells the listeners of its chat."""
 
     def __init__(self, stream: Any, exchange: _Exchange, headers: httpx.Headers) -> None:
         self._stream = stream
@@ -311,6 +308,7 @@ class _Body:
         self._answered_at = monotonic()
         self._chunks: list[bytes] = []
         self._size = 0
+        self._is_read = False
 
     def _saw(self, chunk: bytes) -> None:
         self._size += len(chunk)
@@ -326,26 +324,48 @@ class _Body:
             stream = httpx.ByteStream(b"".join(chunks))
             self._exchange.tell(httpx.Response(200, headers=self._headers, stream=stream), self._answered_at)
 
+    def _is_short_and_unread(self) -> bool:
+        """Whether the caller closes a short answer, as Linq's are, without having read any of it. Then it is read."""
+        length = self._headers.get("Content-Length", "")
+        is_json = "json" in self._headers.get("Content-Type", "json")
+        return is_json and not self._is_read and length.isdecimal() and len(length) <= 5 and int(length) <= _MAX_BODY
+
 
 class _SyncBody(_Body, httpx.SyncByteStream):
     def __iter__(self) -> Iterator[bytes]:
+        self._is_read = True
         for chunk in self._stream:
             self._saw(chunk)
             yield chunk
 
     def close(self) -> None:
-        self._stream.close()
+        try:
+            if self._is_short_and_unread():
+                for _ in self:
+                    pass
+        except httpx.HTTPError:
+            pass
+        finally:
+            self._stream.close()
         self._done()
 
 
 class _AsyncBody(_Body, httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        self._is_read = True
         async for chunk in self._stream:
             self._saw(chunk)
             yield chunk
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        try:
+            if self._is_short_and_unread():
+                async for _ in self:
+                    pass
+        except httpx.HTTPError:
+            pass
+        finally:
+            await self._stream.aclose()
         self._done()
 
 

@@ -694,18 +694,67 @@ def chunks_taken(
     return taken
 
 
+@pytest.mark.parametrize(
+    ("headers", "is_read"),
+    [
+        ({"Content-Length": "99", "Content-Type": "application/json"}, True),
+        ({"Content-Length": "99"}, True),
+        ({"Content-Length": "99", "Content-Type": "text/html"}, False),
+        ({"Content-Length": "65537"}, False),
+        ({"Content-Length": "1" * 5000}, False),
+        ({"Content-Length": "ten"}, False),
+        ({}, False),
+    ],
+)
 @pytest.mark.parametrize("is_async", [False, True])
-def test_an_answer_that_is_closed_unread_is_not_read_for_our_sake(listener: Listener, is_async: bool) -> None:
-    """It might stall; so the message goes unnoticed."""
-    headers = {"Content-Length": "99", "Content-Type": "application/json"}
-    assert chunks_taken(listener, headers, [NEW_CHAT], read=0, is_async=is_async) == []
-    assert listener.heard == []
+def test_only_a_short_answer_is_read_when_it_is_closed_unread(
+    listener: Listener, headers: dict[str, str], is_read: bool, is_async: bool
+) -> None:
+    taken = chunks_taken(listener, headers, [NEW_CHAT], read=0, is_async=is_async)
+    assert taken == ([NEW_CHAT] if is_read else [])
+    assert listener.heard == ([(CHAT, True)] if is_read else [])
 
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_an_answer_that_the_caller_has_begun_to_read_is_not_read_on_for_him(listener: Listener, is_async: bool) -> None:
     chunks = [NEW_CHAT[:9], NEW_CHAT[9:]]
     assert chunks_taken(listener, {"Content-Length": "99"}, chunks, read=1, is_async=is_async) == chunks[:1]
+    assert listener.heard == []
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_body_that_breaks_off_while_it_is_closed_is_not_the_callers_affair(
+    listener: Listener, is_async: bool
+) -> None:
+    closed: list[bool] = []
+
+    class Broken(httpx.SyncByteStream, httpx.AsyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            raise httpx.ReadError("reset")
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for chunk in self:
+                yield chunk
+
+        def close(self) -> None:
+            closed.append(True)
+
+        async def aclose(self) -> None:
+            closed.append(True)
+
+    def answer() -> httpx.Response:
+        return httpx.Response(201, headers={"Content-Length": "50"}, stream=Broken())
+
+    async def main() -> None:
+        async with _sends.watch(async_client(answer), listener).stream("POST", NEW_CHAT_URL):
+            pass
+
+    if is_async:
+        asyncio.run(main())
+    else:
+        with _sends.watch(client(answer), listener).stream("POST", NEW_CHAT_URL):
+            pass
+    assert closed == [True]
     assert listener.heard == []
 
 
