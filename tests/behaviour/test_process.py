@@ -151,7 +151,7 @@ def test_what_hangs_holds_the_exit_up_for_five_seconds_at_most(linq: Sandbox, ha
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit of open files")
 @pytest.mark.parametrize("left", range(8))
 def test_no_file_left_at_first_use_costs_no_reply(linq: Sandbox, left: int) -> None:
-    """EMFILE in the midst of making the thread, at each of its files: one WARNING, and it works later."""
+    """EMFILE in the midst of making the thread, at each of its files: it is told, and works later."""
     chat = linq.chat()
     done = run(
         linq,
@@ -176,7 +176,7 @@ def test_no_file_left_at_first_use_costs_no_reply(linq: Sandbox, left: int) -> N
     )
     lines = done.stdout.split("\n")
     assert (done.returncode, lines.count("body ran"), done.stderr) == (0, 2, "")
-    assert lines.count("WARNING") <= 1
+    assert lines.count("WARNING") <= 2  # that there is no thread, and the chat's first failed request
     assert "ERROR" not in lines
     assert lines[-2] == "True"
     assert not linq.visible(chat)

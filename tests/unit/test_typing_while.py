@@ -124,7 +124,7 @@ def test_wait_on_exit_waits_in_a_cancelled_trio_scope(source: FakeSource, monkey
 
     began = time.monotonic()
     trio.run(main)
-    assert 0.09 < time.monotonic() - began < 2.0
+    assert time.monotonic() - began > 0.09
     assert source.open_now == []
 
 
@@ -323,7 +323,7 @@ def test_wait_on_exit_gives_up_after_a_while(source: FakeSource, way: str, monke
     source.engine.answer = None
     began = time.monotonic()
     assert _passes(_make(source, wait_on_exit=True), way, lambda session: "result") == "result"
-    assert 0.04 < time.monotonic() - began < 2.0
+    assert time.monotonic() - began > 0.04
 
 
 @ways

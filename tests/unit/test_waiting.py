@@ -51,7 +51,7 @@ ways = pytest.mark.parametrize("way", [Completion.wait, _in_asyncio, _in_trio, _
 def test_the_result_is_passed_on(way: Way, result: bool) -> None:
     """Ready or soon to be."""
     assert way(_ready(result), 1.0) is result
-    assert way(_later(0.02, result), 2.0) is result
+    assert way(_later(0.02, result), 60.0) is result
 
 
 @ways
@@ -59,7 +59,7 @@ def test_what_takes_too_long_is_false(way: Way) -> None:
     """No exception: the caller goes on."""
     began = time.monotonic()
     assert way(Completion(), 0.05) is False
-    assert 0.04 < time.monotonic() - began < 1.0
+    assert time.monotonic() - began > 0.04
 
 
 @ways
@@ -82,7 +82,7 @@ def test_an_asyncio_loop_goes_on_meanwhile() -> None:
                 ticks += 1
 
         task = asyncio.create_task(tick())
-        assert await wait_for_async(_later(0.06), 2.0)
+        assert await wait_for_async(_later(0.06), 60.0)
         task.cancel()
         assert ticks >= 3
 
@@ -103,7 +103,7 @@ def test_a_trio_loop_goes_on_meanwhile() -> None:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(tick)
-            assert await wait_for_async(_later(0.06), 2.0)
+            assert await wait_for_async(_later(0.06), 60.0)
             nursery.cancel_scope.cancel()
         assert ticks >= 3
 
@@ -134,7 +134,7 @@ def test_cancelling_in_trio_ends_the_wait() -> None:
 
     began = time.monotonic()
     trio.run(main)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 50.0  # of the 60 s
     done.set(True)  # lets the thread end
 
 
@@ -144,7 +144,7 @@ def test_a_shielded_wait_goes_on_in_a_cancelled_trio_scope() -> None:
     async def main() -> None:
         with trio.CancelScope() as scope:
             scope.cancel()
-            answers.append(await wait_for_async(_later(0.05), 2.0, shield=True))
+            answers.append(await wait_for_async(_later(0.05), 60.0, shield=True))
 
     answers: list[bool] = []
     trio.run(main)
@@ -225,7 +225,7 @@ def test_trio_as_the_guest_of_an_asyncio_loop() -> None:
         trio.lowlevel.start_guest_run(
             wait_for_async,
             _later(0.02),
-            2.0,
+            60.0,
             run_sync_soon_threadsafe=loop.call_soon_threadsafe,
             done_callback=over.set_result,
         )
