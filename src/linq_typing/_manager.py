@@ -77,7 +77,9 @@ _MARGIN = 1.5  # seconds: the library's thread keeps the time-outs itself, this 
 def _checked_hooks(on_event: object) -> tuple[EventHook, ...]:
     if on_event is None:
         return ()
-    hooks = (on_event,) if callable(on_event) or not isinstance(on_event, Sequence) else tuple(on_event)
+    hooks: tuple[Any, ...] = (
+        (on_event,) if callable(on_event) or not isinstance(on_event, Sequence) else tuple(on_event)
+    )
     for hook in hooks:
         if not callable(hook):
             raise TypeError(f"on_event must be callable, or a sequence of callables, got {type(hook).__name__}")

@@ -222,7 +222,7 @@ class Sending(_BothWays["Sending"]):
         self._failed = False
         if engine is not None:
             self._message = MessageInFlight(engine.now(), session._state)
-            self.__class__ = _ActiveSending
+            self.__class__ = _ActiveSending  # pyright: ignore[reportAttributeAccessIssue]
             engine.send_began(session.chat_id, self._message)
         return self
 
@@ -235,7 +235,7 @@ class Sending(_BothWays["Sending"]):
         message, engine = self._message, self._session._engine
         if engine is not None and message is not None:
             engine.send_ended(self._session.chat_id, message, engine.now(), accepted)
-        self.__class__ = Sending
+        self.__class__ = Sending  # pyright: ignore[reportAttributeAccessIssue]
         self._message = None
 
 

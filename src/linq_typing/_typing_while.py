@@ -219,7 +219,7 @@ def make_typing_while(
         raise TypeError(f"typing_while has no option {', '.join(sorted(unknown))}; it has {', '.join(OPTION_NAMES)}")
     if options:
         SessionOptions(**options)  # bad input is told here, not when the block is entered
-    function = None
+    function: Any = None
     if callable(chat_id) or isinstance(chat_id, (classmethod, staticmethod)):
         function, chat_id = chat_id, None
     if chat_id is not None and chat_id_from != _DEFAULT_PATH:

@@ -17,8 +17,8 @@ from .kit import BASE, KEY, LONG, Events, MakeManager, VirtualLinq, VirtualLoop,
 
 
 @pytest.fixture
-def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualLoop]:
-    """The loop that the library runs on, instead of a thread of its own."""
+def thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualThread]:
+    """What the library runs on, instead of a thread of its own."""
     loop = VirtualLoop()
     thread = VirtualThread(loop)
 
@@ -29,7 +29,7 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualLoop]:
     monkeypatch.setattr(_manager, "loop_thread", lambda: thread)
     monkeypatch.setattr(_sends, "monotonic", loop.time)
     monkeypatch.setattr(Completion, "wait", wait)
-    yield loop
+    yield thread
     loop.run_for(LONG)
     thread.dead = True
     left = asyncio.all_tasks(loop)
@@ -42,9 +42,9 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualLoop]:
 
 
 @pytest.fixture
-def linq(loop: VirtualLoop, monkeypatch: pytest.MonkeyPatch) -> VirtualLinq:
+def linq(thread: VirtualThread, monkeypatch: pytest.MonkeyPatch) -> VirtualLinq:
     """Answers the requests of all managers and httpx clients."""
-    linq = VirtualLinq(loop)
+    linq = VirtualLinq(thread.loop)
     for kind, method, answer in (
         (httpx.AsyncHTTPTransport, "handle_async_request", linq.answer),
         (httpx.HTTPTransport, "handle_request", lambda request: linq.run(linq.answer(request))),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import selectors
+import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from math import inf
@@ -121,13 +122,18 @@ class VirtualThread:
         self.loop = loop
         self.dead = False
         self.now = loop.time
+        self._residents: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def post(self, call: Callable[..., object], *args: Any) -> None:
         if not self.dead:
             self.loop.call_soon(call, *args)
 
     def add_resident(self, resident: object) -> None:
-        """Nobody shuts this thread down."""
+        self._residents.add(resident)
+
+    def end_process(self) -> bool:
+        """What the library does as the process exits. Returns whether all went well."""
+        return all(done.wait(5.0) for done in [resident.begin_end() for resident in self._residents])
 
 
 class _Connection:

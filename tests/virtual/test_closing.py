@@ -8,7 +8,7 @@ import pytest
 
 from linq_typing import TypingManager
 
-from .kit import KEY, LONG, Events, MakeManager, Transport, VirtualLinq, cancelled
+from .kit import KEY, LONG, Events, MakeManager, Transport, VirtualLinq, VirtualThread, cancelled
 
 
 def test_flush_sends_the_delayed_stops_at_once(linq: VirtualLinq, manager: TypingManager) -> None:
@@ -310,3 +310,32 @@ def test_a_with_block_of_the_manager_closes_it_both_ways(linq: VirtualLinq) -> N
     linq.run(bot())
     assert linq.log(first) == [(0.0, "start"), (1.0, "stop")]
     assert linq.log(second) == [(1.0, "start"), (2.0, "stop")]
+
+
+def test_at_the_end_of_the_process_the_stops_go_out_and_nothing_begins_anew(
+    linq: VirtualLinq, thread: VirtualThread, make_manager: MakeManager
+) -> None:
+    """Sessions of threads that are still at work, and of atexit functions, send nothing."""
+    transport, chat, late = Transport(linq), linq.chat(), linq.chat()
+    manager = make_manager(transport=transport)
+    with manager.typing_while(chat, stop_delay=60.0):
+        linq.sleep(1.0)
+        assert thread.end_process()
+        with manager.typing_while(late):
+            linq.sleep(10.0)
+        manager.mark_sent(late)
+    linq.sleep(LONG)
+    assert linq.log(chat) == [(0.0, "start"), (1.0, "stop")]
+    assert linq.asked(late) == []
+    assert transport.closed_at == [1.0]
+
+
+def test_an_api_that_hangs_holds_up_the_end_of_the_process_for_five_seconds_at_most(
+    linq: VirtualLinq, thread: VirtualThread, manager: TypingManager
+) -> None:
+    chat = linq.chat()
+    linq.lose("stop", hang=True)
+    with manager.typing_while(chat):
+        linq.sleep(1.0)
+    assert not thread.end_process()
+    assert linq.now <= 6.0
