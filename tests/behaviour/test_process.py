@@ -158,7 +158,7 @@ def test_no_file_left_at_first_use_costs_no_reply(linq: Sandbox, left: int) -> N
         linq,
         f"""
         import os, resource, time, logging, sys
-        logging.basicConfig(format="%(levelname)s", stream=sys.stdout)
+        logging.basicConfig(format="%(levelname)s")
         from linq_typing import TypingManager, flush
         manager = TypingManager()
         used = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 20
@@ -175,11 +175,8 @@ def test_no_file_left_at_first_use_costs_no_reply(linq: Sandbox, left: int) -> N
         print(manager.close())
         """,
     )
-    lines = done.stdout.split("\n")
-    assert (done.returncode, lines.count("body ran"), done.stderr) == (0, 2, "")
-    assert lines.count("WARNING") <= 2  # that there is no thread, and the chat's first failed request
-    assert "ERROR" not in lines
-    assert lines[-2] == "True"
+    assert (done.returncode, done.stdout) == (0, "body ran\nbody ran\nTrue\n")
+    assert done.stderr.split() in ([], ["WARNING"], ["WARNING"] * 2)  # no thread, and the chat's first failed request
     assert not linq.visible(chat)
 
 
