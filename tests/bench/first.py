@@ -147,7 +147,7 @@ def ours(count: int) -> dict[str, float]:
         ids = iter(chat_ids(3 * count + 1))
 
         def begin() -> float:
-            block = made.typing_while(next(ids))
+            block = _kept(made.typing_while(next(ids)))
             began = monotonic()
             copy_context().run(block.__enter__)
             return began
@@ -223,6 +223,15 @@ def fresh(how: str, computing: bool) -> dict[str, float]:
         return {"ms": 1000 * (server.arrivals()[0].at - began)}
 
 
+_blocks: list[Any] = []
+
+
+def _kept(block: Any) -> Any:
+    """A block that is dropped ends."""
+    _blocks.append(block)
+    return block
+
+
 def _ways(server: Server, chat_id: str) -> dict[str, Callable[[], Callable[[], object]]]:
     """For each way: what a bot does at its start, which gives what begins its first session."""
     from linq_typing import typing_while
@@ -237,7 +246,7 @@ def _ways(server: Server, chat_id: str) -> dict[str, Callable[[], Callable[[], o
 
     def do_nothing() -> Callable[[], object]:
         _set_environment(server)
-        return lambda: typing_while(chat_id).__enter__()
+        return lambda: _kept(typing_while(chat_id)).__enter__()
 
     streams: dict[str, Iterator[None]] = {}
     return {

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from contextvars import copy_context
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ._peers import chat_ids, manager
 from ._report import Row, figure, listed
@@ -104,9 +104,13 @@ def ours(count: int) -> dict[str, float]:
         }
 
 
-def _enter(made: object, chat_id: str) -> float:
+_held: list[Any] = []  # a block that is dropped ends
+
+
+def _enter(made: Any, chat_id: str) -> float:
     began = monotonic()
-    copy_context().run(made.typing_while(chat_id).__enter__)  # type: ignore[attr-defined]
+    _held.append(made.typing_while(chat_id))
+    copy_context().run(_held[-1].__enter__)
     return began
 
 

@@ -122,8 +122,9 @@ def ours(chats: int, delay: float, seconds: float) -> dict[str, float]:
     with Server(delay) as server:
         made = manager(server.base_url)
         interval = chats / 20_000  # seconds: asks for more than any client can do
-        for chat_id in chat_ids(chats):
-            copy_context().run(made.typing_while(chat_id, refresh_interval=interval).__enter__)
+        blocks = [made.typing_while(chat_id, refresh_interval=interval) for chat_id in chat_ids(chats)]
+        for block in blocks:  # a block that is dropped ends
+            copy_context().run(block.__enter__)
         while made.stats().shown < chats:  # refreshes are to be measured, not first starts
             time.sleep(0.05)
         time.sleep(WARM_UP)
