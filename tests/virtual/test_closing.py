@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 
@@ -339,3 +340,38 @@ def test_an_api_that_hangs_holds_up_the_end_of_the_process_for_five_seconds_at_m
         linq.sleep(1.0)
     assert not thread.end_process()
     assert linq.now <= 6.0
+
+
+def test_a_stop_that_closing_cut_off_may_still_clear_the_next_start(
+    linq: VirtualLinq, make_manager: MakeManager
+) -> None:
+    """So that start is repeated, 5 s after the stop was given up."""
+    chat, manager = linq.chat(), make_manager(timeout=60.0)
+    linq.lose("stop", hang=True, times=1, effect=False)
+    with manager.typing_while(chat, stop_delay=0):
+        linq.sleep(1.0)
+    linq.sleep(1.0)
+    assert not manager.close()
+    closed_at = linq.now
+    with manager.typing_while(chat):
+        linq.sleep(30.0)
+    first, _, repeated = linq.moments(chat)
+    assert first == 0.0
+    assert closed_at + 3.0 < repeated <= closed_at + 5.0
+
+
+def test_closing_ends_a_suspension(linq: VirtualLinq, manager: TypingManager) -> None:
+    """Its probe may be among what was cancelled; and whoever opens the manager again wants to try."""
+    linq.fail("start", 500)
+    with ExitStack() as blocks:
+        for chat in [linq.chat() for _ in range(8)]:
+            blocks.enter_context(manager.typing_while(chat))
+        linq.sleep(60.0)
+        assert manager.stats().suspended
+    assert manager.close()
+    linq.clear_faults()
+    chat, opened_at = linq.chat(), linq.now
+    with manager.typing_while(chat):
+        linq.sleep(0.5)
+        assert linq.moments(chat) == [round(opened_at, 6)]
+        assert not manager.stats().suspended

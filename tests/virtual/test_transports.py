@@ -141,3 +141,24 @@ def test_a_refused_connection_of_a_transport_of_the_users_counts_as_a_lost_answe
         linq.sleep(1.0)
     linq.sleep(100.0)
     assert linq.log(chat) == [(1.0, "stop"), (5.0, "stop")]
+
+
+def test_a_manager_that_starts_afresh_with_another_key_goes_on_using_its_transport(
+    linq: VirtualLinq, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closed, the environment's key changed, used again: many a transport can't be used once it is closed."""
+    monkeypatch.delenv("LINQ_API_V3_API_KEY", raising=False)
+    monkeypatch.setenv("LINQ_API_KEY", "another-key-of-a-test")
+    transport, chat = Transport(linq), linq.chat()
+    manager = TypingManager(base_url=linq.base_url, transport=transport)
+    with manager.typing_while(chat):
+        linq.sleep(0.1)
+    assert manager.close()
+    old = manager._engine
+    monkeypatch.setenv("LINQ_API_KEY", KEY)
+    with manager.typing_while(chat):
+        linq.sleep(5.0)
+        assert manager._engine is not old
+        assert linq.visible(chat)
+        assert transport.closed_at == []
+    assert manager.close()
