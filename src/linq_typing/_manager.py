@@ -230,7 +230,7 @@ class TypingManager:
     # -- Messages
 
     def mark_sent(self, chat_id: str | UUID) -> None:
-        """Say that a message has gone out to ``chat_id`` by a road that the library can't see.
+        """Say that a message has gone out to ``chat_id`` in a way that the library can't detect.
 
         Counts at the moment of the call, so call it right after the send. It is taken for the message of the
         calling context's session of that chat, else of one that has just ended, else of the oldest open one; in a

@@ -118,7 +118,7 @@ class TypingSession:
         return self._state.error
 
     def mark_sent(self) -> None:
-        """Say that a message has gone out by a road that the library can't see.
+        """Say that a message has gone out in a way that the library can't detect.
 
         Counts at the moment of the call, so call it right after the send. The message clears the indicator;
         it stays away until :meth:`resume`, or for ``resume_after`` seconds.
@@ -127,7 +127,7 @@ class TypingSession:
             self._engine.mark_sent(self.chat_id, MessageInFlight(self._engine.now(), self._state))
 
     def sending(self) -> Sending:
-        """A context manager, sync or async, around a send by a road that the library can't see.
+        """A context manager, sync or async, around a send in a way that the library can't detect.
 
         No start or refresh goes out inside of it. Left without an exception, it means that the message was
         sent; if it was not, call ``failed()`` on the object that it yields::
@@ -220,8 +220,8 @@ class Sending(_BothWays["Sending"]):
         if self._message is not None:
             raise RuntimeError("this sending() is already active: call sending() for each send")
         self._failed = False
+        self._message = MessageInFlight(engine.now() if engine else 0.0, session._state)
         if engine is not None:
-            self._message = MessageInFlight(engine.now(), session._state)
             self.__class__ = _ActiveSending  # pyright: ignore[reportAttributeAccessIssue]
             engine.send_began(session.chat_id, self._message)
         return self

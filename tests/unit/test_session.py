@@ -313,3 +313,13 @@ def test_methods_may_be_called_from_many_threads_at_once() -> None:
     for thread in threads:
         thread.join(5)
     assert len(engine.calls("mark_sent")) == 1600
+
+
+@pytest.mark.parametrize("engine", [FakeEngine(), None], ids=["as usual", "disabled"])
+def test_one_sending_can_not_be_entered_twice_at_once(engine: FakeEngine | None) -> None:
+    """Also where nothing is sent: a mistake shows in development, too."""
+    sending = TypingSession(CHAT, engine, SessionState(SessionOptions(), 0.0)).sending()
+    with sending, pytest.raises(RuntimeError, match="already active"):
+        sending.__enter__()
+    with sending:
+        pass
