@@ -436,7 +436,8 @@ class AdjustableLoop(asyncio.SelectorEventLoop):
     def put_forward(self, seconds: float) -> None:
         """From any thread."""
         self._ahead += seconds
-        self.call_soon_threadsafe(lambda: None)  # it looks at its timers again
+        with contextlib.suppress(RuntimeError):  # the request has ended, and the loop been closed
+            self.call_soon_threadsafe(lambda: None)  # it looks at its timers again
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         self.put_forward(self._on_connect)
