@@ -37,7 +37,7 @@ def log_exception(text: str, *args: object) -> None:
 class Resident(Protocol):
     """What lives on the loop and wants to finish when the process does."""
 
-    def begin_end(self) -> Completion:
+    def begin_exit(self) -> Completion:
         """Start to finish, for good; the completion is set once that is done. Called from any thread."""
         ...
 
@@ -169,7 +169,7 @@ class LoopThread:
     def shut_down(self, timeout: float) -> None:
         """Let the residents finish, for ``timeout`` seconds at most, then end the thread. Not from that thread."""
         deadline = monotonic() + timeout
-        for done in [resident.begin_end() for resident in list(self._residents)]:
+        for done in [resident.begin_exit() for resident in list(self._residents)]:
             done.wait(max(0.0, deadline - monotonic()))
         self.post(self._loop.stop)
         self._thread.join(max(0.2, deadline - monotonic()))
