@@ -33,23 +33,30 @@ LEVELS = {
     "_engine.process": 3,
     "_engine.http": 3,
     "_engine.interface": 3,
-    "_engine.runner": 4,
-    "_engine.engine": 5,
-    "_sends": 6,
-    "_session": 6,
-    "_wrappers": 7,
-    "_typing_while": 8,
-    "_manager": 9,
-    "_default": 10,
+    "_engine.chat": 4,
+    "_engine.flushing": 5,
+    "_engine.outcomes": 5,
+    "_engine.runner": 6,
+    "_engine.lifecycle": 7,
+    "_engine.engine": 8,
+    "_engine.source": 9,
+    "_session": 10,
+    "_clients": 10,
+    "_exchange": 11,
+    "_sends": 12,
+    "_wrappers": 12,
+    "_typing_while": 13,
+    "_manager": 14,
+    "_default": 15,
 }
-FACE = 11  # __init__, testing, sandbox, cli: nothing below imports them
+FACE = 16  # __init__, testing, sandbox, cli: nothing below imports them
 
 #: Who may import what. Everything else in the core is the standard library without these.
 MAY_IMPORT = {
     "tenacity": {"_engine.http"},
-    "asyncio": {"_engine.http", "_engine.runner", "_engine.loop", "_engine.waiting"},
+    "asyncio": {"_engine.http", "_engine.lifecycle", "_engine.runner", "_engine.loop", "_engine.waiting"},
     "threading": {"_engine.loop", "_engine.process", "_engine.waiting"},
-    "httpx": {"_engine.http", "_sends", "_manager"},
+    "httpx": {"_engine.http", "_engine.source", "_clients", "_exchange", "_sends", "_manager"},
     "trio": {"_engine.waiting"},  # and only inside of a function
     "atexit": {"_engine.process"},
     "contextvars": {"_session"},

@@ -133,7 +133,7 @@ class VirtualThread:
 
     def end_process(self) -> bool:
         """What the library does as the process exits. Returns whether all went well."""
-        return all(done.wait(5.0) for done in [resident.begin_end() for resident in self._residents])
+        return all(done.wait(5.0) for done in [resident.begin_exit() for resident in self._residents])
 
 
 class _Connection:
