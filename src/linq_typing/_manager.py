@@ -327,7 +327,7 @@ class TypingManager:
         """Use these credentials meanwhile, and divide all durations by ``time_scale``."""
         options, settings = self._options, self._engines.settings
         http, settle = settings.http.scaled(time_scale), settings.settle / time_scale
-        meanwhile = replace(settings, credentials=credentials, http=http, settle=settle, enabled=True)
+        meanwhile = settings._replace(credentials=credentials, http=http, settle=settle, enabled=True)
         with self._engines.replaced(meanwhile, self):
             self._options = options.scaled(time_scale)
             try:

@@ -206,8 +206,8 @@ def test_the_core_needs_only_httpx_and_tenacity(module: str) -> None:
 
 
 def test_the_package_is_imported_without_any_extra() -> None:
-    """In an interpreter where nothing but the two dependencies and theirs exists. It brings all that it ever imports,
-    and what httpx imports with its first request; and it starts no thread."""
+    """In an interpreter where nothing but the two dependencies and theirs exists. It brings all modules of its own, and
+    the first decorator what httpx imports with its first request; no thread is started."""
     program = """
         import sys
         ALLOWED = {"httpx", "tenacity", "linq_typing",
@@ -220,6 +220,8 @@ def test_the_package_is_imported_without_any_extra() -> None:
         sys.meta_path.insert(0, Bare())
         import linq_typing, threading
         print(*sorted(name.partition(".")[2] for name in sys.modules if name.startswith("linq_typing.")))
+        @linq_typing.typing_while
+        def reply(chat_id): ...
         assert {"httpcore", "anyio._backends._asyncio"} <= set(sys.modules)
         assert threading.active_count() == 1
     """

@@ -26,11 +26,6 @@ from .._linq import PUBLIC_BASE_URL, START_METHOD, STOP_METHOD, is_transient, ma
 from .._settings import Credentials, HTTPSettings
 from ..errors import APIConnectionError, APIStatusError, APITimeoutError, ConfigurationError, LinqTypingError
 
-# httpx and httpcore import these with the first request, which would wait for them.
-for _on_demand in ("httpcore", "anyio._backends._asyncio", "encodings.idna"):
-    with contextlib.suppress(ImportError):
-        importlib.import_module(_on_demand)
-
 KEEPALIVE_EXPIRY: Final = 30.0  # seconds; load balancers drop idle connections after 60
 FIRST_BACKOFF: Final = 0.5  # seconds
 SHORTEST_KEY: Final = 8  # characters: what is shorter is no key, and part of many a word
@@ -72,6 +67,7 @@ class TypingAPI:
         settings: HTTPSettings,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        import_for_requests()
         self.credentials = credentials
         self._base = credentials.base_url or PUBLIC_BASE_URL
         self._key = credentials.api_key or ""
@@ -258,6 +254,16 @@ def _seconds_until(date: object) -> float | None:
     if when.tzinfo is None:
         when = when.replace(tzinfo=timezone.utc)
     return max((when - datetime.now(timezone.utc)).total_seconds(), 0.0)
+
+
+def import_for_requests() -> None:
+    """Import what httpx and httpcore import on demand, in the caller's thread.
+
+    Where the first request would import it, on the library's thread beside a caller who computes, it takes seconds.
+    """
+    for name in ("httpcore", "anyio._backends._asyncio", "encodings.idna"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> tuple[httpx.Response, bytes]:

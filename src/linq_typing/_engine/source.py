@@ -7,7 +7,7 @@ import os
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import httpx
 
@@ -25,8 +25,7 @@ from .process import loop_thread, process_lock
 logger = logging.getLogger("linq_typing")
 
 
-@dataclass(frozen=True)
-class EngineSettings:
+class EngineSettings(NamedTuple):
     """What was given to make engines with."""
 
     credentials: Credentials
