@@ -113,7 +113,7 @@ class TypingManager:
             the library's own event loop. :meth:`close` leaves it open, since not every transport can be used again once
             it is closed; it is closed when the manager is dropped, and when the process exits.
         on_event: a function, or several, called with each :class:`TypingEvent` on the library's thread, so it must not
-            block; what it raises is logged. The ``linq_typing`` logger is told in any case.
+            block; what it raises is logged. Events are also logged, to ``linq_typing``.
         enabled: False: sessions work, nothing is sent and no key is needed. Default: unless
             ``LINQ_TYPING_ENABLED`` is ``0``.
         start_delay, stop_delay, refresh_interval, max_duration, resume_after, wait_on_exit: defaults for

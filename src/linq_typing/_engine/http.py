@@ -189,7 +189,7 @@ def outcome_of(error: APIStatusError) -> Outcome:
 
 
 def status_error(response: httpx.Response, content: bytes, redact: Callable[[str], str] = str) -> APIStatusError:
-    """An error answer in our own words, from whatever body it has. ``redact`` takes out what must not be told."""
+    """The error for an answer with an error status, whatever its body. ``redact`` removes secrets."""
     body = _error_body(content)
     details = body.get("error")
     details = details if isinstance(details, Mapping) else {}
@@ -309,7 +309,7 @@ def _proxy(base: str) -> str | None:
 
 
 def _ssl_context(base: str) -> ssl.SSLContext:
-    """One for all transports: loading the certificates is slow. A plain http base gets one that trusts nobody."""
+    """One for all transports: loading the certificates is slow. A plain http base gets one that trusts no certificate."""
     if not base.lower().startswith("https"):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:

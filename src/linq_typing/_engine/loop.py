@@ -5,7 +5,7 @@ Why a thread of our own: a bot's loop may be blocked, and a bot may have no loop
 The inbox. ``call_soon_threadsafe`` writes to a pipe for each call: a system call, at which the caller gives up the
 interpreter lock and may get it back milliseconds later. So calls go into a deque, and the loop is woken only when it
 is asleep, once for each sleep. The selector numbers a sleep just before it begins, then looks into the inbox once
-more. A caller that appends after that look finds a sleep that nobody has ended and ends it; a call that was appended
+more. A caller that appends after that look finds a sleep that has not been ended, and ends it; a call that was appended
 before is seen.
 """
 
@@ -35,7 +35,7 @@ def log_exception(text: str, *args: object) -> None:
 
 
 class Resident(Protocol):
-    """What lives on the loop and wants to finish when the process does."""
+    """Lives on the loop, and has work to finish before the process ends."""
 
     def begin_exit(self) -> Completion:
         """Start to finish, for good; the completion is set once that is done. Called from any thread."""
