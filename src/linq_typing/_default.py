@@ -107,8 +107,8 @@ def typing_while(chat_id: Any = None, **options: Any) -> Any:
             several paths, of which the first hit wins; or a callable that gets the call's arguments. A call
             without a good chat id runs without indicator, with one WARNING.
         start_delay: don't show the indicator if the work finishes within so many seconds. Default 0.
-        stop_delay: how many seconds to wait before sending the stop after a normal exit: the reply is usually sent right
-            after the block, so no stop is needed. After an exception the stop goes out at once. Default 0.5.
+        stop_delay: how many seconds to wait before sending the stop after a normal exit: the reply is usually sent
+            right after the block, so no stop is needed. After an exception the stop goes out at once. Default 0.5.
         refresh_interval: seconds between starts. Default 60, which the Linq documentation asks for: one start
             shows the indicator for 85 to 90 s. Overlapping sessions of a chat use the smallest.
         max_duration: seconds after which the session stops asking for the indicator; paused time does not count;

@@ -130,7 +130,7 @@ class HTTPSettings:
         check_count("max_connections", self.max_connections, 1)
 
     def scaled(self, time_scale: float) -> HTTPSettings:
-        """The same for a clock that runs so many times as fast. The network does not: the time-out stays."""
+        """The same for a clock that runs so many times as fast. The network does not, so the time-out stays."""
         return replace(self, backoff_max=self.backoff_max / time_scale)
 
 

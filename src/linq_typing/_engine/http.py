@@ -309,7 +309,7 @@ def _proxy(base: str) -> str | None:
 
 
 def _ssl_context(base: str) -> ssl.SSLContext:
-    """One for all transports: loading the certificates is slow. A plain http base gets one that trusts no certificate."""
+    """Shared by all transports: loading the certificates is slow. For plain http, one that trusts no certificate."""
     if not base.lower().startswith("https"):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:

@@ -1,6 +1,6 @@
-"""A daemon thread with an event loop. Knows nothing of typing; ``_process`` keeps the one of the process.
+"""A daemon thread with an event loop. Knows nothing of typing; ``process`` keeps the one of this process.
 
-Why a thread of our own: a bot's loop may be blocked, and a bot may have no loop at all.
+Why a thread of its own: a bot's event loop may be blocked, and a bot may have none.
 
 The inbox. ``call_soon_threadsafe`` writes to a pipe for each call: a system call, at which the caller gives up the
 interpreter lock and may get it back milliseconds later. So calls go into a deque, and the loop is woken only when it
@@ -138,8 +138,8 @@ class LoopThread:
     def post(self, call: Callable[..., object], *args: Any) -> None:
         """Have the loop call ``call(*args)`` soon, after all that was posted before. Never blocks.
 
-        Raises only what strikes the caller here: a signal handler's exception, a RecursionError. Two calls deep at the
-        most, so that whoever had room on the stack to post one call has room for the next.
+        Raises only what strikes the caller here: a signal handler's exception, a RecursionError. At most
+        two calls deep: a caller with enough stack left to post one call has enough for the next.
         """
         if self.dead:
             return
