@@ -5,11 +5,11 @@ from importlib import metadata
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent / "src"), str(HERE.parent)]  # our directives; the library; its tests
+sys.path[:0] = map(str, (HERE / "_ext", HERE.parent / "src", HERE.parent))  # our directives; the library; its tests
 
 project = "linq-typing"
 author = "linq-typing maintainers"
-copyright = author  # noqa: A001 - Sphinx's name
+copyright = author
 release = metadata.version("linq-typing")
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_parser", "sphinx_copybutton", "directives"]

@@ -1,7 +1,7 @@
 """The drawing of the modules and what imports what, generated from the imports in `src`.
 
-Packages are one box. Arrows that follow from others are left out: if A imports B and B imports C, there is none from A to
-C. A box stands directly below the lowest one that imports it.
+A package is one box. Arrows that follow from others are left out: if A imports B and B imports C, there is none from A
+to C. A box stands directly below the lowest one that imports it.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def typing_while(chat_id: Any = None, **options: Any) -> Any:
 
     Entering and leaving never wait for the network and never raise because of it; requests are made by a thread
     of the library's own, which refreshes the indicator even while the caller's thread or event loop is blocked.
-    A message that goes out meanwhile through a watched client (see :func:`watch`) makes the stop needless.
+    After a message that goes out meanwhile through a watched client (see :func:`watch`), no stop is needed.
 
     Decorates functions, coroutine functions, generators and async generators (the indicator shows until they are
     exhausted or closed), methods (under ``classmethod`` and ``staticmethod``) and ``functools.partial`` objects.

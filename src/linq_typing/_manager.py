@@ -231,9 +231,8 @@ class TypingManager:
     def watch(self, client: C) -> C:
         """Notice the messages that go out through ``client``, and return it.
 
-        ``client`` is a client of the official SDK, an ``httpx.Client`` or an ``httpx.AsyncClient``. A message that
-        was sent makes the stop needless; one that was refused, timed out or was cancelled changes nothing. No
-        request is altered. Watching twice is watching once.
+        ``client`` is a client of the official SDK, an ``httpx.Client`` or an ``httpx.AsyncClient``. After a message
+        no stop is needed; failed, timed-out or cancelled sends don't count. No request is altered. Idempotent.
 
         Raises:
             TypeError: ``client`` is something else.

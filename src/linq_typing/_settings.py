@@ -168,7 +168,7 @@ class Credentials:
 
 
 def _checked_api_key(key: str) -> str:
-    """The key without the white space that .env files leave around it. What no header can carry is refused."""
+    """The key without the white space that .env files leave around it. ConfigurationError if it is no header value."""
     key = key.strip()
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ConfigurationError("The Linq API key contains characters not allowed in an HTTP header: copy it again.")

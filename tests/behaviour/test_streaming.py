@@ -29,7 +29,7 @@ def port() -> int:
 def test_a_decorated_async_generator_ends_when_the_client_disconnects(
     linq: Sandbox, manager: TypingManager, asked: Asked, port: int
 ) -> None:
-    """As README says of streaming responses: no garbage collector is needed."""
+    """As the docs say of streaming responses: no garbage collector is needed."""
     chat = linq.chat()
 
     @manager.typing_while

@@ -151,7 +151,7 @@ class Soak:
                 session.mark_sent()
 
     def _send_unseen(self, chat_id: str) -> bool:
-        """A message by a road that the library can't see; whether it was accepted."""
+        """Send a message in a way the library can't detect. Returns whether it was accepted."""
         import httpx
 
         try:

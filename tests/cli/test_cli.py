@@ -68,7 +68,7 @@ def test_bad_arguments_get_one_line_with_the_command_s_help_and_status_2(
 
 
 def test_completes_commands_in_a_shell() -> None:
-    """As README says; the shell sets the other variables."""
+    """As the docs say; the shell sets the other variables."""
     asked = {"_LINQ_TYPING_COMPLETE": "bash_complete", "COMP_WORDS": "linq-typing d", "COMP_CWORD": "1"}
     done = python("-m", "linq_typing", env={**os.environ, **asked})
     assert (done.returncode, done.stdout) == (0, "plain,demo\nplain,doctor\n")

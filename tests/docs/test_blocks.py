@@ -66,6 +66,14 @@ def test_recipes_are_short(page: str) -> None:
         assert len(block.code.splitlines()) <= 40, f"{page}:{block.line}"
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_code_fits_the_width_of_a_page(page: str) -> None:
+    """No reader has to scroll sideways."""
+    for block in FOUND[page]:
+        for number, line in enumerate(block.code.splitlines(), block.line + 1):
+            assert len(line) <= 84, f"{page}:{number}"
+
+
 def test_blocks_are_found() -> None:
     """The extraction itself: headings, languages, and blocks that hold `await`."""
     markdown = textwrap.dedent("""\

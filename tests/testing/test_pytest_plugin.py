@@ -61,7 +61,7 @@ def test_a_ghost_fails_the_test_and_the_text_says_why(bot: pytest.Pytester) -> N
     result.stdout.re_match_lines(
         [
             r"_* ERROR at teardown of test_reply _*",
-            r"The typing indicator was left showing in a chat, with nobody at work: a ghost\.",
+            r"The typing indicator was left showing in a chat, although nothing is running: a ghost indicator\.",
             r"",
             r"Chat [0-9a-f-]{36} \(iMessage\):",
             r" +\d+\.\d s  \[   \]  #1   send   202        a message is on its way",

@@ -40,7 +40,7 @@ def sandbox(*, time_scale: float = TIME_SCALE, **options: Any) -> Iterator[Sandb
     indicator is left showing.
 
     Parameters:
-        time_scale: modelled seconds per real second, for the sandbox and for the process-wide manager: `stop_delay`,
+        time_scale: the simulation speed (1: real time), for the sandbox and for the process-wide manager: `stop_delay`,
             `refresh_interval`, `max_duration`, `settle` and `backoff_max` are their defaults divided by it.
         options: for `Sandbox`.
     """
