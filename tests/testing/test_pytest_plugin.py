@@ -93,7 +93,7 @@ def test_a_block_that_is_still_open_is_a_ghost_of_its_own_kind(bot: pytest.Pytes
     """)
     result = run(bot)
     result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["Why: a typing_while block is still open: the test ended while the bot was at work."])
+    result.stdout.fnmatch_lines(["Why: a typing_while block is still open: the test ended before the bot did."])
 
 
 @pytest.mark.parametrize("ending", ["assert False", "import pytest; pytest.skip('enough')", "raise SystemError('own')"])
