@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
@@ -31,7 +32,7 @@ def show_scene(console: Console, views: Iterator[View]) -> View:
                 live.update(draw(view, console.width), refresh=True)
     else:
         print(f"Scene {view.number}: {view.scene.name} (time x{view.speed:g})\n{view.scene.story}", flush=True)
-        *_, view = views
+        [view] = deque(views, maxlen=1)
         print(f"{view.timeline}\n{' '.join(result(view))}", flush=True)
     console.line()
     return view

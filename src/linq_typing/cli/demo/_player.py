@@ -77,7 +77,7 @@ def _on_a_thread(scene: Scene, stage: Stage) -> Future[None]:
         try:
             result = scene.play(stage)
             if inspect.iscoroutine(result):
-                asyncio.run(result, debug=False)  # under -X dev it would log that the loop is blocked
+                asyncio.run(result)
         except BaseException as error:
             done.set_exception(error)
         else:

@@ -16,7 +16,7 @@ def run(pace: float) -> int:
     """Play all scenes, `pace` times as fast as usual. Returns the exit status: 1 if a ghost was left."""
     console, last_views = console_of_stdout(), []
     logger = logging.getLogger("linq_typing")
-    # The user's settings are not for the sandbox, and log lines would tear the picture.
+    # The user's settings are not for the sandbox, and log lines would break the picture.
     settings = {name: value for name, value in os.environ.items() if not name.startswith("LINQ_")}
     with mock.patch.dict(os.environ, settings, clear=True), mock.patch.object(logger, "disabled", True):
         for number, scene in enumerate(_scenes.SCENES, 1):

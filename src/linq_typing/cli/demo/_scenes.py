@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
@@ -98,25 +98,26 @@ async def model(stage: Stage) -> AsyncIterator[str]:
         yield f" {word}" if stage.draft else word
 
 
-def new_client(linq: Sandbox) -> AsyncLinqAPIV3 | httpx.AsyncClient:
+def new_client(linq: Sandbox) -> Any:
     """The official SDK's client if that is installed, otherwise an httpx client."""
     if AsyncLinqAPIV3 is not None:
         return AsyncLinqAPIV3(api_key=linq.api_key, base_url=linq.base_url)
     return httpx.AsyncClient(base_url=linq.base_url, headers={"Authorization": f"Bearer {linq.api_key}"})
 
 
-async def send(client: AsyncLinqAPIV3 | httpx.AsyncClient, chat_id: str, text: str) -> None:
+async def send(client: Any, chat_id: str, text: str) -> None:
+    message = {"parts": [{"type": "text", "value": text}]}
     if isinstance(client, httpx.AsyncClient):
-        message = {"parts": [{"type": "text", "value": text}]}
         await client.post(f"/v3/chats/{chat_id}/messages", json={"message": message})
     else:
-        await client.chats.messages.send(chat_id, message={"parts": [{"type": "text", "value": text}]})
+        await client.chats.messages.send(chat_id, message=message)
 
 
 def failing_api(stage: Stage) -> None:
     stage.linq.fail("start", 500, times=2)
     with typing_while(stage.chat_id):
-        stage.work(5)
+        stage.linq.wait_until(lambda: stage.linq.visible(stage.chat_id), timeout=30)  # however slow the machine is
+        stage.work(2)
 
 
 async def blocked_loop(stage: Stage) -> None:
