@@ -156,7 +156,7 @@ SCENES: tuple[Scene, ...] = (
         story="It answers 500 twice. The library tries again, after growing pauses.",
         code="with typing_while(chat_id):\n    answer = slow_model(question)",
         question="Are you open on Sundays?",
-        lasts=5,
+        lasts=6,
         speed=1,
         play=failing_api,
         top_speed=2,  # the first pause is half a second of real time
