@@ -858,3 +858,27 @@ def test_the_text_of_a_broken_answer_is_bounded_too() -> None:
     assert got.error is not None
     assert got.error.message.isprintable()
     assert len(got.error.message) <= 200
+
+
+# -- The observer
+
+
+def test_the_observer_gets_each_answer_with_its_body_or_the_exception() -> None:
+    """What the commands tell people and `Answer` leaves out."""
+    results: list[httpx.Response | Exception] = [httpx.Response(404, text="nobody"), httpx.ReadError("x")]
+    waiting, seen = list(results), []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        result = waiting.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def main() -> None:
+        transport = httpx.MockTransport(handle)
+        api = TypingAPI(Credentials(KEY, "http://x"), HTTPSettings(), transport, lambda *told: seen.append(told))
+        for _ in results:
+            await api.request(Action.START, CHAT)
+
+    asyncio.run(main())
+    assert seen == [(results[0], b"nobody"), (results[1], b"")]

@@ -360,6 +360,35 @@ TOOLS = {
         knows={"core", "sandbox"},
         levels={"_ghosts": 0, "_sandbox": 1, "__init__": 2},
     ),
+    "cli": Tool(
+        knows={"core", "sandbox", "testing", "cli.demo"},
+        levels={
+            "_access": 0,
+            "_options": 0,
+            "_probe": 0,
+            "_status": 0,
+            "_answers": 1,
+            "_child": 1,
+            "_serve": 1,
+            "_checks": 2,
+            "_request": 2,
+            "_commands": 3,
+            "_main": 4,
+            "__init__": 5,
+        },
+    ),
+    "cli.demo": Tool(
+        knows={"core", "sandbox", "testing"},
+        levels={
+            "__init__": 0,
+            "_counts": 0,
+            "_scenes": 0,
+            "_player": 1,
+            "_picture": 2,
+            "_output": 3,
+            "_runner": 4,
+        },
+    ),
 }
 TOOL_MODULES = [(tool, module) for tool in TOOLS for module in TOOLS[tool].levels]
 

@@ -54,6 +54,10 @@ class Answer(NamedTuple):
     error: LinqTypingError | None = None
 
 
+Observer = Callable[[httpx.Response | BaseException, bytes], object]
+"""Is told how each request ended: the answer and its body, or the exception and nothing."""
+
+
 class TypingAPI:
     """Starts and stops indicators, one attempt at a time. To be used on one event loop.
 
@@ -66,6 +70,7 @@ class TypingAPI:
         credentials: Credentials,
         settings: HTTPSettings,
         transport: httpx.AsyncBaseTransport | None = None,
+        observer: Observer | None = None,
     ) -> None:
         import_for_requests()
         self.credentials = credentials
@@ -89,6 +94,7 @@ class TypingAPI:
         self._idle = list(self._transports)
         self._shared = transport is not None
         self._retrying = _retrying(settings)
+        self._observe = observer or (lambda result, body: None)
 
     async def request(self, action: Action, chat_id: str) -> Answer:
         """Make one attempt. Never raises, except when cancelled."""
@@ -163,12 +169,14 @@ class TypingAPI:
         return transport
 
     def _answer_to(self, response: httpx.Response, body: bytes) -> Answer:
+        self._observe(response, body)
         if response.is_success:
             return Answer(Outcome.ACCEPTED)
         error = status_error(response, body, self._without_key)
         return Answer(outcome_of(error), error)
 
     def _failure(self, exc: BaseException) -> Answer:
+        self._observe(exc, b"")
         # The httpx exception is not chained: its request carries the key.
         text = printable(self._without_key(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__))
         # A transport of the user's may raise these for an answer that was lost: it is not believed.
