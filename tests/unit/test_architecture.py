@@ -31,7 +31,8 @@ LEVELS = {
     "_engine.waiting": 1,
     "_engine.loop": 2,
     "_engine.process": 3,
-    "_engine.http": 3,
+    "_engine.answers": 3,
+    "_engine.http": 4,
     "_engine.interface": 3,
     "_engine.chat": 4,
     "_engine.flushing": 5,
@@ -56,7 +57,7 @@ MAY_IMPORT = {
     "tenacity": {"_engine.http"},
     "asyncio": {"_engine.http", "_engine.lifecycle", "_engine.runner", "_engine.loop", "_engine.waiting"},
     "threading": {"_engine.loop", "_engine.process", "_engine.waiting"},
-    "httpx": {"_engine.http", "_engine.source", "_clients", "_exchange", "_sends", "_manager"},
+    "httpx": {"_engine.answers", "_engine.http", "_engine.source", "_clients", "_exchange", "_sends", "_manager"},
     "trio": {"_engine.waiting"},  # and only inside of a function
     "atexit": {"_engine.process"},
     "contextvars": {"_session"},
