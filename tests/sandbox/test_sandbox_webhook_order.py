@@ -228,7 +228,9 @@ def test_a_reordered_webhook_comes_after_the_next_one_of_its_chat(bot: Bot, mode
     model.send(chat)
     bot.wait(0.8)
     model.write(model.add_chat())
-    bot.wait(9)
+    bot.wait(0.2)
+    assert bot.sender.is_idle()
+    bot.wait(99)
     assert bot.got == [(0.8, "message.received"), (1.0, "message.delivered"), (1.0, "message.sent")]
 
 

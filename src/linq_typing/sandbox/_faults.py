@@ -17,10 +17,10 @@ from linq_typing.sandbox._records import TYPING, Endpoint, WebhookEvent
 Delay = float | tuple[float, float]
 """Seconds, or the two ends of a range from which each request's delay is drawn."""
 
-Target = Endpoint | WebhookEvent
+Affected = Endpoint | WebhookEvent
 """What a fault may affect."""
 
-_Covers = dict[str, frozenset[Target]]
+_Covers = dict[str, frozenset[Affected]]
 
 _REQUESTS: Final[_Covers] = {
     "*": frozenset(get_args(Endpoint)),
@@ -145,9 +145,9 @@ class FaultRule(NamedTuple):
     left: int | None
     """How many more it affects; None: no limit."""
 
-    def covers(self, target: Target, chat_id: str | None) -> bool:
+    def covers(self, affected: Affected, chat_id: str | None) -> bool:
         """Whether it is for this request or webhook."""
-        return target in _covers(self.fault)[self.endpoint] and self.chat in (None, chat_id)
+        return affected in _covers(self.fault)[self.endpoint] and self.chat in (None, chat_id)
 
 
 class Faults:
@@ -234,9 +234,9 @@ class Faults:
                 self._draw(late.late) if late else 0.0, duplicate.copies if duplicate else 0, reordering is not None
             )
 
-    def _first(self, kinds: tuple[type[_F], ...], target: Target, chat_id: str | None) -> _F | None:
+    def _first(self, kinds: tuple[type[_F], ...], affected: Affected, chat_id: str | None) -> _F | None:
         for rule in self._rules.values():
-            if isinstance(rule.fault, kinds) and rule.covers(target, chat_id) and self._hits(rule):
+            if isinstance(rule.fault, kinds) and rule.covers(affected, chat_id) and self._hits(rule):
                 self._use(rule)
                 return rule.fault
         return None

@@ -115,7 +115,7 @@ class Simulation(FaultControls):
 
         Parameters:
             target: a URL; or a function, which gets each webhook's JSON as text, on a thread of the sandbox (if it
-                raises an exception, it gets the webhook again later); or None: nowhere. What is pending is dropped.
+                raises an exception, it gets the webhook again later); or None: nowhere, and what is pending is dropped.
         """
         self._webhooks.configure(target, secret, version)
 

@@ -73,6 +73,7 @@ class WebhookSender:
         self._lock = threading.RLock()
         self._ids = itertools.count(1)
         self._schedule = Schedule()
+        self._planned = 0  # happenings that are still to come
         self._lanes: dict[str, deque[_Delivery]] = {}  # what waits behind the delivery in flight
         self._ready: list[_Delivery] = []
         self._held: list[_Delivery] = []
@@ -118,7 +119,7 @@ class WebhookSender:
     def is_idle(self) -> bool:
         """Whether no webhook is pending, not even one about a message that is still to land."""
         with self._lock:
-            return not self._schedule and not self._pending
+            return not self._planned and not self._pending
 
     def read(self, chat: Chat, messages: tuple[Message, ...]) -> None:
         """Tell the bot that the person has read these messages."""
@@ -129,6 +130,7 @@ class WebhookSender:
         """Deliver nothing of what is pending."""
         with self._lock:
             self._schedule.clear()
+            self._planned = 0
             self._lanes.clear()
             self._ready.clear()
             self._held.clear()
@@ -173,11 +175,13 @@ class WebhookSender:
             if self.target is None:
                 return
             for happening in happenings:
+                self._planned += 1
                 self._schedule.add(happening.at, partial(self._create, happening))
         self._wake()
 
     def _create(self, happening: Happening) -> None:
         """It has happened: from now on, its webhook is on its way."""
+        self._planned -= 1
         event, chat, message, at = happening
         target, event_id = self.target, str(uuid.uuid4())
         assert target is not None, "without a target, nothing is planned"
