@@ -159,8 +159,9 @@ class Model:
         with self._lock:
             if key is not None and key in chat.sent:
                 return chat.sent[key], Effect(chat.id, self.clock(), "nothing", "idempotency key used before")
-            more = {"idempotency_key": key, "options": tuple(options), "failure_code": failure()}
-            message = self._accept(chat, text, kind, **more)
+            message = self._accept(
+                chat, text, kind, idempotency_key=key, options=tuple(options), failure_code=failure()
+            )
             if key is not None:
                 chat.sent[key] = message
                 if self._keep is not None and len(chat.sent) > self._keep:
@@ -260,20 +261,13 @@ class Model:
 
     def _accept(self, chat: Chat, text: str, kind: MessageKind, **more: Any) -> Message:
         now = self.clock()
-        message = self._add(chat, text, kind, now, now + self._settle(), **more)
+        message = self._add(chat, text, kind, now, now + self._settle(), from_person=False, **more)
         if message.failure_code is None:
             chat.screen.accepted(now, message.lands_at)
         return message
 
     def _add(
-        self,
-        chat: Chat,
-        text: str,
-        kind: MessageKind,
-        now: float,
-        lands_at: float,
-        from_person: bool = False,
-        **more: Any,
+        self, chat: Chat, text: str, kind: MessageKind, now: float, lands_at: float, from_person: bool, **more: Any
     ) -> Message:
         message = Message(str(uuid.uuid4()), chat.id, kind, text, from_person, now, lands_at, **more)
         chat.messages.append(message)
