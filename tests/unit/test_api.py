@@ -16,7 +16,8 @@ import httpx
 import pytest
 
 from linq_typing._core.indicator import Action, Outcome
-from linq_typing._engine.answers import Answer, outcome_of, status_error
+from linq_typing._engine import answers
+from linq_typing._engine.answers import Answer, outcome_of
 from linq_typing._engine.http import TypingAPI, _proxy, _ssl_context
 from linq_typing._settings import Credentials, HTTPSettings
 from linq_typing.errors import (
@@ -41,7 +42,7 @@ def _error(status: int, code: int | None = None, **more: Any) -> APIStatusError:
 
 
 def status_error(response: httpx.Response) -> APIStatusError:
-    return status_error(response, b"".join(response.stream))  # type: ignore[arg-type]
+    return answers.status_error(response, b"".join(response.stream))  # type: ignore[arg-type]
 
 
 def test_the_documented_error_body() -> None:

@@ -130,7 +130,7 @@ def _checked_secret(context: click.Context, parameter: click.Parameter, value: s
 @program.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0: a free port.")
-@click.option("--webhook", metavar="URL", help="Your bot's webhook: what the person does is posted there.")
+@click.option("--webhook", metavar="URL", help="Your bot's webhook: what Linq would tell it is posted there.")
 @click.option("--webhook-secret", metavar="SECRET", envvar="LINQ_WEBHOOK_SECRET", show_envvar=True,
               callback=_checked_secret, help="Signs webhooks: whsec_ followed by base64.")  # fmt: skip
 @click.option("--webhook-version", type=click.Choice(["2025-01-01", "2026-02-03"]), default="2026-02-03",
