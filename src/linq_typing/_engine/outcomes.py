@@ -9,8 +9,8 @@ from .._core.circuit_breaker import Change, CircuitBreaker, Verdict
 from .._core.indicator import Action, Outcome
 from ..errors import APIStatusError, LinqTypingError
 from ..events import EventHook, EventKind, Failing, LoggingHook, TypingEvent, is_bad_key
+from .answers import Answer
 from .chat import Chat
-from .http import Answer
 from .loop import log_exception
 
 

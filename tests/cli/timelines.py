@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from linq_typing.demo._stage import Scene
-from linq_typing.demo._theatre import View
+from linq_typing.cli.demo._player import View
+from linq_typing.cli.demo._scenes import Scene
 from linq_typing.sandbox import Message, Request, Showing, Timeline
 
 CHAT = "6f1c2f6e-6b1c-4a57-9a3e-5c2d7c9f0b11"
@@ -59,5 +59,5 @@ SCENE = Scene(
 
 
 def view(of: Timeline, **changes: Any) -> View:
-    """A look at it, from its beginning on."""
-    return View(**{"scene": SCENE, "number": 1, "speed": 20, "timeline": of, "began_at": 0.0, **changes})
+    """A view of it."""
+    return View(**{"scene": SCENE, "number": "1/4", "speed": 20, "timeline": of, **changes})

@@ -1,4 +1,4 @@
-"""What `start` and `stop` have in common."""
+"""What `linq-typing start` and `linq-typing stop` do."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import click
 
 from linq_typing._core.indicator import Action
 from linq_typing._settings import ENABLED_VARIABLE, enabled_by_environment
-
-DONE: Final = 0
-FAILED: Final = 1
+from linq_typing.cli._access import access
+from linq_typing.cli._answers import answer_of, facts_of, json_result, problem_of
+from linq_typing.cli._probe import ask
+from linq_typing.cli._status import DONE, FAILED, complain
 
 ACCEPTED: Final = {
     Action.START: "Linq has accepted the start. In an iMessage chat with a message in the last 5 minutes the indicator "
@@ -20,11 +21,7 @@ ACCEPTED: Final = {
 
 
 def make(action: Action, chat_id: str, api_key: str | None, base_url: str | None, as_json: bool) -> int:
-    """Make one request, and say how it ended. Returns the exit status."""
-    from linq_typing.commands._access import access
-    from linq_typing.commands._probe import ask
-    from linq_typing.commands._words import answer_of, facts_of, json_result, problem_of
-
+    """Make one request, and print how it ended. Returns the exit status."""
     request = {"action": action.value, "chat_id": chat_id}
     if not enabled_by_environment():
         text = f"{ENABLED_VARIABLE} switches typing indicators off: nothing was sent."
@@ -37,11 +34,5 @@ def make(action: Action, chat_id: str, api_key: str | None, base_url: str | None
     elif problem is None:
         click.echo(ACCEPTED[action])
     else:
-        complain(f"{answer_of(probe)}\n{problem.what} {problem.cure}")
+        complain(f"{answer_of(probe)}\n{problem.what} {problem.fix}")
     return DONE if problem is None else FAILED
-
-
-def complain(text: str, status: int = FAILED) -> int:
-    """Say it as every command does. Returns the exit status."""
-    click.echo(f"linq-typing: {text}", err=True)
-    return status

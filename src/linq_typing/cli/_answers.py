@@ -1,4 +1,4 @@
-"""The API's answers in words: what is wrong, and what to do. Pure."""
+"""The API's answers explained: what is wrong, and how to fix it. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from linq_typing._linq import BASE_URL_VARIABLE, PUBLIC_BASE_URL
-from linq_typing.commands._probe import Probe, causes
+from linq_typing.cli._probe import Probe, causes
 from linq_typing.errors import APIStatusError, APITimeoutError
 
-UNSEEN: Final = (
-    "Accepted is not shown: the API accepts also where nothing shows. That is so in SMS and RCS chats, in chats "
-    "without a message in the last 5 minutes, and after the person has re-opened the chat, until a stop."
+NOT_SHOWN: Final = (
+    "the API also accepts requests that show nothing: in SMS and RCS chats, in chats without a message in the last 5 "
+    "minutes, and after the person has re-opened the chat, until the next stop."
 )
 
 
@@ -22,7 +22,7 @@ class Problem(NamedTuple):
     """What is wrong, and how to fix it."""
 
     what: str
-    cure: str
+    fix: str
 
 
 _WRONG_BASE: Final = f"Check --base-url and {BASE_URL_VARIABLE}; without them the base is {PUBLIC_BASE_URL}."
@@ -34,11 +34,11 @@ _BY_CODE: Final = {
     ),
     2005: Problem(
         "Linq allows no typing indicator in this chat: it is a group chat on an older deployment, or not this key's.",
-        "Nothing to fix in a group chat: the library asks once and leaves it. Else check the key and the chat id.",
+        "Nothing to fix in a group chat: the library asks once, then stops. Otherwise check the key and the chat id.",
     ),
     2006: Problem(
         "The line of this chat is not eligible: this key may not use it.",
-        "Have the line's permissions checked by Linq's support, or take the key of the line's account.",
+        "Ask Linq's support to check the line's permissions, or use the key of the line's account.",
     ),
     2009: Problem("The chat is still being created.", "Try again in a few seconds; the library does."),
     2013: Problem(
@@ -46,31 +46,31 @@ _BY_CODE: Final = {
         "Use another chat with this person.",
     ),
     4005: Problem(
-        "The recipient can't be shown an indicator: the chat does not go over iMessage.",
-        "Nothing to fix; messages arrive all the same.",
+        "The recipient can't be shown an indicator: the chat does not use iMessage.",
+        "Nothing to fix: messages still arrive.",
     ),
 }
 
 _BY_STATUS: Final = {
     401: Problem(
         "Linq does not know this key.",
-        "Copy it again from Linq's dashboard, whole; a key works with one base URL only.",
+        "Copy the whole key again from Linq's dashboard. A key works with one base URL only.",
     ),
     403: Problem(
         "Linq forbids typing indicators in this chat for this key.",
-        "Check that the chat is of the key's account, its line is eligible, and it is no group chat.",
+        "Check that the chat belongs to the key's account, that its line is eligible, and that it is not a group chat.",
     ),
     404: Problem("There is no Linq API at this address.", _WRONG_BASE),
-    408: Problem("Linq took too long.", "Try again; the library does by itself."),
+    408: Problem("Linq took too long.", "Try again; the library does so by itself."),
     409: Problem("Linq refuses this in the chat's present state.", "See the message above; try again later."),
-    429: Problem("Too many requests with this key.", "Wait, then try again; the library waits as long as it is told."),
+    429: Problem("Too many requests with this key.", "Wait, then try again; the library waits as long as Linq says."),
 }
 
 
 def problem_of(probe: Probe) -> Problem | None:
-    """What is wrong; None when the request was accepted."""
+    """What is wrong; None if the request was accepted."""
     if probe.is_page:
-        return Problem("A web page answered, not the Linq API: the base URL is wrong, or something is in between.",
+        return Problem("A web page answered, not the Linq API: the base URL is wrong, or a proxy answered instead.",
                        _WRONG_BASE)  # fmt: skip
     if isinstance(probe.error, APIStatusError):
         return _of_status(probe.error)
@@ -80,7 +80,7 @@ def problem_of(probe: Probe) -> Problem | None:
 
 
 def answer_of(probe: Probe) -> str:
-    """The answer as it came, in one line."""
+    """The answer in one line."""
     took = f"{1000 * probe.seconds:.0f} ms"
     if probe.is_page:
         return f"a web page (HTTP {probe.status}, {took})"
@@ -88,7 +88,7 @@ def answer_of(probe: Probe) -> str:
 
 
 def facts_of(probe: Probe) -> dict[str, Any]:
-    """The same for a script."""
+    """The answer for a script."""
     error = probe.error
     return {
         "status": probe.status,
@@ -100,13 +100,13 @@ def facts_of(probe: Probe) -> dict[str, Any]:
 
 
 def json_result(facts: Mapping[str, Any], problem: Problem | None) -> str:
-    """All that a script gets of a command."""
-    what, cure = problem or (None, None)
-    return json.dumps({"ok": problem is None, **facts, "problem": what, "fix": cure})
+    """The whole output of a command for a script."""
+    what, fix = problem or (None, None)
+    return json.dumps({"ok": problem is None, **facts, "problem": what, "fix": fix})
 
 
-def is_let_in(probe: Probe) -> bool:
-    """Whether an answer to a request for a chat that does not exist shows that the key is good."""
+def key_is_known(probe: Probe) -> bool:
+    """Whether the key is good, by the answer to a request for a chat that does not exist."""
     if probe.error is None or probe.is_page:
         return not probe.is_page
     return isinstance(probe.error, APIStatusError) and probe.error.status_code == 404 and probe.error.code is not None
@@ -119,23 +119,25 @@ def _of_status(error: APIStatusError) -> Problem:
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status < 400:
-        return Problem("The address redirects elsewhere: it is not the API's.", _WRONG_BASE)
+        return Problem("The address redirects to another one: it is not the API's.", _WRONG_BASE)
     if status >= 500:
-        return Problem("Linq has trouble.", "Try again in a minute; the library does by itself.")
+        return Problem("Linq has an internal error.", "Try again in a minute; the library does so by itself.")
     return Problem("Linq refuses the request.", "See the message above.")
 
 
 def _of_connection(probe: Probe) -> Problem:
     chain = list(causes(probe.cause))
     if any(isinstance(cause, socket.gaierror) for cause in chain):
-        return Problem("The base URL's host has no address: its name is wrong, or there is no network.", _WRONG_BASE)
+        return Problem("The base URL's host can't be found: its name is wrong, or there is no network.", _WRONG_BASE)
     if any(isinstance(cause, ssl.SSLError) for cause in chain):
         return Problem(
-            "No secure connection: the host speaks no TLS here, or its certificate is not trusted.",
-            "Check http or https in the base URL; for a private CA set SSL_CERT_FILE.",
+            "No secure connection: the host does not use TLS on this port, or its certificate is not trusted.",
+            "Check whether the base URL should begin with http or https. For a private CA set SSL_CERT_FILE.",
         )
     if any(isinstance(cause, ConnectionRefusedError) for cause in chain):
-        return Problem("Nothing listens at that address.", f"{_WRONG_BASE} If it is a sandbox: does it still run?")
+        return Problem(
+            "Nothing listens on this address.", f"{_WRONG_BASE} If it is a sandbox, check that it is still running."
+        )
     if isinstance(probe.error, APITimeoutError):
         return Problem("No answer came in time.", "Check the network, a firewall or proxy, and the base URL.")
     return Problem("The API can't be reached.", "Check the network, a firewall or proxy, and the base URL.")

@@ -1,4 +1,4 @@
-"""A child process under a typing indicator, and signals passed on to it."""
+"""A child process under a typing indicator, with signals passed on to it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,8 @@ from typing import Any, Final
 
 from linq_typing import TypingManager
 from linq_typing._settings import Credentials, enabled_by_environment
-from linq_typing.commands._access import access
-from linq_typing.commands._one_request import complain
-
-NOT_EXECUTABLE: Final = 126
-NOT_FOUND: Final = 127
-BY_SIGNAL: Final = 128
+from linq_typing.cli._access import access
+from linq_typing.cli._status import BY_SIGNAL, NOT_EXECUTABLE, NOT_FOUND, complain
 
 _PASSED_ON: Final = ("SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 _FROM_KEYS: Final = ("SIGINT", "SIGQUIT")
@@ -27,11 +23,11 @@ def run_typing(
 ) -> int:
     """Run the command while the indicator shows. Returns the exit status, as a shell would."""
     used = access(api_key, base_url).credentials if enabled_by_environment() else Credentials()
-    # No stop_delay: what the command sends can't be seen from here.
+    # No stop_delay: the library can't see the messages that the command sends.
     manager = TypingManager(api_key=used.api_key, base_url=used.base_url, stop_delay=0)
-    with Relay() as relay, manager:
+    with SignalRelay() as relay, manager:
         try:
-            child = relay.start(arguments)  # first: for a command that does not exist nothing is to be shown
+            child = relay.start(arguments)  # before the session: nothing is to be shown if the command does not exist
         except (FileNotFoundError, NotADirectoryError):
             return complain(f"{arguments[0]}: command not found", NOT_FOUND)
         except OSError as error:
@@ -41,8 +37,8 @@ def run_typing(
     return status if status >= 0 else BY_SIGNAL - status
 
 
-class Relay:
-    """Passes signals on to a child that it starts. To be entered in the main thread."""
+class SignalRelay:
+    """Starts a child and passes signals on to it. Must be entered in the main thread."""
 
     def __init__(self) -> None:
         self._child: subprocess.Popen[bytes] | None = None
@@ -56,10 +52,10 @@ class Relay:
             self._child.send_signal(number)
         return self._child
 
-    def __enter__(self) -> Relay:
+    def __enter__(self) -> SignalRelay:
         for name in _PASSED_ON:
             number = getattr(signal, name, None)
-            # What is ignored stays so, for the child too: nohup, and the background jobs of scripts.
+            # A signal that is ignored stays ignored, by the child too: under nohup, in background jobs of scripts.
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._pass_on)
         return self
@@ -73,14 +69,14 @@ class Relay:
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         if self._child is None:
             self._early.append(number)
-        elif signal.Signals(number).name not in _FROM_KEYS or not _has_the_keyboard():
-            self._child.send_signal(number)  # else the terminal has told it itself
+        elif signal.Signals(number).name not in _FROM_KEYS or not _in_foreground():
+            self._child.send_signal(number)  # otherwise the terminal has sent it to the child too
 
 
-def _has_the_keyboard() -> bool:
-    """Whether keys such as Ctrl-C go to this process and its children."""
+def _in_foreground() -> bool:
+    """Whether the terminal sends the signals of keys such as Ctrl-C to this process and its children."""
     if not hasattr(os, "tcgetpgrp"):
-        return True  # Windows: to all processes of the console
+        return True  # Windows: the console sends them to all its processes
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:

@@ -7,13 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 from unittest import mock
 
 from linq_typing import cli
 from linq_typing.sandbox import Sandbox
+
+PATIENCE = 60  # seconds for what takes milliseconds on an idle machine
 
 #: The console script, where only the core and click are installed.
 SCRIPT = """
@@ -26,9 +28,16 @@ sys.exit(main())
 Variables = Mapping[str, str | None]
 
 
-def hear_ctrl_c() -> None:
-    """In the child: where the tests run in the background, SIGINT is ignored, which would be inherited."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+@contextmanager
+def signals(action: signal.Handlers, *names: str) -> Iterator[None]:
+    """Processes started inside begin with this action for the signals. In the background some may be ignored."""
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.signal(number, action) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Terminal:
@@ -44,7 +53,7 @@ class Terminal:
             env=self.env(env),
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE,
             **options,
         )
 
@@ -55,14 +64,23 @@ class Terminal:
             status = cli.main(arguments)
         return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
-    def spawn(self, *arguments: str, env: Variables | None = None, **options: Any) -> subprocess.Popen[str]:
-        usual: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        if os.name == "posix":
-            usual["preexec_fn"] = hear_ctrl_c
-        return subprocess.Popen(self.command(*arguments), env=self.env(env), **{**usual, **options})
+    @contextmanager
+    def spawn(
+        self, *arguments: str, env: Variables | None = None, ignored: str = "", **options: Any
+    ) -> Iterator[subprocess.Popen[str]]:
+        """Start the command and, in the end, wait for it. It ignores only that signal."""
+        pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        with signals(signal.SIG_DFL, "SIGINT", "SIGHUP"), signals(signal.SIG_IGN, *filter(None, [ignored])):
+            process = subprocess.Popen(self.command(*arguments), env=self.env(env), text=True, **{**pipes, **options})
+        with process:
+            try:
+                yield process
+            except BaseException:
+                process.kill()
+                raise
 
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-W", "error", "-c", SCRIPT, *arguments]
+    def command(self, *arguments: str, before: str = "") -> list[str]:
+        return [sys.executable, "-W", "error", "-c", f"{before}\n{SCRIPT}", *arguments]
 
     def env(self, changes: Variables | None = None) -> dict[str, str]:
         """The sandbox's variables and no others of Linq's; None takes one out."""
@@ -73,3 +91,14 @@ class Terminal:
     def asked(self, chat: str) -> list[str]:
         """The requests of a chat, in order of arrival."""
         return [request.endpoint for request in self.linq.timeline(chat).requests]
+
+    def wait_until_visible(self, chat: str) -> None:
+        assert self.linq.wait_until(lambda: self.linq.visible(chat), PATIENCE)
+
+
+def read_terminal(ours: int) -> bytes:
+    """What a program has written into the pseudo-terminal; empty at its end."""
+    try:
+        return os.read(ours, 65536)
+    except OSError:  # how Linux says that the other side is closed
+        return b""

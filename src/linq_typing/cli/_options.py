@@ -14,17 +14,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def chat_argument(*, required: bool = True) -> Callable[[F], F]:
-    """Gives the command's function `chat_id`: the canonical UUID text."""
+    """The argument CHAT_ID, passed to the command's function as canonical UUID text."""
     return click.argument("chat_id", required=required, callback=_canonical)
 
 
 def access_options(function: F) -> F:
-    """Gives the command's function `api_key` and `base_url`, as `access` takes them."""
+    """The options --api-key and --base-url, for `access`."""
     key = click.option(
         "--api-key",
         metavar="KEY",
-        help=f"Linq API key. Prefer the variable {KEY_VARIABLES[0]} (or {KEY_VARIABLES[1]}): a key on a command line "
-        "shows in process listings.",
+        help=f"Linq API key. Better set {KEY_VARIABLES[0]} (or {KEY_VARIABLES[1]}): a key on a command line can be "
+        "seen in process listings.",
     )
     base = click.option(
         "--base-url",
@@ -38,7 +38,7 @@ json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print
 
 
 def check_duration(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    """The callback of an option that is a number of seconds."""
+    """The callback of options that are numbers of seconds."""
     try:
         check_seconds(parameter.opts[0], value, none=True)
     except ValueError as error:
