@@ -62,7 +62,7 @@ class Stats:
         chats: chats with a session, a request, a message on its way, or a refusal to remember.
         shown: chats whose indicator may be up, as far as is known.
         in_flight: requests under way.
-        waiting: chats that wait for a place to make a request.
+        waiting: chats whose request waits for a free connection.
         requests: requests that have ended, by outcome: accepted, unknown (5xx), no_answer, not_applied, refused.
         retries: how many of them were not the first attempt.
         suspended: whether starts are held back for the whole manager.
