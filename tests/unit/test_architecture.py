@@ -221,7 +221,7 @@ def test_the_package_is_imported_without_any_extra() -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert done.stderr == ""
     assert sorted({*done.stdout.split()} - {"_core", "_engine"}) == CORE
