@@ -126,7 +126,7 @@ def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
         ("LINQ_API_KEY", "k\u00e4se", "HTTP header"),
         ("LINQ_API_V3_BASE_URL", "api.example.com", "LINQ_API_V3_BASE_URL"),
         ("HTTP_PROXY", "gopher://proxy", "proxy"),
-        ("SSL_CERT_FILE", "/nowhere/certificates.pem", "certificates"),
+        ("SSL_CERT_FILE", __file__, "certificates"),
     ],
 )
 @pytest.mark.usefixtures("no_key")

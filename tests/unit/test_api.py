@@ -574,7 +574,6 @@ def test_a_cancelled_request_is_cancelled() -> None:
 @pytest.mark.parametrize("warm", [False, True])
 def test_whenever_a_request_is_cancelled_the_next_one_works(warm: bool) -> None:
     """At each turn of the loop in a request's life: httpcore is not proof against asyncio's cancellation."""
-
     handlers: list[asyncio.Task[None] | None] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
