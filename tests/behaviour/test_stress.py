@@ -42,7 +42,7 @@ class Bot:
                     self._reply(client)
                 except ZeroDivisionError:
                     pass  # its own
-                except BaseException as exc:
+                except BaseException as exc:  # noqa: BLE001 - the main thread reports it
                     self.seen.append(exc)
 
     def _reply(self, client: httpx.Client) -> None:
