@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
-import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,12 +15,14 @@ import httpx
 
 from . import _sends
 from ._chat_id import ChatIdFrom
+from ._clients import credentials_of
 from ._core.indicator import MessageInFlight, SessionState
-from ._engine.engine import LoopEngine
-from ._engine.http import TypingAPI
-from ._engine.process import EXIT_TIMEOUT, loop_thread, process_lock
+from ._engine.interface import Engine
+from ._engine.lifecycle import Life
+from ._engine.process import EXIT_TIMEOUT
+from ._engine.source import EngineSettings, EngineSource
 from ._engine.waiting import Completion, wait_for_async
-from ._linq import PUBLIC_BASE_URL, SETTLE
+from ._linq import SETTLE
 from ._session import TypingSession, sender_in_context
 from ._settings import (
     HTTP,
@@ -33,22 +33,17 @@ from ._settings import (
     SessionOptions,
     check_flag,
     check_seconds,
-    enabled_by_environment,
-    from_environment,
     normalized_base_url,
     parse_chat_id,
     without_password,
 )
 from ._typing_while import TypingWhile, make_typing_while, show_options
-from .errors import ConfigurationError, LinqTypingError
 from .events import EventHook, Stats
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = ["TypingManager"]
-
-logger = logging.getLogger("linq_typing")
 
 C = TypeVar("C")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -88,16 +83,9 @@ def _checked_hooks(on_event: object) -> tuple[EventHook, ...]:
     return hooks
 
 
-def _finalizer(manager: TypingManager, engine: LoopEngine) -> weakref.finalize[..., TypingManager]:
-    """Retires the engine of a manager that was dropped, not closed."""
-    finalizer = weakref.finalize(manager, engine.retire)
-    finalizer.atexit = False
-    return finalizer
-
-
 def managers_from_environment() -> list[TypingManager]:
     """The living managers whose key or base comes from the environment."""
-    return [manager for manager in list(_managers) if manager._from_environment]
+    return [manager for manager in list(_managers) if manager._is_from_environment]
 
 
 class TypingManager:
@@ -125,7 +113,7 @@ class TypingManager:
             the library's own event loop. :meth:`close` leaves it open, since not every transport can be used again once
             it is closed; it is closed when the manager is dropped, and when the process exits.
         on_event: a function, or several, called with each :class:`TypingEvent` on the library's thread, so it must not
-            block; what it raises is logged. The ``linq_typing`` logger is told in any case.
+            block; what it raises is logged. Events are also logged, to ``linq_typing``.
         enabled: False: sessions work, nothing is sent and no key is needed. Default: unless
             ``LINQ_TYPING_ENABLED`` is ``0``.
         start_delay, stop_delay, refresh_interval, max_duration, resume_after, wait_on_exit: defaults for
@@ -172,20 +160,20 @@ class TypingManager:
         self._options = SessionOptions(
             start_delay, stop_delay, refresh_interval, max_duration, resume_after, wait_on_exit
         )
-        self._http = HTTPSettings(timeout, max_retries, backoff_max, max_connections)
-        self._settle = settle
-        self._transport = transport
-        self._hooks = _checked_hooks(on_event)
-        self._enabled = enabled
         given = Credentials(api_key, normalized_base_url(base_url) if base_url is not None else None)
-        self._credentials = given.or_else(_sends.credentials_of(client)) if client is not None else given
-        self._from_environment = not (self._credentials.api_key and self._credentials.base_url)
-        self._engine: LoopEngine | None = None
-        self._was_closed = False  # since the engine was last used: look whether the environment has changed
-        self._api: TypingAPI | None = None
-        self._made_in: int | None = None  # the process that made the engine
-        self._finalizer = weakref.finalize(self, lambda: None)
-        self._problem: str | None = None  # why no engine could be made, as it was logged
+        if client is not None:
+            given = given.or_else(credentials_of(client))
+        self._is_from_environment = not (given.api_key and given.base_url)
+        self._engines = EngineSource(
+            EngineSettings(
+                given,
+                HTTPSettings(timeout, max_retries, backoff_max, max_connections),
+                settle,
+                transport,
+                _checked_hooks(on_event),
+                enabled,
+            )
+        )
         self._prepare()
         _managers.add(self)
         _sends.add_listener(self)
@@ -193,13 +181,12 @@ class TypingManager:
             self.watch(client)
 
     def _prepare(self) -> None:
-        """Load certificates, which is slow, before the first session waits for it. Raises ConfigurationError."""
-        if self._is_enabled() and self._known_credentials().api_key:
-            self._api = self._make_api()
+        self._engines.prepare()
 
     def __repr__(self) -> str:
-        base = without_password(self._known_credentials().base_url or PUBLIC_BASE_URL)
-        return f"<TypingManager base_url={base!r}{'' if self._is_enabled() else ' disabled'}>"
+        life = self._engines.life
+        state = "" if life is Life.OPEN else f" {life.value}"
+        return f"<TypingManager base_url={without_password(self._engines.base_url)!r}{state}>"
 
     @overload
     def typing_while(self, function: F, /) -> F: ...
@@ -220,9 +207,7 @@ class TypingManager:
 
     def _new_session(self, chat_id: str, given: GivenOptions) -> TypingSession:
         state = SessionState(replace(self._options, **given) if given else self._options, 0.0)
-        engine = self._engine
-        if engine is None or not engine.alive or self._was_closed:
-            engine = self._live_engine(state)
+        engine = self._engines.get(state)
         if engine is not None:
             state.joined_at = engine.now()
         return TypingSession(chat_id, engine, state)
@@ -239,7 +224,7 @@ class TypingManager:
         Raises:
             ValueError: ``chat_id`` is no UUID (TypeError: neither text nor a ``UUID``).
         """
-        chat_id, engine = parse_chat_id(chat_id), self._engine
+        chat_id, engine = parse_chat_id(chat_id), self._engines.engine
         if engine is not None:
             engine.mark_sent(chat_id, MessageInFlight(engine.now(), sender_in_context(chat_id, engine)))
 
@@ -255,12 +240,11 @@ class TypingManager:
         """
         return _sends.watch(client, self)
 
-    def _message_in_flight(self, chat_id: str, began_at: float) -> _sends.WatchedMessage | None:
-        """A message that a watched client is sending, or of which it has learnt by the answer."""
-        engine = self._listening_engine()
-        if engine is None:
-            return None
-        return _sends.WatchedMessage(engine, chat_id, MessageInFlight(began_at, sender_in_context(chat_id, engine)))
+    def _now(self) -> float:
+        return self._engines.now()
+
+    def _engine_to_tell(self) -> Engine | None:
+        return self._engines.get_to_listen()
 
     # -- Ends
 
@@ -300,8 +284,8 @@ class TypingManager:
 
     def _retire(self) -> None:
         """Close once the open sessions have ended and their stops are out. Returns at once."""
-        if self._engine is not None:
-            self._engine.retire(self)
+        if self._engines.engine is not None:
+            self._engines.engine.retire(self)
 
     def __enter__(self) -> TypingManager:
         return self
@@ -321,123 +305,30 @@ class TypingManager:
 
     def stats(self) -> Stats:
         """The manager in numbers: sessions, chats, requests by outcome, and whether starts are suspended."""
-        engine = self._engine
+        engine = self._engines.engine
         return Stats() if engine is None or not engine.alive else engine.stats()
-
-    # -- Machinery
 
     def _begin_flush(self, timeout: float) -> Completion:
         check_seconds("timeout", timeout)
-        engine = self._engine_to_wait_for()
+        engine = self._engines.get_to_wait_for()
         return Completion(True) if engine is None else engine.flush()
 
     def _begin_close(self) -> Completion:
-        engine = self._engine_to_wait_for()
-        self._was_closed = True
+        engine = self._engines.get_to_wait_for()
         return Completion(True) if engine is None else engine.begin_close()
 
-    def _engine_to_wait_for(self) -> LoopEngine | None:
-        """The engine, if it was ever needed in this process. RuntimeError where waiting for it would dead-lock."""
-        engine = self._engine
-        if engine is None or not engine.alive:
-            return None
-        if not engine.can_be_waited_for:
-            raise RuntimeError("flush() and close() can't be called from on_event: they would wait for themselves")
-        return engine
-
-    def _listening_engine(self) -> LoopEngine | None:
-        """The engine to tell of a message. None where that helps nobody: disabled, or without a key."""
-        if self._engine is not None and self._engine.alive and not self._was_closed:
-            return self._engine
-        return self._live_engine() if self._known_credentials().api_key else None
-
-    def _live_engine(self, state: SessionState | None = None) -> LoopEngine | None:
-        """The engine, made at first use and again after a fork. None if there can be none; ``state`` is told why."""
-        if not self._is_enabled():
-            return None
-        error = None
-        with process_lock():
-            if self._was_closed and self._credentials_changed():
-                self._renew()
-            self._was_closed = False
-            try:
-                if self._engine is None or not self._engine.alive:
-                    self._engine = self._make_engine()
-            except LinqTypingError as found:
-                error = found
-            engine = self._engine
-        if error is not None and state is not None:
-            state.error = error
-        self._report(error)
-        return engine if engine is not None and engine.alive else None
-
-    def _credentials_changed(self) -> bool:
-        """Whether the environment says something else than when the connections were made."""
-        try:
-            return self._api is not None and self._known_credentials().checked() != self._api.credentials
-        except ConfigurationError:
-            return True
-
-    def _renew(self) -> None:
-        """Let the next use start afresh, with the settings and the environment of then. Open sessions go on as they
-        are."""
-        engine, self._engine, self._api = self._engine, None, None
-        if engine is not None:
-            engine.retire(self, for_good=False)  # its transport serves the next one
+    # -- For linq_typing.testing
 
     @contextmanager
     def _pointed_at(self, credentials: Credentials, time_scale: float) -> Iterator[None]:
-        """For ``linq_typing.testing``: use these credentials meanwhile, and divide all durations by ``time_scale``."""
-        before = self._credentials, self._options, self._http, self._settle, self._enabled
-        self._renew()
-        self._credentials, self._enabled = credentials, True
-        self._options, self._http = self._options.scaled(time_scale), self._http.scaled(time_scale)
-        self._settle /= time_scale
-        try:
-            yield
-        finally:
-            self.close()
-            self._renew()
-            self._credentials, self._options, self._http, self._settle, self._enabled = before
-
-    def _report(self, error: LinqTypingError | None) -> None:
-        """Log why nothing is sent: once, not for each session."""
-        problem = None if error is None else error.message
-        if problem is not None and problem != self._problem:
-            level = logging.ERROR if isinstance(error, ConfigurationError) else logging.WARNING
-            logger.log(level, "no typing indicators: %s", problem)
-        self._problem = problem
-
-    def _make_engine(self) -> LoopEngine | None:
-        """None once the interpreter exits. LinqTypingError if there can be no engine now."""
-        forked = self._made_in not in (None, os.getpid())
-        if forked and self._transport is not None:
-            raise LinqTypingError(
-                "transport= can't be used after a fork: make a new TypingManager in the child process"
-            )
-        if self._api is None or forked:
-            self._api = self._make_api()  # connections must not be shared with the parent process
-        thread = loop_thread()
-        if thread is None:
-            return None
-        engine = LoopEngine(
-            thread,
-            self._api,
-            settle=self._settle,
-            max_connections=self._http.max_connections,
-            hooks=self._hooks,
-        )
-        self._made_in = os.getpid()
-        self._finalizer.detach()
-        self._finalizer = _finalizer(self, engine)
-        return engine
-
-    def _make_api(self) -> TypingAPI:
-        return TypingAPI(self._known_credentials().checked(), self._http, self._transport)
-
-    def _is_enabled(self) -> bool:
-        return enabled_by_environment() if self._enabled is None else self._enabled
-
-    def _known_credentials(self) -> Credentials:
-        """What was given, else what the environment says now: a .env file may be loaded late."""
-        return self._credentials.or_else(from_environment())
+        """Use these credentials meanwhile, and divide all durations by ``time_scale``."""
+        options, settings = self._options, self._engines.settings
+        http, settle = settings.http.scaled(time_scale), settings.settle / time_scale
+        meanwhile = settings._replace(credentials=credentials, http=http, settle=settle, enabled=True)
+        with self._engines.replaced(meanwhile, self):
+            self._options = options.scaled(time_scale)
+            try:
+                yield
+            finally:
+                self.close()
+                self._options = options

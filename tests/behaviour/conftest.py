@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from linq_typing import TypingManager
-from linq_typing._engine import runner
+from linq_typing._engine import lifecycle
 from linq_typing.sandbox import Sandbox
 
 from .kit import PATIENCE, SANDBOX_SETTLE, SETTLE, STOP_DELAY, Asked, Events
@@ -31,7 +31,7 @@ def make_manager(
 ) -> Iterator[Callable[..., TypingManager]]:
     """Makes managers for the sandbox with short delays, but patience with a busy machine; closes them, and finds no
     ghost and no overlap then."""
-    monkeypatch.setattr(runner, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(lifecycle, "PATIENCE", PATIENCE)
     defaults = {
         "api_key": linq.api_key,
         "base_url": linq.base_url,

@@ -49,7 +49,7 @@ def test_a_new_connection_by_name_at_exit_works_without_executors(linq: Sandbox,
         import atexit, time
         from linq_typing import TypingManager
         manager = TypingManager()
-        manager._api._headers["Connection"] = "close"
+        manager._engines._api._headers["Connection"] = "close"
         with manager.typing_while("{chat}", stop_delay=60):
             while not manager.stats().shown: time.sleep(0.01)
         """,
@@ -95,7 +95,7 @@ def test_an_api_that_hangs_does_not_keep_the_process_from_exiting(linq: Sandbox)
     )
     told = f"gave up the typing stop in chat {chat}\n"  # as logging shows a warning when nobody has set it up
     assert (done.returncode, done.stdout, done.stderr) == (0, "", told)
-    linq.reopen(chat)
+    linq.send_as_colleague(chat)
 
 
 @pytest.mark.slow

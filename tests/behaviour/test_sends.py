@@ -102,7 +102,7 @@ def test_a_new_chats_first_message_counts_for_the_chat_that_the_answer_names(
     manager.close()
     assert asked(chat) == ["start"]
     assert events.kinds() == ["started", "message_sent"]
-    linq.reopen(chat)  # the message, as far as the screen is concerned
+    linq.send_as_colleague(chat)  # the message, as far as the screen is concerned
 
 
 def test_the_async_sdk_is_watched_too(linq: Sandbox, make_manager: MakeManager, asked: Asked) -> None:

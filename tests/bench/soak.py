@@ -244,13 +244,13 @@ async def _eventually(predicate: Callable[[], object]) -> bool:
 
 
 def _left_over(manager: Any, stats: Any) -> list[str]:
-    runner = manager._engine._runner
+    runner = manager._engines.engine._runner
     leaks = {
         "open sessions": stats.sessions,
         "requests in flight": stats.in_flight,
         "waiting chats": stats.waiting,
         "tasks": len(runner._tasks),
-        "waiters": len(runner._waiters),
+        "flushes": len(runner._flushes._flushes),
         "timers": 0 if runner._chats else int(runner._timer is not None),
         "chats with nothing to remember": sum(map(_forgettable, runner._chats.values())),
     }

@@ -16,8 +16,9 @@ import httpx
 import pytest
 
 from linq_typing._core.indicator import Action, Outcome
-from linq_typing._engine import http as http_side
-from linq_typing._engine.http import Answer, TypingAPI, _proxy, _ssl_context, outcome_of
+from linq_typing._engine import answers
+from linq_typing._engine.answers import Answer, outcome_of
+from linq_typing._engine.http import TypingAPI, _proxy, _ssl_context
 from linq_typing._settings import Credentials, HTTPSettings
 from linq_typing.errors import (
     APIConnectionError,
@@ -42,7 +43,7 @@ def _error(status: int, code: int | None = None, **more: Any) -> APIStatusError:
 
 
 def status_error(response: httpx.Response) -> APIStatusError:
-    return http_side.status_error(response, b"".join(response.stream))  # type: ignore[arg-type]
+    return answers.status_error(response, b"".join(response.stream))  # type: ignore[arg-type]
 
 
 def test_the_documented_error_body() -> None:
@@ -868,3 +869,27 @@ def test_the_text_of_a_broken_answer_is_bounded_too() -> None:
     assert got.error is not None
     assert got.error.message.isprintable()
     assert len(got.error.message) <= 200
+
+
+# -- The observer
+
+
+def test_the_observer_gets_each_answer_with_its_body_or_the_exception() -> None:
+    """What the commands tell people and `Answer` leaves out."""
+    results: list[httpx.Response | Exception] = [httpx.Response(404, text="nobody"), httpx.ReadError("x")]
+    waiting, seen = list(results), []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        result = waiting.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def main() -> None:
+        transport = httpx.MockTransport(handle)
+        api = TypingAPI(Credentials(KEY, "http://x"), HTTPSettings(), transport, lambda *told: seen.append(told))
+        for _ in results:
+            await api.request(Action.START, CHAT)
+
+    asyncio.run(main())
+    assert seen == [(results[0], b"nobody"), (results[1], b"")]

@@ -216,7 +216,7 @@ class Guest:
         self.asked = 0
         self.finish = finish
 
-    def begin_end(self) -> Completion:
+    def begin_exit(self) -> Completion:
         self.asked += 1
         return Completion(True if self.finish else None)
 

@@ -24,9 +24,8 @@ from unittest.mock import Mock, create_autospec
 import httpx
 import pytest
 
-from linq_typing import TypingManager, _sends
+from linq_typing import TypingManager, _clients, _exchange, _sends
 from linq_typing._core.indicator import MessageInFlight
-from linq_typing._sends import WatchedMessage
 
 from .kit import CHAT, OTHER_CHAT, FakeEngine
 
@@ -63,8 +62,11 @@ class Listener:
     def __init__(self) -> None:
         self.engine = Engine()
 
-    def _message_in_flight(self, chat_id: str, began_at: float) -> WatchedMessage:
-        return WatchedMessage(self.engine, chat_id, MessageInFlight(began_at))
+    def _now(self) -> float:
+        return self.engine.now()
+
+    def _engine_to_tell(self) -> Engine:
+        return self.engine
 
     @property
     def heard(self) -> list[tuple[str, bool]]:
@@ -126,7 +128,7 @@ def strike(call: Callable[[], object], at: int, error: BaseException | None) -> 
     count = 0
 
     def trace(frame: FrameType, event: str, arg: object) -> Any:
-        if frame.f_code.co_filename != _sends.__file__:
+        if frame.f_code.co_filename not in (_sends.__file__, _exchange.__file__):
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         return trace_opcode
@@ -320,7 +322,7 @@ def test_an_error_of_a_listener_is_logged_and_neither_the_callers_nor_the_other_
     listener: Listener, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(Listener):
-        def _message_in_flight(self, chat_id: str, began_at: float) -> WatchedMessage:
+        def _engine_to_tell(self) -> Engine:
             raise TypeError("broken on purpose")
 
     broken, other = Broken(), Listener()
@@ -370,15 +372,13 @@ def test_an_odd_body_is_logged_and_goes_its_way(listener: Listener, caplog: pyte
 def test_a_message_that_can_not_be_ended_does_not_keep_the_others_from_it(
     listener: Listener, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Message(WatchedMessage):
-        def ended(self, at: float, accepted: bool) -> None:
+    class BrokenEngine(Engine):
+        def send_ended(self, *_: object) -> None:
             raise LookupError("broken on purpose")
 
-    class Broken(Listener):
-        def _message_in_flight(self, chat_id: str, began_at: float) -> WatchedMessage:
-            return Message(self.engine, chat_id, object())  # type: ignore[arg-type]
-
-    assert _sends.watch(_sends.watch(client(), Broken()), listener).send(post()).status_code == 202
+    broken = Listener()
+    broken.engine = BrokenEngine()
+    assert _sends.watch(_sends.watch(client(), broken), listener).send(post()).status_code == 202
     assert listener.heard == [(CHAT, True)]
     assert "broken on purpose" in caplog.text
     caplog.clear()
@@ -785,7 +785,7 @@ def test_a_broken_compressed_answer_is_nothing(listener: Listener) -> None:
 
 
 def lent(client: object) -> Any:
-    return _sends.credentials_of(client)
+    return _clients.credentials_of(client)
 
 
 def test_headers_that_typing_requests_could_not_carry_are_not_lent() -> None:

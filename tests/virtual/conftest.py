@@ -10,7 +10,9 @@ import httpx
 import pytest
 
 import linq_typing
-from linq_typing import TypingManager, _default, _manager, _sends
+from linq_typing import TypingManager, _default
+from linq_typing._engine import source
+from linq_typing._engine.loop import LoopThread
 from linq_typing._engine.waiting import Completion
 
 from .kit import BASE, KEY, LONG, Events, MakeManager, VirtualLinq, VirtualLoop, VirtualThread
@@ -26,8 +28,8 @@ def thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualThread]:
         loop.run_until(lambda: done.result is not None, timeout)
         return bool(done.result)
 
-    monkeypatch.setattr(_manager, "loop_thread", lambda: thread)
-    monkeypatch.setattr(_sends, "monotonic", loop.time)
+    monkeypatch.setattr(source, "loop_thread", lambda: thread)
+    monkeypatch.setattr(LoopThread, "now", staticmethod(loop.time))
     monkeypatch.setattr(Completion, "wait", wait)
     yield thread
     loop.run_for(LONG)

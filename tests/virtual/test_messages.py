@@ -15,7 +15,7 @@ def test_a_message_that_begins_and_ends_twice_counts_once(
     chat, manager = linq.chat(), make_manager(on_event=events)
     with manager.typing_while(chat):
         linq.sleep(1.0)
-        engine = manager._engine
+        engine = manager._engines.engine
         assert engine is not None
         message = MessageInFlight(engine.now())
         engine.send_began(chat, message)
@@ -23,15 +23,15 @@ def test_a_message_that_begins_and_ends_twice_counts_once(
             engine.send_ended(chat, message, at, True)
         linq.sleep(1.0)
         assert events.kinds().count("message_sent") == 1
-    linq.reopen(chat)  # the simulation has seen no message that would have cleared it
+    linq.send_as_colleague(chat)  # the simulation has seen no message that would have cleared it
 
 
 def test_a_message_that_never_began_and_was_not_accepted_is_nothing(linq: VirtualLinq, manager: TypingManager) -> None:
     chat = linq.chat()
     with manager.typing_while(linq.chat()):
         linq.sleep(1.0)
-        assert manager._engine is not None
-        manager._engine.send_ended(chat, MessageInFlight(0.0), 1.0, False)
+        assert manager._engines.engine is not None
+        manager._engines.engine.send_ended(chat, MessageInFlight(0.0), 1.0, False)
         linq.sleep(1.0)
         assert manager.stats().chats == 1
 
@@ -43,8 +43,8 @@ def test_a_message_that_is_known_only_by_its_answer_began_in_retrospect(
     chat = linq.chat()
     with manager.typing_while(linq.chat()):
         linq.sleep(10.0)
-        assert manager._engine is not None
-        manager._engine.send_ended(chat, MessageInFlight(5.0), 10.0, True)
+        assert manager._engines.engine is not None
+        manager._engines.engine.send_ended(chat, MessageInFlight(5.0), 10.0, True)
         with manager.typing_while(chat):
             linq.sleep(60.0)
     assert linq.moments(chat) == [13.0]

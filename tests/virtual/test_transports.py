@@ -154,11 +154,11 @@ def test_a_manager_that_starts_afresh_with_another_key_goes_on_using_its_transpo
     with manager.typing_while(chat):
         linq.sleep(0.1)
     assert manager.close()
-    old = manager._engine
+    old = manager._engines.engine
     monkeypatch.setenv("LINQ_API_KEY", KEY)
     with manager.typing_while(chat):
         linq.sleep(5.0)
-        assert manager._engine is not old
+        assert manager._engines.engine is not old
         assert linq.visible(chat)
         assert transport.closed_at == []
     assert manager.close()

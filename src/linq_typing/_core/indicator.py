@@ -143,7 +143,7 @@ class MessageInFlight:
 
     def __init__(self, began_at: float, sender: SessionState | UnknownSender | None = None) -> None:
         self.began_at = began_at
-        self.began = self.ended = False  # whether that was heard of; the engine's to set
+        self.began = self.ended = False  # whether the engine has processed that
         self.sender = sender
 
     @property

@@ -1,4 +1,4 @@
-"""The engine as callers use it: from any thread, it has the runner hear of things on the library's thread."""
+"""The engine as callers use it: from any thread, it posts to the library's thread."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from .._core.indicator import MessageInFlight, SessionState
 from ..events import EventHook, Stats
 from .http import TypingAPI
+from .lifecycle import READY, Life, Lifecycle
 from .loop import LoopThread
 from .runner import Runner
 from .waiting import Completion
@@ -21,11 +22,21 @@ class LoopEngine:
         self._thread = thread
         self._post = thread.post
         self.now = thread.now
-        self._runner = Runner(thread, api, settle=settle, max_connections=max_connections, hooks=hooks)
+        self._runner = Runner(thread.now, api, settle=settle, max_connections=max_connections, hooks=hooks)
+        self._lifecycle = Lifecycle(thread, self._runner, api)
+
+    @property
+    def life(self) -> Life:
+        return self._lifecycle.life
 
     @property
     def alive(self) -> bool:
         return not self._thread.dead
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be used at once: in this process, and not closed since its last use."""
+        return not self._thread.dead and self._lifecycle.life in READY
 
     @property
     def can_be_waited_for(self) -> bool:
@@ -38,42 +49,42 @@ class LoopEngine:
     # -- Inputs
 
     def join(self, chat_id: str, state: SessionState) -> None:
-        self._post(self._runner.join, chat_id, state)
+        self._post(self._lifecycle.open, self._runner.join, chat_id, state)
 
     def leave(
         self, chat_id: str, state: SessionState, at: float, linger: float, done: Completion | None = None
     ) -> None:
-        self._post(self._runner.leave, chat_id, state, at, linger, done)
+        self._post(self._lifecycle.hear, self._runner.leave, chat_id, state, at, linger, done)
 
     def pause(self, chat_id: str, state: SessionState, at: float) -> None:
-        self._post(self._runner.pause, chat_id, state, at)
+        self._post(self._lifecycle.hear, self._runner.pause, chat_id, state, at)
 
     def resume(self, chat_id: str, state: SessionState, at: float) -> None:
-        self._post(self._runner.resume, chat_id, state, at)
+        self._post(self._lifecycle.hear, self._runner.resume, chat_id, state, at)
 
     def send_began(self, chat_id: str, message: MessageInFlight) -> None:
-        self._post(self._runner.send_began, chat_id, message)
+        self._post(self._lifecycle.open, self._runner.send_began, chat_id, message)
 
     def send_ended(self, chat_id: str, message: MessageInFlight, at: float, accepted: bool) -> None:
-        self._post(self._runner.send_ended, chat_id, message, at, accepted)
+        self._post(self._lifecycle.hear, self._runner.send_ended, chat_id, message, at, accepted)
 
     def mark_sent(self, chat_id: str, message: MessageInFlight) -> None:
-        self._post(self._runner.mark_sent, chat_id, message)
+        self._post(self._lifecycle.hear, self._runner.mark_sent, chat_id, message)
 
     # -- Ends
 
     def flush(self) -> Completion:
         """Let the stops that are due or delayed go out now. Says whether all were accepted."""
         done = Completion()
-        self._post(self._runner.flush, done)
+        self._post(self._lifecycle.flush, done)
         return done
 
     def begin_close(self) -> Completion:
         """End all sessions, let the stops go out (5 s at most), drop all connections. Says whether all stops were
         accepted. A later session opens it again."""
-        return self._runner.begin_close()
+        return self._lifecycle.begin_close()
 
-    def retire(self, manager: object = None, *, for_good: bool = True) -> None:
-        """Close once the open sessions have ended and their stops are out. Until then ``manager`` is kept: it is
-        what hears of their messages. A transport of the user's is closed only ``for_good``."""
-        self._post(self._runner.retire, manager, for_good)
+    def retire(self, keep: object = None, *, close_transport: bool = True) -> None:
+        """Close once the open sessions have ended and their stops are out. Until then ``keep`` is kept alive: the
+        manager, which hears of their messages. ``close_transport``: a transport of the user's, too."""
+        self._post(self._lifecycle.retire, keep, close_transport)

@@ -1,0 +1,76 @@
+"""What a client says of itself: an httpx client, or the official SDK's, which keeps one."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import httpx
+
+from ._settings import Credentials
+
+logger = logging.getLogger("linq_typing")
+
+HTTPXClient = httpx.Client | httpx.AsyncClient
+
+# Headers about the client or its bodies: not those of our requests.
+_NOT_LENT: Final = frozenset(
+    ["accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host", "user-agent"]
+)
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def credentials_of(client: object) -> Credentials:
+    """The key, base URL and default headers that a client was made with; those that can't be used are left out.
+
+    TypeError for another type of client.
+    """
+    if http_client_of(client) is client:
+        given = _attribute(client, "headers")
+        raw = given.raw if isinstance(given, httpx.Headers) else []  # httpx can't decode odd bytes
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
+        key: object = _bearer(headers.get("authorization", ""))
+    else:
+        given = _attribute(client, "default_headers")
+        headers = dict(given) if isinstance(given, Mapping) else {}
+        key = _attribute(client, "api_key")
+    base_url = _attribute(client, "base_url")
+    return Credentials(
+        key if isinstance(key, str) else None,
+        str(base_url) or None if isinstance(base_url, (str, httpx.URL)) else None,
+        {name: value for name, value in headers.items() if _is_lent(name, value)},
+    )
+
+
+def _attribute(client: object, name: str) -> object:
+    try:
+        return getattr(client, name, None)
+    except Exception:  # a property of a subclass may raise anything
+        logger.debug("could not read %s of a %s", name, type(client).__name__, exc_info=True)
+        return None
+
+
+def _is_lent(name: object, value: object) -> bool:
+    """Whether our requests are to carry the header too."""
+    if not (isinstance(name, str) and isinstance(value, str) and _HEADER_NAME.fullmatch(name)):
+        return False
+    if name.lower() in _NOT_LENT or name.lower().startswith("x-stainless-"):
+        return False
+    return value.isascii() and value.isprintable() and value == value.strip()
+
+
+def http_client_of(client: object) -> HTTPXClient:
+    for candidate in (client, getattr(client, "_client", None)):  # the official SDK keeps its own there
+        if isinstance(candidate, (httpx.Client, httpx.AsyncClient)):
+            return candidate
+    raise TypeError(
+        "client must be an httpx.Client, an httpx.AsyncClient or a client of the official SDK (linq-python), "
+        f"got {type(client).__name__}"
+    )
+
+
+def _bearer(authorization: str) -> str | None:
+    kind, _, key = authorization.partition(" ")
+    return key if kind.lower() == "bearer" and key else None

@@ -1,0 +1,168 @@
+"""The life of an engine: it opens at its first use, closes, and opens again at the next use."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+from collections.abc import Callable
+from typing import Any, Final
+
+from .http import CLOSE_TIMEOUT, TypingAPI
+from .loop import LoopThread
+from .process import EXIT_TIMEOUT
+from .runner import Runner
+from .waiting import Completion, wait_for_async
+
+PATIENCE: Final = 0.45 * EXIT_TIMEOUT  #: seconds: closing waits for stops, cancels hung starts, waits once more
+
+
+class Life(enum.Enum):
+    """Where in its life a manager is."""
+
+    OPEN = "open"
+    RETIRING = "retiring"  #: it was replaced or dropped, and closes once its open sessions have ended
+    CLOSING = "closing"
+    CLOSED = "closed"  #: the next use opens it again
+    DISABLED = "disabled"  #: it sends nothing
+
+
+#: What can be used as it is.
+READY: Final = (Life.OPEN, Life.RETIRING)
+
+
+class Lifecycle:
+    """Opens and closes a runner. Runs on the loop's thread, but for ``life`` and what is under "From any thread".
+
+    Inputs come through :meth:`hear` and :meth:`open`. Those that come while it is closing are heard afterwards, in
+    their order. Once the process exits they are dropped.
+    """
+
+    def __init__(self, thread: LoopThread, runner: Runner, api: TypingAPI) -> None:
+        self.life = Life.OPEN
+        self._opens_as = Life.OPEN
+        self._exiting = False
+        self._thread = thread
+        self._runner = runner
+        self._api = api
+        self._closing = Completion()
+        self._postponed: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._close_transport = False
+        self._kept: object = None
+        runner.on_change = self._close_if_retired
+        thread.add_resident(self)
+
+    # -- From any thread
+
+    def begin_close(self) -> Completion:
+        """End all sessions, let the stops go out (5 s at most), drop all connections."""
+        return self._begin(self._close)
+
+    def begin_exit(self) -> Completion:
+        """Close for good: the process exits."""
+        return self._begin(self._exit)
+
+    def _begin(self, end: Callable[[Completion], None]) -> Completion:
+        done = Completion()
+        self._thread.post(end, done)
+        if self._thread.dead:
+            done.set(True)
+        return done
+
+    # -- Inputs
+
+    def hear(self, call: Callable[..., None], *args: Any) -> None:
+        """Let the runner have an input."""
+        if self._exiting:
+            return
+        if self.life is Life.CLOSING:
+            self._postponed.append((self.hear, (call, *args)))
+        else:
+            call(*args)
+
+    def open(self, call: Callable[..., None], *args: Any) -> None:
+        """Let the runner have an input that opens it again, if it is closed."""
+        if self._exiting:
+            return
+        if self.life is Life.CLOSING:
+            self._postponed.append((self.open, (call, *args)))
+        else:
+            if self.life is Life.CLOSED:
+                self.life = self._opens_as
+            call(*args)
+
+    # -- Ends
+
+    def flush(self, done: Completion) -> None:
+        """Let the stops that are due or delayed go out now; ``done`` says whether all were accepted."""
+        if not self._closes_already(self.flush, done):
+            self._runner.flush(done)
+
+    def retire(self, keep: object, close_transport: bool) -> None:
+        """Close once the open sessions have ended and their stops are out. Until then ``keep`` is kept alive."""
+        if self.life is Life.CLOSING:
+            self._postponed.append((self.retire, (keep, close_transport)))
+            return
+        self.life = self._opens_as = Life.RETIRING
+        self._close_transport = close_transport
+        self._kept = keep
+        self._close_if_retired()
+
+    def _close(self, done: Completion) -> None:
+        if self._closes_already(self._close, done):
+            return
+        self.life, self._closing = Life.CLOSING, Completion()
+        self._closing.add_callback(done.set)
+        self._runner.end_sessions()
+        flushed = Completion()
+        self._runner.flush(flushed)
+        self._runner.create_task(self._finish(flushed))
+
+    def _exit(self, done: Completion) -> None:
+        self._exiting = True
+        self._postponed.clear()
+        self._close(done)
+
+    def _closes_already(self, call: Callable[[Completion], None], done: Completion) -> bool:
+        """Whether it is closing. Then ``done`` is set when it has closed, or ``call`` is made after the inputs that
+        came before it."""
+        if self.life is not Life.CLOSING:
+            return False
+        if self._postponed:
+            self._postponed.append((call, (done,)))
+        else:
+            self._closing.add_callback(done.set)
+        return True
+
+    def _close_if_retired(self) -> None:
+        if self.life is Life.RETIRING and not self._runner.is_busy:
+            self._close(Completion())
+
+    async def _finish(self, flushed: Completion) -> None:
+        clean, closing = False, self._closing
+        try:
+            await wait_for_async(flushed, PATIENCE)
+            self._runner.cancel_starts()
+            clean = await wait_for_async(flushed, PATIENCE)
+            await self._runner.end_requests()
+            await self._close_api()
+        finally:
+            self._kept = None
+            self.life = Life.CLOSED
+            if not self._exiting:
+                self._runner.restart()
+            postponed, self._postponed = self._postponed, []
+            for call, args in postponed:
+                call(*args)
+            closing.set(clean)
+
+    async def _close_api(self) -> None:
+        """Close the connections. A transport of the user's may do anything, even take for ever."""
+
+        async def close() -> None:
+            with contextlib.suppress(BaseException):
+                await self._api.aclose(for_good=self._exiting or self._close_transport)
+
+        closing = self._runner.create_task(close())
+        await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT)
+        closing.cancel()

@@ -1,0 +1,177 @@
+"""Makes the engine of a manager: at its first use, again after a fork, and when the environment has changed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import httpx
+
+from .._core.indicator import SessionState
+from .._linq import PUBLIC_BASE_URL
+from .._settings import Credentials, HTTPSettings, enabled_by_environment, from_environment
+from ..errors import ConfigurationError, LinqTypingError
+from ..events import EventHook
+from .engine import LoopEngine
+from .http import TypingAPI
+from .lifecycle import Life
+from .loop import LoopThread
+from .process import loop_thread, process_lock
+
+logger = logging.getLogger("linq_typing")
+
+
+class EngineSettings(NamedTuple):
+    """What was given to make engines with."""
+
+    credentials: Credentials
+    http: HTTPSettings
+    settle: float
+    transport: httpx.AsyncBaseTransport | None = None
+    hooks: Sequence[EventHook] = ()
+    enabled: bool | None = None
+
+    @property
+    def is_enabled(self) -> bool:
+        return enabled_by_environment() if self.enabled is None else self.enabled
+
+    def known_credentials(self) -> Credentials:
+        """What was given, else what the environment says now: a .env file may be loaded late."""
+        return self.credentials.or_else(from_environment())
+
+
+class EngineSource:
+    """The engine of one manager, which may be used from any thread."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings = settings
+        self.engine: LoopEngine | None = None
+        self._api: TypingAPI | None = None
+        self._made_in: int | None = None  # the process that made the engine
+        self._finalizer = weakref.finalize(self, lambda: None)
+        self._problem: str | None = None  # why no engine could be made, as it was logged
+
+    @property
+    def life(self) -> Life:
+        if not self.settings.is_enabled:
+            return Life.DISABLED
+        return Life.OPEN if self.engine is None or not self.engine.alive else self.engine.life
+
+    @property
+    def base_url(self) -> str:
+        return self.settings.known_credentials().base_url or PUBLIC_BASE_URL
+
+    def now(self) -> float:
+        """The time on the clock of its engines."""
+        return LoopThread.now()
+
+    def prepare(self) -> None:
+        """Load certificates, which is slow, before the first session waits for it. Raises ConfigurationError."""
+        if self.settings.is_enabled and self.settings.known_credentials().api_key:
+            self._api = self._make_api()
+
+    def get(self, state: SessionState | None = None) -> LoopEngine | None:
+        """The engine, ready for use. None if there can be none: ``state.error`` says why."""
+        engine = self.engine
+        return engine if engine is not None and engine.is_ready else self._open(state)
+
+    def get_to_listen(self) -> LoopEngine | None:
+        """The engine to tell about a message. None if it would do nothing: disabled, or without a key."""
+        engine = self.engine
+        if engine is not None and engine.is_ready:
+            return engine
+        return self._open() if self.settings.known_credentials().api_key else None
+
+    def get_to_wait_for(self) -> LoopEngine | None:
+        """The engine, if it was ever needed in this process. RuntimeError where waiting for it would dead-lock."""
+        engine = self.engine
+        if engine is None or not engine.alive:
+            return None
+        if not engine.can_be_waited_for:
+            raise RuntimeError("flush() and close() can't be called from on_event: they would wait for themselves")
+        return engine
+
+    def renew(self, keep: object) -> None:
+        """Let the next use start afresh, with the settings and the environment of then. Open sessions go on as they
+        are; ``keep`` is kept alive meanwhile."""
+        engine, self.engine, self._api = self.engine, None, None
+        if engine is not None:
+            engine.retire(keep, close_transport=False)  # its transport serves the next one
+
+    @contextmanager
+    def replaced(self, settings: EngineSettings, keep: object) -> Iterator[None]:
+        """Make engines with these settings meanwhile."""
+        before = self.settings
+        self.renew(keep)
+        self.settings = settings
+        try:
+            yield
+        finally:
+            self.renew(keep)
+            self.settings = before
+
+    def _open(self, state: SessionState | None = None) -> LoopEngine | None:
+        if not self.settings.is_enabled:
+            return None
+        error = None
+        with process_lock():
+            if self._credentials_changed():
+                self.renew(None)
+            try:
+                if self.engine is None or not self.engine.alive:
+                    self.engine = self._make_engine()
+            except LinqTypingError as found:
+                error = found
+            engine = self.engine
+        if error is not None and state is not None:
+            state.error = error
+        self._report(error)
+        return engine if engine is not None and engine.alive else None
+
+    def _credentials_changed(self) -> bool:
+        """Whether the environment says something else than when the connections were made."""
+        try:
+            return self._api is not None and self.settings.known_credentials().checked() != self._api.credentials
+        except ConfigurationError:
+            return True
+
+    def _report(self, error: LinqTypingError | None) -> None:
+        """Log why nothing is sent: once, not for each session."""
+        problem = None if error is None else error.message
+        if problem is not None and problem != self._problem:
+            level = logging.ERROR if isinstance(error, ConfigurationError) else logging.WARNING
+            logger.log(level, "no typing indicators: %s", problem)
+        self._problem = problem
+
+    def _make_engine(self) -> LoopEngine | None:
+        """None once the interpreter exits. LinqTypingError if there can be no engine now."""
+        forked = self._made_in not in (None, os.getpid())
+        if forked and self.settings.transport is not None:
+            raise LinqTypingError(
+                "transport= can't be used after a fork: make a new TypingManager in the child process"
+            )
+        if self._api is None or forked:
+            self._api = self._make_api()  # connections must not be shared with the parent process
+        thread = loop_thread()
+        if thread is None:
+            return None
+        settings = self.settings
+        engine = LoopEngine(
+            thread,
+            self._api,
+            settle=settings.settle,
+            max_connections=settings.http.max_connections,
+            hooks=settings.hooks,
+        )
+        self._made_in = os.getpid()
+        self._finalizer.detach()
+        self._finalizer = weakref.finalize(self, engine.retire)  # if the manager is dropped, not closed
+        self._finalizer.atexit = False
+        return engine
+
+    def _make_api(self) -> TypingAPI:
+        return TypingAPI(self.settings.known_credentials().checked(), self.settings.http, self.settings.transport)

@@ -1,0 +1,315 @@
+"""One request of a message and its answer, observed around a client's ``send``.
+
+This runs inside the caller's call, so an exception that has nothing to do with it may be raised at any point of this
+module: by a signal handler (KeyboardInterrupt, Celery's SoftTimeLimitExceeded), by another thread, by a full stack.
+Such an exception reaches the caller, and the message in flight ends all the same: see :func:`wrap_send`. Errors of the
+watching itself are logged: see ``_contained``.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
+
+import httpx
+
+from ._core.indicator import MessageInFlight
+from ._engine.interface import Engine
+from ._linq import CHAT_IN_BODY, CHAT_IN_PATH
+from ._session import sender_in_context
+from ._settings import parse_chat_id
+
+logger = logging.getLogger("linq_typing")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_MAX_BODY: Final = 65_536  #: bytes of an answer that are looked at; Linq's have some hundred
+
+
+class Listener(Protocol):
+    """Is told about messages: a manager. Called in the sender's thread and context."""
+
+    def _now(self) -> float:
+        """The time, on the clock of its engine."""
+        ...
+
+    def _engine_to_tell(self) -> Engine | None:
+        """The engine to tell of a message. None: it would do nothing."""
+        ...
+
+
+Refs = tuple["weakref.ref[Listener]", ...]
+
+
+#: What a mistake in the watching raises. Not Exception: what a signal handler raises, and RecursionError, are the
+#: caller's. Nor RuntimeError and OSError (TimeoutError is one), which signal handlers often raise.
+_OUR_ERRORS: Final = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError, ValueError,
+)  # fmt: skip
+
+
+def _contained(function: Callable[P, T]) -> Callable[P, T | None]:
+    """Logs the function's own errors, and returns None then. Whatever else is raised reaches the caller."""
+
+    @functools.wraps(function)
+    def contained(*args: P.args, **kwargs: P.kwargs) -> T | None:
+        try:
+            return function(*args, **kwargs)
+        except _OUR_ERRORS:
+            logger.exception("linq-typing: could not watch a message")
+            return None
+
+    return contained
+
+
+class _Report:
+    """Tells one listener's engine of one message."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._began_at = listener._now()
+        self._answered_at = self._began_at
+        self._in_flight: tuple[Engine, str, MessageInFlight] | None = None
+
+    @_contained
+    def began(self, chat_id: str) -> None:
+        if (found := self._message(chat_id)) is not None:
+            engine, message = found
+            self._in_flight = engine, chat_id, message  # first, so that nothing can keep it from ending
+            engine.send_began(chat_id, message)
+
+    @_contained
+    def ended(self, accepted: bool) -> None:
+        """It was answered, or never will be. May be called again, should an exception have interrupted it."""
+        if self._in_flight is not None:
+            engine, chat_id, message = self._in_flight
+            engine.send_ended(chat_id, message, engine.now(), accepted)
+
+    @_contained
+    def answered(self) -> None:
+        self._answered_at = self._listener._now()
+
+    @_contained
+    def was_sent(self, chat_id: str) -> None:
+        """It was accepted, by an answer that names its chat."""
+        if (found := self._message(chat_id)) is not None:
+            engine, message = found
+            engine.send_ended(chat_id, message, self._answered_at, accepted=True)
+
+    def _message(self, chat_id: str) -> tuple[Engine, MessageInFlight] | None:
+        engine = self._listener._engine_to_tell()
+        if engine is None:
+            return None
+        return engine, MessageInFlight(self._began_at, sender_in_context(chat_id, engine))
+
+
+class _Exchange:
+    """The request of a message, and its answer."""
+
+    def __init__(self, listeners: list[Listener], chat_id: str | None) -> None:
+        self._chat_id = chat_id  # None: only the answer tells
+        self._reports = [_Report(listener) for listener in listeners]
+
+    def begin(self) -> None:
+        """The request is about to go out."""
+        if self._chat_id is not None:
+            for report in self._reports:
+                report.began(self._chat_id)
+
+    def end(self, answer: object) -> None:
+        """The request was answered, or (None) was not. May be called again, should an exception have interrupted it."""
+        accepted = bool(_is_accepted(answer))
+        for report in self._reports:
+            report.ended(accepted)
+
+    @_contained
+    def look_into(self, answer: object, body: type[_Body]) -> None:
+        """Find the chat, if only the answer names it: now, or when a caller who streams the answer closes it."""
+        if self._chat_id is not None or not isinstance(answer, httpx.Response) or not answer.is_success:
+            return
+        for report in self._reports:
+            report.answered()
+        if answer.is_stream_consumed:
+            self.tell(answer)
+        else:
+            answer.stream = cast(Any, body(answer.stream, self, answer.headers))
+
+    def tell(self, answer: httpx.Response) -> None:
+        """Tell the listeners of the message, if the answer names its chat."""
+        chat_id = _chat_in(answer)
+        for report in self._reports if chat_id else ():
+            report.was_sent(chat_id)
+
+
+@_contained
+def _is_accepted(answer: object) -> bool:
+    return isinstance(answer, httpx.Response) and answer.is_success
+
+
+def _chat_in(answer: httpx.Response) -> str:
+    """The chat that the answer names; empty if it names none, as another service's answer would not."""
+    try:
+        content = answer.read()
+        body = _parsed(content) if len(content) <= _MAX_BODY else {}
+        return parse_chat_id(body["chat"]["id"] if "chat" in body else body["chat_id"])
+    except (ValueError, TypeError, LookupError, httpx.HTTPError, httpx.StreamError):
+        logger.debug("no chat in the answer to what may have been a message")
+        return ""
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except RecursionError:
+        if content.count(b"[") + content.count(b"{") < 100:
+            raise  # the body's nesting is not the cause
+        return {}
+
+
+# -- An answer that the caller streams
+
+
+class _Body:
+    """An answer's body, observed as the caller reads it. Closing it tells the listeners of its chat."""
+
+    def __init__(self, stream: Any, exchange: _Exchange, headers: httpx.Headers) -> None:
+        self._stream = stream
+        self._exchange = exchange
+        self._headers = headers
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._is_read = False
+
+    def _saw(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._size <= _MAX_BODY:
+            self._chunks.append(chunk)
+        else:
+            self._chunks.clear()
+
+    @_contained
+    def _done(self) -> None:
+        chunks, self._chunks = self._chunks, []  # only once
+        if chunks:
+            stream = httpx.ByteStream(b"".join(chunks))
+            self._exchange.tell(httpx.Response(200, headers=self._headers, stream=stream))
+
+    def _is_short_and_unread(self) -> bool:
+        """Whether the caller closes a short answer, as Linq's are, without having read any of it. Then it is read."""
+        length = self._headers.get("Content-Length", "")
+        is_json = "json" in self._headers.get("Content-Type", "json")
+        return is_json and not self._is_read and length.isdecimal() and len(length) <= 5 and int(length) <= _MAX_BODY
+
+
+class _SyncBody(_Body, httpx.SyncByteStream):
+    def __iter__(self) -> Iterator[bytes]:
+        self._is_read = True
+        for chunk in self._stream:
+            self._saw(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        try:
+            if self._is_short_and_unread():
+                for _ in self:
+                    pass
+        except httpx.HTTPError:
+            pass
+        finally:
+            self._stream.close()
+        self._done()
+
+
+class _AsyncBody(_Body, httpx.AsyncByteStream):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self._is_read = True
+        async for chunk in self._stream:
+            self._saw(chunk)
+            yield chunk
+
+    async def aclose(self) -> None:
+        try:
+            if self._is_short_and_unread():
+                async for _ in self:
+                    pass
+        except httpx.HTTPError:
+            pass
+        finally:
+            await self._stream.aclose()
+        self._done()
+
+
+# -- Around ``send``
+
+
+def wrap_send(original: Any, is_async: bool, audience: Callable[..., Refs]) -> Any:
+    """A ``send`` that watches the original, which is called with the very same arguments.
+
+    The message begins inside of both ``try`` blocks. An exception anywhere in the inner one, its ``finally`` included,
+    ends the message in the outer one; ending it twice is ending it once.
+    """
+    if is_async:
+
+        @functools.wraps(original)
+        async def send_async(*args: Any, **kwargs: Any) -> Any:
+            exchange = _exchange_of(audience, args, kwargs)
+            if exchange is None:
+                return await original(*args, **kwargs)
+            answer = None
+            try:
+                try:
+                    exchange.begin()
+                    answer = await original(*args, **kwargs)
+                    exchange.look_into(answer, _AsyncBody)
+                    return answer
+                finally:
+                    exchange.end(answer)
+            except BaseException:
+                exchange.end(answer)
+                raise
+
+        return send_async
+
+    @functools.wraps(original)
+    def send(*args: Any, **kwargs: Any) -> Any:
+        exchange = _exchange_of(audience, args, kwargs)
+        if exchange is None:
+            return original(*args, **kwargs)
+        answer = None
+        try:
+            try:
+                exchange.begin()
+                answer = original(*args, **kwargs)
+                exchange.look_into(answer, _SyncBody)
+                return answer
+            finally:
+                exchange.end(answer)
+        except BaseException:
+            exchange.end(answer)
+            raise
+
+    return send
+
+
+@_contained
+def _exchange_of(audience: Callable[..., Refs], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _Exchange | None:
+    """What to watch of a call of ``send``; None if it sends no message, or if there is no listener."""
+    requests = [arg for arg in (*args, kwargs.get("request")) if isinstance(arg, httpx.Request)]
+    if not requests or requests[0].method != "POST":
+        return None
+    path = requests[0].url.raw_path.partition(b"?")[0]  # url.path is decoded
+    chat_id = None
+    if match := CHAT_IN_PATH.fullmatch(path):
+        try:
+            chat_id = parse_chat_id(match[1].decode("ascii"))
+        except ValueError:
+            return None  # the API will refuse it
+    elif not CHAT_IN_BODY.fullmatch(path):
+        return None
+    listeners = [listener for ref in audience(*args) if (listener := ref()) is not None]
+    return _Exchange(listeners, chat_id) if listeners else None
