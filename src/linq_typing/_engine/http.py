@@ -99,7 +99,7 @@ class TypingAPI:
             if not overdue:
                 raise
             return Answer(Outcome.NO_ANSWER, APITimeoutError(f"no answer within {self._timeout:g} s"))
-        except BaseException as exc:  # a transport of the user's may raise anything; a SystemExit would end the thread
+        except BaseException as exc:  # noqa: BLE001 - a transport of the user's may raise anything, and end the thread
             return self._failure(exc)
         finally:
             timer.cancel()

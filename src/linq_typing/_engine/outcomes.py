@@ -114,7 +114,7 @@ class Outcomes:
         for hook in self._hooks:
             try:
                 hook(event)
-            except BaseException:  # a SystemExit would end the loop of the whole process
+            except BaseException:  # noqa: BLE001 - a SystemExit would end the loop of the whole process
                 log_exception("linq-typing: on_event raised on %s", event)
 
 
