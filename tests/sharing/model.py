@@ -89,6 +89,7 @@ class Process:
             if world.down or (world.rough and chance.random() < 0.02):
                 return
             replies = [world.server.run(call) for call in calls]
+            world.exchanges += sum(call.script == "exchange" for call in calls)
             if not (world.rough and chance.random() < 0.02):
                 self.after(chance.choice((0.001, 0.001, 0.02)), lambda: end(replies))
 
@@ -104,7 +105,7 @@ class Process:
             self.after(_member.PATIENCE, self.give_up_connecting)
 
     def give_up_connecting(self) -> None:
-        if self.member.is_connecting:
+        if self.member.mode is _member.Mode.CONNECTING:
             self.lost()
 
     def heartbeat(self) -> None:
@@ -162,12 +163,10 @@ class Process:
         life = self.member.id
 
         def done(replies: list[list[Any]] | None) -> None:
-            if batch is not self.member._in_flight:
-                return  # it was given up
             if replies is None:
                 self.lost()
                 return
-            for chat, ask, granted in self.member.answered(replies, self.now()):
+            for chat, ask, granted in self.member.answered(batch, replies, self.now()):
                 if granted and not self.killed:
                     if chat.next(self.now())[0] is ask:
                         self.send(chat, ask)
@@ -333,7 +332,7 @@ class World:
         self.requests = 0
         self.excused_until = 0.0
         self.longest, self.alone_since, self.missed = 0.0, None, False
-        self.calls = 0
+        self.exchanges = self.inputs = 0
 
         class Chat(code.SharedIndicator):  # type: ignore[misc]
             __slots__ = ("id", "share")

@@ -66,7 +66,7 @@ class Dead(NamedTuple):
 class Mode(enum.Enum):
     """How a process stands to the others."""
 
-    CONNECTING = "connecting"  # the first answer is still to come: nothing is sent
+    CONNECTING = "connecting"  # the first answer is still to come: questions wait for it
     SHARED = "shared"
     ALONE = "alone"
 
@@ -99,10 +99,6 @@ class Member(Generic[C]):
     def may_send_alone(self) -> bool:
         return self.mode is Mode.ALONE
 
-    @property
-    def is_connecting(self) -> bool:
-        return self.mode is Mode.CONNECTING
-
     def holds(self, chat_id: str) -> bool:
         return chat_id in self.held
 
@@ -134,12 +130,12 @@ class Member(Generic[C]):
         return news, [dead for dead, times in self._silent.items() if times >= SIGHTINGS or float(dead.score) < 0]
 
     def take_over(self, dead: Dead) -> Call:
-        return Call("take_over", self._keys, (self.id, *dead, MOST_CALLS))
+        return Call("take_over", self._keys, (self.id, *dead, MOST_CHATS))
 
     def took_over(self, chats: Sequence[str]) -> bool:
         """These are now this member's: look at them. Returns whether there may be more."""
         self.held.update(chats)
-        return len(chats) >= MOST_CALLS
+        return len(chats) >= MOST_CHATS
 
     def lost(self) -> list[C]:
         """No answer, or an error. Returns the chats whose question is void."""
@@ -219,12 +215,16 @@ class Member(Generic[C]):
         call = Call("exchange", (f"{self._prefix}:chat:{chat.id}", *self._keys), args)
         return Exchange(call, chat, self._number, now, share.ask, marks, since is not None)
 
-    def answered(self, replies: Sequence[Sequence[Any]], now: float) -> list[tuple[C, Action | None, bool]]:
-        """The answers to the batch: for each chat, what it had asked, and whether to send that now.
+    def answered(
+        self, batch: Sequence[Exchange[C]], replies: Sequence[Sequence[Any]], now: float
+    ) -> list[tuple[C, Action | None, bool]]:
+        """The answers to a batch: for each chat, what it had asked, and whether to send that now.
 
-        What is granted and not sent is to be returned. All these chats are to be reviewed.
+        What is granted and not sent is to be returned. All these chats are to be reviewed. Afterwards look at ``mode``.
         """
-        batch, self._in_flight = self._in_flight, ()
+        if batch is not self._in_flight:
+            return []  # it was given up
+        self._in_flight = ()
         return [self._answered(exchange, reply, now) for exchange, reply in zip(batch, replies, strict=True)]
 
     def _answered(self, exchange: Exchange[C], reply: Sequence[Any], now: float) -> tuple[C, Action | None, bool]:

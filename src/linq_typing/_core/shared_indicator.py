@@ -43,9 +43,6 @@ class Membership(Protocol):
     @property
     def may_send_alone(self) -> bool: ...
 
-    @property
-    def is_connecting(self) -> bool: ...
-
     def holds(self, chat_id: str) -> bool: ...
 
 
@@ -106,7 +103,7 @@ class SharedIndicator(Indicator):
         share = self.share
         if action is None or share.member.may_send_alone:
             return action, due
-        if share.ask is not None or share.member.is_connecting:
+        if share.ask is not None:
             return None, due
         return (action, due) if share.wait_until <= now else (None, min(due, share.wait_until))
 

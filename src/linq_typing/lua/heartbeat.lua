@@ -17,6 +17,7 @@ redis.call('ZADD', KEYS[1], now, me)
 if before ~= '' then redis.call('ZADD', KEYS[1], 'XX', -1, before) end        -- dead, and to be taken over
 local news = redis.call('ZRANGEBYLEX', KEYS[3], from, to, 'LIMIT', 0, limit)
 if #news > 0 then redis.call('ZREM', KEYS[3], unpack(news)) end
+for i, entry in ipairs(news) do news[i] = string.sub(entry, #me + 2) end
 for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ttl) end
 return {now, 1, held, news,
         redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - silence, 'WITHSCORES', 'LIMIT', 0, 50)}
