@@ -30,3 +30,6 @@ def server(executable: str) -> Iterator[Server]:
     server = Server(executable)
     yield server
     server.close()
+
+
+from virtual.conftest import events, linq, make_manager, thread  # noqa: E402, F401: virtual time

@@ -130,8 +130,9 @@ class Process:
                     for chat_id in self.member.held:
                         self.chat(chat_id)
                     self.member.start_over(self.chats.values())
-                if news or not shared:
+                if news:
                     self.review_all()
+                self.pump()
                 for each in dead:
                     self.take_over(each)
             self.after(_member.HEARTBEAT, self.heartbeat)
@@ -153,8 +154,8 @@ class Process:
     def lost(self) -> None:
         if self.member.mode is not _member.Mode.ALONE:
             self.log("alone")
-        self.member.lost()
-        self.review_all()
+        for chat in self.member.lost():
+            self.review(chat)
 
     def pump(self) -> None:
         batch = self.member.batch(self.now())
@@ -327,6 +328,11 @@ class World:
         self.server = Twin(lambda: round((self.t + self.clock_step) * 1000), code.bugs)
         self.snapshot: Any = None
         self.interval = self.chance.choice((60.0, 20.0))
+        # No two walks are of the same temper.
+        kinds = ["leave", "leave", "message", "pause", "close"] + ["kill", "orphan"] * (not self.clean)
+        kinds += ["stall", "down", "flush", "fail over"] * self.rough
+        self.kinds = ["join", "join"] + [kind for kind in kinds for _ in range(self.chance.choice((0, 1, 1, 1, 3)))]
+        self.delays = (0, 0.01, 0.1, 0.3, 0.5, 1, 2, 3, 7, 20, 60)[: self.chance.choice((6, 9, 9, 10, 11))]
         self.up_until = self.settled = self.touched = 0.0
         self.in_flight: list[Process] = []
         self.requests = 0
@@ -453,11 +459,7 @@ class World:
 
     def step(self) -> None:
         chance, living = self.chance, self.living()
-        kinds = ["wait"] * 4 + ["join", "join", "leave", "leave", "message", "pause"]
-        kinds += ["close"] if chance.random() < 0.3 else []
-        kinds += [] if self.clean else ["kill", "orphan"]
-        kinds += ["stall", "down", "flush", "fail over"] if self.rough else []
-        kind = chance.choice(kinds)
+        kind = chance.choice(self.kinds)
         if kind == "join" and living:
             chance.choice(living).join()
         elif kind == "orphan" and living:
@@ -477,7 +479,7 @@ class World:
             self.fault(kind)
         if self.rough and chance.random() < 0.3:
             self.snapshot = self.server.snapshot()
-        self.run(self.t + chance.choice((0, 0.01, 0.1, 0.3, 0.5, 1, 2, 3, 7, 20, 60)))
+        self.run(self.t + chance.choice(self.delays))
 
     def finish(self) -> None:
         """Everything ends well; then nobody may see the indicator, and nobody may answer for it."""

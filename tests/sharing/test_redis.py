@@ -213,10 +213,12 @@ def test_no_permission(executable: str) -> None:
 
 def test_a_cluster_through_a_callable(executable: str) -> None:
     """All keys lie in one slot."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = Server(executable, "--port", str(port), "--cluster-enabled", "yes", "--bind", "127.0.0.1")
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        port, bus = one.getsockname()[1], two.getsockname()[1]
+    options = {"port": port, "cluster-port": bus, "cluster-enabled": "yes", "bind": "127.0.0.1"}
+    server = Server(executable, *(f"--{text}" if text in options else str(text) for pair in options.items() for text in pair))
     try:
         with redis.Redis(port=port) as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)

@@ -113,7 +113,7 @@ class Member(Generic[C]):
     def heard(self, reply: Sequence[Any], sent_at: float, now: float) -> tuple[Sequence[str], list[Dead]]:
         """The answer to a heartbeat: the chats to look at again, and whose chats to take over.
 
-        Afterwards look at ``mode``: if it was not SHARED before, every chat has something to tell.
+        Afterwards look at ``mode``: if it was not SHARED before, call ``start_over`` with all chats and those of ``held``.
         """
         if not reply[1]:  # dead, as the others believe; or the server has lost its memory
             self.renew()
@@ -148,12 +148,12 @@ class Member(Generic[C]):
         self._asks, self._tells, self._in_flight = {}, {}, ()
         return asking
 
-    def renew(self) -> None:
+    def renew(self, mode: Mode = Mode.ALONE) -> None:
         """Start a new life. Until the next heartbeat is answered this process is alone."""
         self._before, self.id = self.id, self._new_id()
         self._joined, self._first_number = False, self._number + 1
         self.held.clear()
-        self.mode = Mode.ALONE
+        self.mode = mode
 
     def _set_clock(self, server: float, sent_at: float, now: float) -> None:
         """Only one constant offset is used, both ways, until it is proved wrong: or else the marks would creep."""
@@ -262,6 +262,7 @@ class Member(Generic[C]):
     def start_over(self, chats: Iterable[C]) -> None:
         """Together again: everything is to be told anew."""
         for chat in chats:
+            self._tells[chat.id] = chat
             chat.share.dirty = True
             if chat.share.lease is not None and chat.share.lease < self._first_number:
                 chat.share.lease = None

@@ -113,7 +113,7 @@ class Sharing(Generic[C]):
         self._pump_soon()
 
     async def aclose(self) -> None:
-        """Tell what is left to tell, and leave."""
+        """Tell what is left to tell, and leave. It may start again."""
         if not self._started:
             return
         self._closing = True
@@ -126,6 +126,9 @@ class Sharing(Generic[C]):
             with contextlib.suppress(ServerError):
                 await self._server.run([self.member.heartbeat(leave=True)], heartbeat=True)
         await self._server.aclose()
+        self._withdraw()
+        self.member.renew(Mode.CONNECTING)
+        self._mode, self._started, self._closing = Mode.CONNECTING, False, False
 
     # -- Chats
 
@@ -191,10 +194,8 @@ class Sharing(Generic[C]):
     def _together_again(self) -> None:
         for chat_id in list(self.member.held):  # also those that were forgotten meanwhile
             self._host.chat(chat_id)
-        chats = list(self._host.all_chats())
-        self.member.start_over(chats)
-        for chat in chats:
-            self._host.review(chat)
+        self.member.start_over(self._host.all_chats())
+        self._pump_soon()
         self._tell_mode(None)
 
     async def _take_over(self, dead: Dead) -> None:
@@ -217,11 +218,13 @@ class Sharing(Generic[C]):
             self._lost(ServerError(f"no answer within {PATIENCE:g} s"))
 
     def _lost(self, error: ServerError | None) -> None:
+        self._withdraw()
+        self._tell_mode(error)
+
+    def _withdraw(self) -> None:
         for chat in self.member.lost():
             self._host.not_granted(chat)
-        for chat in list(self._host.all_chats()):
             self._host.review(chat)
-        self._tell_mode(error)
 
     def _tell_mode(self, error: ServerError | None) -> None:
         if self._mode is not self.member.mode:
