@@ -167,7 +167,12 @@ def _maker(source: Source) -> Callable[[], Any]:
             f"sentinels), not {type(source).__name__}"
         )
     copied = {name: value for name, value in settings.items() if name in _COPIED or name.startswith("ssl_")}
-    ours: dict[str, Any] = dict(retry=Retry(NoBackoff(), 0), socket_timeout=CONNECT_TIMEOUT, protocol=2, decode_responses=True)
+    ours: dict[str, Any] = {
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": CONNECT_TIMEOUT,
+        "protocol": 2,
+        "decode_responses": True,
+    }
 
     def make() -> aioredis.Redis:
         pool: Any = aioredis.ConnectionPool(connection_class=_CONNECTIONS[kind], max_connections=1, **copied, **ours)

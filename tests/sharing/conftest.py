@@ -4,7 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from virtual.conftest import events, linq, make_manager, thread
+
 from .servers import Server, executables
+
+__all__ = ["events", "linq", "make_manager", "thread"]  # virtual time
 
 
 @pytest.fixture(scope="session", params=["redis", "valkey"])
@@ -30,6 +34,3 @@ def server(executable: str) -> Iterator[Server]:
     server = Server(executable)
     yield server
     server.close()
-
-
-from virtual.conftest import events, linq, make_manager, thread  # noqa: E402, F401: virtual time

@@ -1,11 +1,11 @@
 """Several processes with clocks of their own, one server, one chat at Linq, and chance, which makes trouble.
 
 Each process has the real :class:`Member` and the real :class:`SharedIndicator`, driven as the runner drives them; the
-server is :class:`.twin.Twin`. Only that, what the recipient sees, is judged; and what the requests were.
+server is :class:`.twin.Twin`. What is judged is what the recipient sees, and the requests.
 
-* clean: nothing fails. No gap, no start too many, never two requests in flight, no ghost.
+* clean: nothing fails. No gap, no start too many, few exchanges, never two requests in flight, no ghost.
 * calm: processes are killed, and requests fail. Never two requests in flight, no ghost.
-* rough: they also stand still, and the server is down, slow, flushed or failed over. No ghost 25 s after the last fault.
+* rough: they also stand still; the server is down, slow, flushed or failed over. No ghost 25 s after the last fault.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Process:
             if not (world.rough and chance.random() < 0.02):
                 self.after(chance.choice((0.001, 0.001, 0.02)), lambda: end(replies))
 
-        late = chance.choice((0.001,) * 8 + ((0.1, 0.3, 3.0) if world.rough else (0.05,)))
+        late = chance.choice((0.001,) * 6 + (0.02, 0.02) + ((0.1, 0.3, 3.0) if world.rough else (0.05,)))
         world.at(world.t + late, carry_out)
         self.after(_member.PATIENCE, lambda: end(None))
 
@@ -252,6 +252,7 @@ class Process:
 
     def join(self) -> None:
         self.begin()
+        self.world.inputs += 1
         options = SessionOptions(
             start_delay=self.chance.choice((0.0, 0.0, 0.5)), refresh_interval=self.world.interval, max_duration=None
         )
@@ -264,12 +265,14 @@ class Process:
 
     def leave(self, session: SessionState, linger: float) -> None:
         self.sessions.remove(session)
+        self.world.inputs += 1
         chat = self.chat()
         chat.leave(session, self.now(), linger)
         self.log(f"leave {linger}")
         self.review(chat)
 
     def pause(self, session: SessionState) -> None:
+        self.world.inputs += 1
         chat = self.chat()
         if session.paused_at is None and self.chance.random() < 0.5:
             chat.pause(session, self.now())
@@ -281,6 +284,7 @@ class Process:
 
     def message(self, session: SessionState | None) -> None:
         self.begin()
+        self.world.inputs += 1
         world, chance = self.world, self.chance
         message = MessageInFlight(self.now(), session or "unknown")
         chat = self.chat()
@@ -436,7 +440,8 @@ class World:
     def fault(self, kind: str) -> None:
         server, living = self.server, self.living()
         ids = {process.member.id for process in self.processes}
-        two_faults = {*server.members, *(member for member, _ in server.held)} - ids  # a death not yet cleared up
+        # A death that is not yet cleared up is enough: what only the server knows must not get lost, too.
+        two_faults = {*server.members, *(member for member, _ in server.held)} - ids or self.only_the_server_knows()
         if kind == "kill" and (process := self.dispensable()):
             self.kill(process)
         elif kind == "stall" and living:
@@ -454,6 +459,13 @@ class World:
             self.snapshot = None
             self.clock_step += self.chance.uniform(-0.2, 0.2)
             self.log("SERVER failed over")
+
+    def only_the_server_knows(self) -> bool:
+        state = self.server.chats.get(CHAT)
+        if state is None or state["applies"] <= state["cleared"]:
+            return False
+        chats = [(chat, process.now()) for process in self.processes for chat in process.chats.values()]
+        return not any(chat.in_flight or chat.maybe_up(now) for chat, now in chats)
 
     # -- Chance
 
@@ -494,6 +506,9 @@ class World:
         while self.t < last + 10 and self.up_until <= self.t:
             self.run(self.t + 0.5)
         assert self.up_until <= self.t or self.t < self.excused_until, f"a ghost until {self.up_until:.1f}"
+        if self.clean:
+            most = 4 * (self.inputs + self.requests) + 10
+            assert self.exchanges <= most, f"{self.exchanges} exchanges, more than {most}"
         if not self.excused_until:
             assert not self.server.held, f"somebody still answers for the chat: {self.server.held}"
 

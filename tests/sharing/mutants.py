@@ -54,7 +54,9 @@ MUTANTS: Final = (
         "two calls at a time",
         "rough",
         0,
-        edits(MEMBER, ("if self._in_flight or self.mode", "if self.mode"), ("if batch is not self._in_flight:", "if 0:")),
+        edits(
+            MEMBER, ("if self._in_flight or self.mode", "if self.mode"), ("if batch is not self._in_flight:", "if 0:")
+        ),
     ),
     Mutant(
         "the first session does not wait for the server",
@@ -110,22 +112,32 @@ MUTANTS: Final = (
         "a stall is death",
         "rough",
         0,
-        edits(MEMBER, ("SIGHTINGS: Final = 3", "SIGHTINGS: Final = 1"), ("SILENCE: Final = 3.0", "SILENCE: Final = 0.5")),
+        edits(
+            MEMBER, ("SIGHTINGS: Final = 3", "SIGHTINGS: Final = 1"), ("SILENCE: Final = 3.0", "SILENCE: Final = 0.5")
+        ),
     ),
     Mutant(
         "a message is not told",
         "clean",
         0,
-        edits(SHARED, ("                self.share.message_at = at\n            self.share.dirty = True",
-                       "                self.share.message_at = at")),
-    ),  # fmt: skip
+        edits(
+            SHARED,
+            (
+                "                self.share.message_at = at\n            self.share.dirty = True",
+                "                self.share.message_at = at",
+            ),
+        ),
+    ),
     Mutant(
         "a stop is not told to have cleared",
         "clean",
         0,
-        edits(SHARED, ("            share.cleared_until = max(share.cleared_until, sent_at)", "            pass"),
-                      ("            share.cleared_until = max(share.cleared_until, owed)", "            pass")),
-    ),  # fmt: skip
+        edits(
+            SHARED,
+            ("            share.cleared_until = max(share.cleared_until, sent_at)", "            pass"),
+            ("            share.cleared_until = max(share.cleared_until, owed)", "            pass"),
+        ),
+    ),
     Mutant(
         "the end of a stop_delay is not told",
         "clean",
@@ -174,7 +186,10 @@ def main(seconds: float, *bugs: str) -> None:
             continue
         code, began, seed = planted(mutant), time.process_time(), 0
         while time.process_time() < began + seconds:
-            hit = next(((mode, what) for mode in ("clean", "calm", "rough") if (what := caught(mutant, seed, mode, code))), None)
+            hit = next(
+                ((mode, what) for mode in ("clean", "calm", "rough") if (what := caught(mutant, seed, mode, code))),
+                None,
+            )
             if hit:
                 print(f"{mutant.bug}: {hit[0]} {seed}  {hit[1][:90]}", flush=True)
                 break

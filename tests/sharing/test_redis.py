@@ -158,7 +158,7 @@ def test_a_frozen_server(server: Server, monkeypatch: pytest.MonkeyPatch) -> Non
         server.freeze()
         monkeypatch.setattr("linq_typing.redis.PATIENCE", PATIENCE)
         try:
-            with pytest.raises(ServerError, match="no answer within 0.25 s"):
+            with pytest.raises(ServerError, match=r"no answer within 0\.25 s"):
                 await redis_server.run([join("a")])
             with pytest.raises(ServerError, match="not connected"):
                 await redis_server.run([join("a")], heartbeat=True)
@@ -201,7 +201,7 @@ def test_no_or_a_wrong_password(executable: str, password: str) -> None:
 
 def test_no_permission(executable: str) -> None:
     """A user that may not run scripts."""
-    server = Server(executable, "--user", *"bot on >secret ~* +ping".split())
+    server = Server(executable, "--user", *["bot", "on", ">secret", "~*", "+ping"])
     try:
         with pytest.raises(ServerError) as caught:
             on(f"unix://bot:secret@{server.socket}", _nothing)
@@ -211,14 +211,15 @@ def test_no_permission(executable: str) -> None:
         server.close()
 
 
+@pytest.mark.slow
 def test_a_cluster_through_a_callable(executable: str) -> None:
     """All keys lie in one slot."""
     with socket.socket() as one, socket.socket() as two:
         one.bind(("127.0.0.1", 0))
         two.bind(("127.0.0.1", 0))
         port, bus = one.getsockname()[1], two.getsockname()[1]
-    options = {"port": port, "cluster-port": bus, "cluster-enabled": "yes", "bind": "127.0.0.1"}
-    server = Server(executable, *(f"--{text}" if text in options else str(text) for pair in options.items() for text in pair))
+    options = ["--port", str(port), "--cluster-port", str(bus), "--cluster-enabled", "yes", "--bind", "127.0.0.1"]
+    server = Server(executable, *options)
     try:
         with redis.Redis(port=port) as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)

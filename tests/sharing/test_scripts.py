@@ -1,5 +1,7 @@
 """The scripts on real servers: each rule, and that their Python twin, with which the walks are made, is one."""
 
+from __future__ import annotations
+
 import os
 import random
 from collections.abc import Iterator
@@ -54,15 +56,16 @@ class Lab:
     def die(self, member: str) -> None:
         self.client.zadd(KEYS[0], {member: -1})
 
-    def exchange(self, me: str, *, since: Any = "", ask: str = "", lease: Any = "", chat: str = "c", n: int | None = None,
-                 sent: tuple[Any, str] = ("", ""), message: Any = "", interval: int = MINUTE, ttl: int = MINUTE,
-                 **marks: int) -> "Reply":  # fmt: skip
-        if n is None:
-            n = self.numbers[me] = self.numbers.get(me, 0) + 1
-        told = [marks.pop(name, 0) for name in MARKS]
-        assert not marks
-        return Reply(self.run("exchange", me, n, chat, since, ask, interval, lease, LEASE_FOR, APPLIES_FOR, ttl, *sent,
-                              message, *told, chat=chat), n)  # fmt: skip
+    def exchange(
+        self, me: str, *, since: Any = "", ask: str = "", lease: Any = "", chat: str = "c", **more: Any
+    ) -> Reply:
+        """``more``: the marks; n, interval, sent, message, ttl."""
+        n = self.numbers[me] = more.pop("n", self.numbers.get(me, 0) + 1)
+        told = [more.pop(name, 0) for name in MARKS]
+        given = {"interval": MINUTE, "sent": ("", ""), "message": "", "ttl": MINUTE, **more}
+        interval, sent, message, ttl = given.values()
+        args = (me, n, chat, since, ask, interval, lease, LEASE_FOR, APPLIES_FOR, ttl, *sent, message, *told)
+        return Reply(self.run("exchange", *args, chat=chat), n)
 
 
 class Reply:
@@ -113,7 +116,7 @@ def test_the_later_mark_wins(lab: Lab) -> None:
     lab.join("a", "b")
     lab.exchange("a", applies=5, cleared=7, started=9, stopped=1, settles=2, undone=3)
     reply = lab.exchange("b", applies=6, cleared=6, started=8, stopped=2, settles=1, undone=4)
-    assert reply.marks == dict(applies=6, cleared=7, started=9, stopped=2, settles=2, undone=4)
+    assert reply.marks == {"applies": 6, "cleared": 7, "started": 9, "stopped": 2, "settles": 2, "undone": 4}
 
 
 def test_the_others_get_news_of_a_stop_or_a_message(lab: Lab) -> None:
@@ -367,36 +370,43 @@ def test_the_twin_gives_the_same_replies(lab: Lab, seed: int) -> None:
     chance = random.Random(seed)
     clock = [0]
     twin = Twin(lambda: clock[0])
-    members = ["a", "b", "c", "d"]
-    number = 0
-    for _ in range(CALLS):
-        now, me = lab.now(), chance.choice(members)
-        kind = chance.random()
-        if kind < 0.06:
-            call = Call("heartbeat", (), (me, "join", chance.choice(["", *members]), 0, MINUTE, 1000))
-        elif kind < 0.12:
-            how = chance.choice(["stay"] * 5 + ["leave"])
-            call = Call("heartbeat", (), (me, how, "", chance.choice([-1, 10, 3000]), MINUTE, chance.choice([1, 1000])))
-        elif kind < 0.2:
-            score = twin.members.get(other := chance.choice(members), 0)
-            call = Call("take_over", (), (me, other, str(score), chance.choice([1, 100])))
-        else:
-            number += 1
-            near = (0, 0, 0, now, now - 30, now + 30, now - 2000, now + 3000, now - 89_990, now - 90_010, now - 200_000)
-            sent = chance.choice([("", "")] * 6 + [(now, "start"), (now, "stop"), (now - 20_000, "start")])
-            lease = twin.chats.get("c", {}).get("lease")
-            call = Call("exchange", (), (
-                me, number - chance.choice([0, 0, 0, 0, 0, 3]), chance.choice("ccd"),
-                chance.choice(["", now, now - 5]), chance.choice(["", "start", "stop"]), chance.choice([0, 1000, MINUTE]),
-                lease[1] if lease and chance.random() < 0.5 else "", chance.choice([0, 5, LEASE_FOR]),
-                chance.choice([0, APPLIES_FOR]), MINUTE, *sent, chance.choice(["", "", "", now]),
-                *(chance.choice(near) for _ in MARKS)))  # fmt: skip
-        chat = call.args[2] if call.script == "exchange" else ""
-        reply = lab.run(call.script, *call.args, chat=chat)
-        if call.script == "exchange":
-            clock[0] = reply[1]
-        elif call.script == "heartbeat":
-            clock[0] = reply[0]
+    for number in range(CALLS):
+        call = random_call(chance, twin, number, lab.now())
+        exchange = call.script == "exchange"
+        reply = lab.run(call.script, *call.args, chat=call.args[2] if exchange else "")
+        if call.script != "take_over":
+            clock[0] = reply[1 if exchange else 0]
         assert twin.run(call) == reply, call
         assert {tuple(entry.split()) for entry in lab.client.zrange(KEYS[1], 0, -1)} == twin.held
         assert {tuple(entry.split()) for entry in lab.client.zrange(KEYS[2], 0, -1)} == twin.news
+
+
+def random_call(chance: random.Random, twin: Twin, number: int, now: int) -> Call:
+    members = ["a", "b", "c", "d"]
+    me, kind = chance.choice(members), chance.random()
+    if kind < 0.06:
+        return Call("heartbeat", (), (me, "join", chance.choice(["", *members]), 0, MINUTE, 1000))
+    if kind < 0.12:
+        how, silence = chance.choice(["stay"] * 5 + ["leave"]), chance.choice([-1, 10, 3000])
+        return Call("heartbeat", (), (me, how, "", silence, MINUTE, chance.choice([1, 1000])))
+    if kind < 0.2:
+        score = twin.members.get(dead := chance.choice(members), 0)
+        return Call("take_over", (), (me, dead, str(score), chance.choice([1, 100])))
+    near = (0, 0, 0, now, now - 30, now + 30, now - 2000, now + 3000, now - 89_990, now - 90_010, now - 200_000)
+    lease = twin.chats.get("c", {}).get("lease")
+    args = (
+        me,
+        number - chance.choice([0, 0, 0, 0, 0, 3]),
+        chance.choice("ccd"),
+        chance.choice(["", now, now - 5]),
+        chance.choice(["", "start", "stop"]),
+        chance.choice([0, 1000, MINUTE]),
+        lease[1] if lease and chance.random() < 0.5 else "",
+        chance.choice([0, 5, LEASE_FOR]),
+        chance.choice([0, APPLIES_FOR]),
+        MINUTE,
+        *chance.choice([("", "")] * 6 + [(now, "start"), (now, "stop"), (now - 20_000, "start")]),
+        chance.choice(["", "", "", now]),
+        *(chance.choice(near) for _ in MARKS),
+    )
+    return Call("exchange", (), args)

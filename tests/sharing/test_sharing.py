@@ -10,13 +10,13 @@ from itertools import count
 from typing import Any
 
 import pytest
-from virtual.kit import LONG, Events, MakeManager, VirtualLinq, VirtualThread, elsewhere
 
 from linq_typing import TypingManager
 from linq_typing._core.member import PATIENCE, Call, Member
 from linq_typing._engine import engine as _engine
 from linq_typing._engine.shared_runner import SharedRunner
 from linq_typing._engine.sharing import ServerError
+from virtual.kit import LONG, Events, MakeManager, VirtualLinq, VirtualThread, elsewhere
 
 from .twin import Twin
 

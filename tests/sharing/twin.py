@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -40,8 +40,10 @@ class Twin:
     def alive(self, member: str) -> bool:
         return self.members.get(member, -1) >= 0
 
-    def exchange(self, me: str, n: int, chat: str, since: Any, ask: str, interval: int, lease: Any, lease_for: int,
-                 applies_for: int, ttl: int, sent_at: Any, sent: str, message: Any, *told: int) -> list[Any]:  # fmt: skip
+    def exchange(
+        self, me: str, n: int, chat: str, since: Any, ask: str, interval: int, lease: Any, lease_for: int,
+        applies_for: int, ttl: int, sent_at: Any, sent: str, message: Any, *told: int
+    ) -> list[Any]:  # fmt: skip
         now = self.now()
         if not self.alive(me):
             return ["unknown", now]

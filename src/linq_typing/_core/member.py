@@ -1,12 +1,12 @@
-"""One process among those that share chats: what to ask the server and when, alone or together, who is dead.
+"""One process of those that share chats: what to ask the server, and when; alone or shared; who is dead.
 
 Like the indicator it decides and does nothing. It makes :class:`Call` objects, which somebody runs, and hears replies.
 
-* A *member* is one life of a process. It sends a *heartbeat* every 1.5 s. Its id is new after each death that the others
-  believed in, be it true or not.
+* A *member* is one life of a process. It sends a *heartbeat* every 1.5 s. If the others took it for dead, it starts a
+  new life, with a new id.
 * Before a request, it asks for the chat's *lease*; after it, it tells how it went. Both is ``exchange``.
-* *alone*: without an answer for 0.25 s, or after an error, every chat acts as if there were no others. Heartbeats go on;
-  the first that is answered ends it, and all chats are told anew.
+* *alone*: without an answer for 0.25 s, or after an error, every chat acts as if there were no others. Heartbeats go
+  on; the first that is answered ends it, and all chats are told anew.
 
 One batch of exchanges is in flight at a time. So no chat ever has two, and their number adapts to the server's speed.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from math import inf
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -113,7 +114,7 @@ class Member(Generic[C]):
     def heard(self, reply: Sequence[Any], sent_at: float, now: float) -> tuple[Sequence[str], list[Dead]]:
         """The answer to a heartbeat: the chats to look at again, and whose chats to take over.
 
-        Afterwards look at ``mode``: if it was not SHARED before, call ``start_over`` with all chats and those of ``held``.
+        Afterwards look at ``mode``. If it was not SHARED before: ``start_over`` with all chats and those of ``held``.
         """
         if not reply[1]:  # dead, as the others believe; or the server has lost its memory
             self.renew()
@@ -182,7 +183,7 @@ class Member(Generic[C]):
         """The exchanges to run now, questions first."""
         if self._in_flight or self.mode is not Mode.SHARED:
             return ()
-        chats = [*_take(self._asks, MOST_CALLS)]
+        chats = _take(self._asks, MOST_CALLS)
         for chat in chats:
             self._tells.pop(chat.id, None)
         chats += _take(self._tells, MOST_CALLS - len(chats))
@@ -274,9 +275,8 @@ class Member(Generic[C]):
         return moment / 1000 - self._offset if moment else LONG_AGO
 
 
-def _take(queue: dict[str, C], most: int) -> Iterable[C]:
-    for chat_id in list(queue)[:most]:
-        yield queue.pop(chat_id)
+def _take(queue: dict[str, C], most: int) -> list[C]:
+    return [queue.pop(chat_id) for chat_id in list(islice(queue, most))]
 
 
 def _ms(seconds: float) -> int:

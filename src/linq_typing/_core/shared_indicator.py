@@ -10,8 +10,8 @@ does no harm if one is told twice, late or never::
     settles_at             when the last message has settled
     stop_may_apply_until   until when a stop without an answer may take effect
 
-The indicator may be up while ``may_apply_until`` > ``cleared_until``, and is confirmed while ``started_at`` is later than
-``stopped_at`` and ``settles_at``.
+The indicator may be up while ``may_apply_until`` > ``cleared_until``. It is confirmed while ``started_at`` is later
+than ``stopped_at`` and ``settles_at``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The runner of a manager that has ``redis=``: the same, but it asks the others before a request, and tells them after."""
+"""The runner of a manager that has ``redis=``: it asks the others before a request, and tells them afterwards."""
 
 from __future__ import annotations
 

@@ -88,6 +88,7 @@ class Sharing(Generic[C]):
         self._host = host
         self._mode = Mode.CONNECTING  # as the host knows it
         self._tasks: set[asyncio.Task[None]] = set()
+        self._connecting: asyncio.TimerHandle | None = None
         self._next_heartbeat: asyncio.TimerHandle | None = None
         self._started = self._closing = False
         self._pump_due = False
@@ -97,7 +98,7 @@ class Sharing(Generic[C]):
         if not self._started:
             self._started = True
             self._beat()
-            asyncio.get_running_loop().call_later(PATIENCE, self._give_up_connecting)
+            self._connecting = asyncio.get_running_loop().call_later(PATIENCE, self._give_up_connecting)
 
     def may_send(self, chat: C, action: Action) -> bool:
         """Whether the request may be sent at once. If not, the others are asked."""
@@ -117,11 +118,14 @@ class Sharing(Generic[C]):
         if not self._started:
             return
         self._closing = True
-        if self._next_heartbeat is not None:
-            self._next_heartbeat.cancel()
+        for timer in (self._connecting, self._next_heartbeat):
+            if timer is not None:
+                timer.cancel()
         self._pump()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=PATIENCE)
+            _, left = await asyncio.wait(self._tasks, timeout=PATIENCE)
+            for task in left:
+                task.cancel()
         if self.member.mode is Mode.SHARED:
             with contextlib.suppress(ServerError):
                 await self._server.run([self.member.heartbeat(leave=True)], heartbeat=True)
@@ -133,10 +137,11 @@ class Sharing(Generic[C]):
     # -- Chats
 
     def _pump_soon(self) -> None:
-        """Once all that happens in this turn of the loop was heard: it goes out in one batch."""
+        """Once the runner has dispatched what is due in this turn of the loop: all goes out in one batch."""
         if not self._pump_due:
             self._pump_due = True
-            asyncio.get_running_loop().call_soon(self._pump)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._pump)
 
     def _pump(self) -> None:
         self._pump_due = False
