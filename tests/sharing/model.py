@@ -58,6 +58,10 @@ class Process:
     def now(self) -> float:
         return self.world.t + self.skew
 
+    @property
+    def mode(self) -> str:
+        return str(self.member.mode.value)
+
     def after(self, delay: float, call: Callable[[], object]) -> None:
         """Later, if it still lives; while it stands still, not before that ends."""
 
@@ -105,7 +109,7 @@ class Process:
             self.after(_member.PATIENCE, self.give_up_connecting)
 
     def give_up_connecting(self) -> None:
-        if self.member.mode is _member.Mode.CONNECTING:
+        if self.mode == "connecting":
             self.lost()
 
     def heartbeat(self) -> None:
@@ -115,7 +119,7 @@ class Process:
             if replies is None:
                 self.lost()
             else:
-                shared = self.member.mode is _member.Mode.SHARED
+                shared = self.mode == "shared"
                 before = self.member.id
                 news, dead = self.member.heard(replies[0], sent_at, self.now())
                 if self.member.id != before:
@@ -148,11 +152,11 @@ class Process:
                     self.chat(chat_id).share.dirty = True
                 self.review_all()
 
-        if self.member.mode is _member.Mode.SHARED:
+        if self.mode == "shared":
             self.run([self.member.take_over(dead)], done)
 
     def lost(self) -> None:
-        if self.member.mode is not _member.Mode.ALONE:
+        if self.mode != "alone":
             self.log("alone")
         for chat in self.member.lost():
             self.review(chat)
@@ -315,7 +319,8 @@ class Process:
         self.after(5.0, self.end)
 
     def end(self) -> None:
-        if self.begun and self.member.mode is _member.Mode.SHARED:
+        self.world.excuse(self)
+        if self.begun and self.mode == "shared":
             self.run([self.member.heartbeat(leave=True)], lambda replies: self.world.gone(self))
         else:
             self.world.gone(self)
@@ -423,13 +428,17 @@ class World:
 
     def kill(self, process: Process) -> None:
         process.log("KILLED")
-        chat = process.chats.get(CHAT)
-        owes = chat is not None and (chat.maybe_up(process.now()) or chat.in_flight)
-        known = process.member.mode is _member.Mode.SHARED and (process.member.id, CHAT) in self.server.held
-        if owes and not known:  # it was cut off: nobody else can know
-            self.excused_until = max(self.excused_until, self.t + SHOWN + 2 * TIMEOUT + MAY_APPLY_FOR)
+        self.excuse(process)
         process.killed = True
         self.gone(process)
+
+    def excuse(self, process: Process) -> None:
+        """What it leaves behind, if it was cut off: nobody else can know."""
+        chat = process.chats.get(CHAT)
+        owes = chat is not None and (chat.maybe_up(process.now()) or chat.in_flight)
+        known = process.mode == "shared" and (process.member.id, CHAT) in self.server.held
+        if owes and not known:
+            self.excused_until = max(self.excused_until, self.t + SHOWN + 2 * TIMEOUT + MAY_APPLY_FOR)
 
     def gone(self, process: Process) -> None:
         if process in self.processes:

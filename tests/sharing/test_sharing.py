@@ -16,7 +16,7 @@ from linq_typing._core.member import PATIENCE, Call, Member
 from linq_typing._engine import engine as _engine
 from linq_typing._engine.shared_runner import SharedRunner
 from linq_typing._engine.sharing import ServerError
-from virtual.kit import LONG, Events, MakeManager, VirtualLinq, VirtualThread, elsewhere
+from virtual.kit import LONG, MakeManager, VirtualLinq, elsewhere
 
 from .twin import Twin
 
@@ -272,4 +272,20 @@ def test_many_chats_at_once(linq: VirtualLinq, share: Share, server: VirtualServ
     assert all(linq.asked(chat) == ["start", "stop"] for chat in chats)
 
 
-__all__ = ["Events", "VirtualThread"]
+def test_an_api_that_is_down_is_probed_by_one_chat_at_a_time(linq: VirtualLinq, share: Share) -> None:
+    """Many may have asked when the first is granted."""
+    manager, chats = share(max_connections=4), [linq.chat() for _ in range(30)]
+    linq.sleep(1.0)
+    linq.fail("start", 500)
+    linq.slow("start", before=0.1)
+    with ExitStack() as blocks:
+        for chat in chats:
+            blocks.enter_context(manager.typing_while(chat))
+        linq.sleep(100.0)
+        assert manager.stats().suspended
+        # As without others: five failures, with four requests in flight, then one at a time.
+        moments = [round(request.received_at - 1.0, 1) for request in linq.requests]
+        assert moments == pytest.approx([*[0.0] * 4, *[0.1] * 4, 1.2, 3.3, 7.4, 15.5, 31.6, 63.7], abs=0.15)
+        linq.clear_faults()
+        linq.sleep(60.0)
+        assert all(linq.visible(chat) for chat in chats)

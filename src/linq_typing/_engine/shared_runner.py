@@ -74,7 +74,9 @@ class SharedRunner(Runner):
         self._go_on(chat)
 
     def granted(self, chat: SharedChat, action: Action) -> bool:
-        now = self.now()
+        now, untried = self.now(), chat.id not in self._breaker.tried
+        if action is Action.START and not self._breaker.may_start(now, untried=untried):
+            return False  # many have asked to probe
         if self._ended or chat.next(now)[0] is not action:
             return False
         super()._send(chat, action, now)
