@@ -18,7 +18,7 @@ import redis.asyncio as aioredis
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, NoScriptError, RedisError
+from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, NoScriptError
 
 from ._core.member import PATIENCE, Call
 from ._engine.sharing import ServerError
@@ -58,12 +58,16 @@ class RedisServer:
             return
         clients: list[Any] = []
         try:
-            clients += [self._make(), self._make()]
-            await self._within(CONNECT_TIMEOUT, asyncio.gather(_load(clients[0]), clients[1].ping()))
+            await self._within(CONNECT_TIMEOUT, self._open(clients))
         except BaseException:
             self._drop(clients)
             raise
         self._clients = tuple(clients)
+
+    async def _open(self, clients: list[Any]) -> None:
+        clients += [self._make(), self._make()]
+        await _load(clients[0])
+        await clients[1].ping()
 
     async def run(self, calls: Sequence[Call], *, heartbeat: bool = False) -> list[Any]:
         """Run the calls in one pipeline. Raises ServerError if there is an error, or no answer in time."""
@@ -95,7 +99,9 @@ class RedisServer:
             if not task.done():
                 raise ServerError(f"no answer within {seconds:g} s")
             return task.result()
-        except (RedisError, OSError) as error:
+        except ServerError:
+            raise
+        except Exception as error:  # a client that somebody else made may raise anything
             raise ServerError(f"{type(error).__name__}: {error}"[:200], denied=_is_denied(error)) from error
         finally:
             task.cancel()

@@ -95,9 +95,9 @@ class Process:
             replies = [world.server.run(call) for call in calls]
             world.exchanges += sum(call.script == "exchange" for call in calls)
             if not (world.rough and chance.random() < 0.02):
-                self.after(chance.choice((0.001, 0.001, 0.02)), lambda: end(replies))
+                self.after(chance.choice(world.latency), lambda: end(replies))
 
-        late = chance.choice((0.001,) * 6 + (0.02, 0.02) + ((0.1, 0.3, 3.0) if world.rough else (0.05,)))
+        late = chance.choice(world.latency * 4 + (0.3, 3.0)) if world.rough else chance.choice(world.latency)
         world.at(world.t + late, carry_out)
         self.after(_member.PATIENCE, lambda: end(None))
 
@@ -338,6 +338,8 @@ class World:
         self.snapshot: Any = None
         self.interval = self.chance.choice((60.0, 20.0))
         # No two walks are of the same temper.
+        slow = () if self.clean else ((0.001, 0.05, 0.1), (0.08, 0.1, 0.12))
+        self.latency = self.chance.choice(((0.001, 0.001, 0.02), (0.001, 0.02, 0.02), *slow))
         kinds = ["leave", "leave", "message", "pause", "close"] + ["kill", "orphan"] * (not self.clean)
         kinds += ["stall", "down", "flush", "fail over"] * self.rough
         self.kinds = ["join", "join"] + [kind for kind in kinds for _ in range(self.chance.choice((0, 1, 1, 1, 3)))]

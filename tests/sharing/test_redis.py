@@ -186,6 +186,13 @@ def test_a_loop_that_is_held_up_does_not_blame_the_server(
     on(shared_server.url, story)
 
 
+@pytest.mark.parametrize("bad", [lambda: 1 / 0, lambda: None])
+def test_a_callable_that_makes_no_client(bad: Any) -> None:
+    """It is as if there was no server."""
+    with pytest.raises(ServerError):
+        on(bad, _nothing)
+
+
 @pytest.mark.parametrize("password", ["", "wrong"])
 def test_no_or_a_wrong_password(executable: str, password: str) -> None:
     """It is told apart from a server that is down."""
