@@ -202,7 +202,6 @@ class Process:
             self.wake_at(max(due, now) + 1e-6)
         elif action is None and chat.forgettable(now):
             self.chats.pop(chat.id, None)
-            return
         self.member.review(chat, now)
         if not self.dispatch_due:
             self.dispatch_due = True

@@ -39,21 +39,20 @@ MUTANTS: Final = (
     Mutant(
         "late calls count",  # the comparison of what is held would heal most of it
         "rough",
-        0,
+        65,
         edits(MEMBER, ("abs(held - len(self.held)) > doubt", "False")),
     ),
-    Mutant("no lease", "clean", 0),
-    Mutant("no news", "clean", 0),
-    Mutant("no grace", "clean", 0, edits(SHARED, ("CLOCK_GRACE: Final = 0.04", "CLOCK_GRACE: Final = 0.0"))),
-    Mutant("the dead still want it", "calm", 0),
-    Mutant("a dead lease ends at once", "calm", 0),
+    Mutant("no lease", "clean", 2),
+    Mutant("no news", "clean", 4),
+    Mutant("the dead still want it", "calm", 1),
+    Mutant("a dead lease ends at once", "calm", 563),
     Mutant("a dead lease leaves no debt", "calm", 0),
     Mutant("what the dead wanted is no debt", "rough", 0),
-    Mutant("the forgotten take over", "rough", 0),
+    Mutant("the forgotten take over", "rough", 1347),
     Mutant(
         "two calls at a time",
-        "rough",
-        0,
+        "clean",
+        3,
         edits(
             MEMBER, ("if self._in_flight or self.mode", "if self.mode"), ("if batch is not self._in_flight:", "if 0:")
         ),
@@ -61,13 +60,13 @@ MUTANTS: Final = (
     Mutant(
         "the first session does not wait for the server",
         "clean",
-        0,
+        7,
         edits(MEMBER, ("return self.mode is Mode.ALONE", "return self.mode is not Mode.SHARED")),
     ),
     Mutant(
         "what the server has forgotten goes unnoticed",
         "rough",
-        0,
+        170,
         edits(MEMBER, ("abs(held - len(self.held)) > doubt", "False")),
     ),
     Mutant(
@@ -79,21 +78,15 @@ MUTANTS: Final = (
     Mutant(
         "relieved by an older answer",
         "calm",
-        0,
+        163,
         edits(MEMBER, ("nothing_new = chat.marks() == exchange.marks and", "nothing_new =")),
     ),
-    Mutant("never relieved", "clean", 0, edits(MEMBER, ("            chat.relieve()", "            pass"))),
+    Mutant("never relieved", "clean", 7, edits(MEMBER, ("            chat.relieve()", "            pass"))),
     Mutant(
         "what others know is not heard",
         "clean",
-        0,
+        2,
         edits(MEMBER, ("chat.merge(Marks(*map(self._to_local, reply[6:])))", "pass")),
-    ),
-    Mutant(
-        "a lease is used however late",
-        "calm",
-        0,
-        edits(MEMBER, ('verdict == "go" and now < exchange.made_at + GRANT_FOR', 'verdict == "go"')),
     ),
     Mutant(
         "a lease is not given back",
@@ -104,22 +97,28 @@ MUTANTS: Final = (
     Mutant(
         "nobody is told what happened while alone",
         "rough",
-        0,
-        edits(MEMBER, ("            chat.share.dirty = True\n            if", "            if")),
+        50,
+        edits(MEMBER, ("            self._tells[chat.id] = chat\n            chat.share.dirty = True\n", "")),
     ),
-    Mutant("nobody is ever dead", "calm", 0, edits(MEMBER, ("if times >= SIGHTINGS or", "if times >= 1e9 or"))),
+    Mutant("nobody is ever dead", "calm", 1, edits(MEMBER, ("if times >= SIGHTINGS or", "if times >= 1e9 or"))),
     Mutant(
         "a stall is death",
-        "rough",
-        0,
+        "clean",
+        2,
         edits(
             MEMBER, ("SIGHTINGS: Final = 3", "SIGHTINGS: Final = 1"), ("SILENCE: Final = 3.0", "SILENCE: Final = 0.5")
         ),
     ),
     Mutant(
+        "what need not be told any more is told",
+        "calm",
+        1000,
+        edits(MEMBER, ("            self._tells.pop(chat.id, None)\n\n", "            pass\n\n")),
+    ),
+    Mutant(
         "a message is not told",
         "clean",
-        0,
+        95,
         edits(
             SHARED,
             (
@@ -137,12 +136,6 @@ MUTANTS: Final = (
             ("            share.cleared_until = max(share.cleared_until, sent_at)", "            pass"),
             ("            share.cleared_until = max(share.cleared_until, owed)", "            pass"),
         ),
-    ),
-    Mutant(
-        "the end of a stop_delay is not told",
-        "clean",
-        0,
-        edits(SHARED, ("<= now < session.lingers_until", "<= now")),
     ),
 )
 

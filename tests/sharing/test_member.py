@@ -339,6 +339,19 @@ def test_a_chat_is_kept_while_others_think_that_it_is_held_here(lab: Lab) -> Non
     assert chat.forgettable(lab.now)
 
 
+def test_what_need_not_be_told_any_more_is_not_told(lab: Lab) -> None:
+    """A session came and went while an answer was on its way; the chat may be forgotten then, with nothing queued."""
+    member = lab.member()
+    chat = lab.chat(member)
+    session = lab.join(chat)
+    member.review(chat, lab.now)
+    chat.leave(session, lab.now, 0.0)
+    member.review(chat, lab.now)
+    assert chat.next(lab.now)[0] is None
+    assert chat.forgettable(lab.now)
+    assert not member.batch(lab.now)
+
+
 # -- The indicator
 
 

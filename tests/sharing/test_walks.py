@@ -8,7 +8,7 @@ from .model import walk
 from .mutants import MUTANTS, Mutant, caught, planted
 
 #: Walks in each mode. More of them with SHARING_WALKS=20000, say, after a change to what is shared.
-WALKS = int(os.environ.get("SHARING_WALKS", "60"))
+WALKS = int(os.environ.get("SHARING_WALKS", "80"))
 
 
 @pytest.mark.parametrize("mode", ["clean", "calm", "rough"])

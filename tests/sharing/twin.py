@@ -18,7 +18,6 @@ class Twin:
     def __init__(self, now: Callable[[], int], bugs: frozenset[str] = frozenset()) -> None:
         self.now = now
         self.bugs = bugs
-        self.grace = 0 if "no grace" in bugs else GRACE
         self.flush()
 
     def flush(self) -> None:
@@ -53,7 +52,7 @@ class Twin:
         state["n"][me] = max(n, state["n"].get(me, -1))
         news = message != ""
         for name, moment in zip(MARKS, told, strict=True):
-            news = news or (name in ("cleared", "stopped", "settles") and moment > state[name] + self.grace)
+            news = news or (name in ("cleared", "stopped", "settles") and moment > state[name] + GRACE)
             state[name] = max(state[name], moment)
 
         def may_apply(at: int, kind: str) -> None:
@@ -93,14 +92,14 @@ class Twin:
         due = state["started"] + interval
         if state["started"] < state["undone"]:
             due = min(due, state["undone"])
-        if state["started"] < max(state["stopped"], state["settles"]) - self.grace:
+        if state["started"] < max(state["stopped"], state["settles"]) - GRACE:
             due = 0
         holder, _, taken_at, _ = state["lease"] or (me, 0, 0, "")
         verdict, wait = "no", 0
         if ask and holder != me and "no lease" not in self.bugs:
             verdict, wait = "busy", min(taken_at + lease_for - now, ASK_AGAIN)
         elif ask == "start":
-            verdict = "go" if since != "" and now >= max(state["settles"], due) - self.grace else "no"
+            verdict = "go" if since != "" and now >= max(state["settles"], due) - GRACE else "no"
         elif ask == "stop":
             verdict = "go" if not others and up else "no"
         if verdict == "go":

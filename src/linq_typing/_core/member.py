@@ -165,10 +165,12 @@ class Member(Generic[C]):
     # -- Chats
 
     def review(self, chat: C, now: float) -> None:
-        """Something may have happened: queue what there is to tell. What is about to be asked tells, too."""
+        """Something may have happened: queue the chat if there is something to tell."""
         share = chat.share
         if self.mode is Mode.SHARED and (share.dirty or share.told != (chat.wanted_since(now) is not None)):
             self._tells[chat.id] = chat
+        else:
+            self._tells.pop(chat.id, None)
 
     def ask(self, chat: C, action: Action) -> None:
         """Queue the question whether this request may be sent."""
