@@ -275,9 +275,12 @@ class Indicator:
         if self._may_apply_until < message.began_at:  # it came after every start: it clears them all
             self._may_apply_until = LONG_AGO
         if isinstance(message.sender, SessionState):
-            resume_after = message.sender.options.resume_after
-            until = inf if resume_after is None else at + max(resume_after, self._settle)
-            message.sender.quiet_until = max(message.sender.quiet_until, until)
+            self._quiet(message.sender, at)
+
+    def _quiet(self, sender: SessionState, at: float) -> None:
+        resume_after = sender.options.resume_after
+        until = inf if resume_after is None else at + max(resume_after, self._settle)
+        sender.quiet_until = max(sender.quiet_until, until)
 
     # -- Inputs from requests
 
