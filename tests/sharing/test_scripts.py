@@ -323,8 +323,11 @@ def test_leaving(lab: Lab) -> None:
     """Who answers for nothing is gone; what another leaves behind is taken over without delay."""
     lab.join("a", "b", "c")
     lab.exchange("b", since=lab.now())
+    lab.exchange("c", since=lab.now())
     lab.exchange("a", settles=lab.now())
-    for member in "bc":
+    lab.exchange("c")
+    for member in "cb":
+        assert lab.client.zcard(KEYS[2]) == (2 if member == "c" else 1)
         lab.run("heartbeat", member, "leave", "", 3000, MINUTE, 1000)
     assert lab.stay("a")[4] == ["b", "-1"]
     assert lab.take_over("a", "b") == ["c"]
