@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +21,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, NoScriptError
 
-from ._core.member import PATIENCE, Call
+from ._core.member import PATIENCE, Call, Member
+from ._engine.http import TypingAPI
+from ._engine.shared_runner import SharedChat, SharedRunner
 from ._engine.sharing import ServerError
+from .errors import ConfigurationError
 
 #: What ``redis=`` may be: a URL, a client whose settings are copied, or what makes an asyncio client on our loop.
 Source = str | redis.Redis | aioredis.Redis | Callable[[], Any]
@@ -84,6 +88,7 @@ class RedisServer:
             raise
 
     async def aclose(self) -> None:
+        """Drop the connections."""
         clients, self._clients = self._clients, ()
         self._drop(clients)
         if self._closing:
@@ -183,5 +188,23 @@ def _maker(source: Source) -> Callable[[], Any]:
     def make() -> aioredis.Redis:
         pool: Any = aioredis.ConnectionPool(connection_class=_CONNECTIONS[kind], max_connections=1, **copied, **ours)
         return aioredis.Redis.from_pool(pool)
+
+    return make
+
+
+def runner_maker(source: Source) -> Callable[..., SharedRunner]:
+    """What makes the runner of a manager with ``redis=source``.
+
+    Raises ConfigurationError for a URL that can't be used, TypeError for a source of another type.
+    """
+    try:
+        RedisServer(source)
+    except ValueError as error:
+        raise ConfigurationError(f"the Redis URL can't be used: {error}") from None
+
+    def make(now: Callable[[], float], api: TypingAPI, **options: Any) -> SharedRunner:
+        prefix = key_prefix(api.credentials.base_url or "", api.credentials.api_key or "")
+        member: Member[SharedChat] = Member(prefix, api.timeout, lambda: secrets.token_hex(8))
+        return SharedRunner(now, api, server=RedisServer(source), member=member, **options)
 
     return make

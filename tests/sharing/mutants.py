@@ -157,7 +157,7 @@ def caught(mutant: Mutant, seed: int, mode: str, code: Any = None) -> str | None
     """What the walk says of the bug."""
     try:
         walk(seed, mode, code or planted(mutant))
-    except Exception as error:  # whatever goes wrong is noticed
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong is noticed
         return repr(error)
     return None
 

@@ -13,7 +13,6 @@ import pytest
 
 from linq_typing import TypingManager
 from linq_typing._core.member import PATIENCE, Call, Member
-from linq_typing._engine import engine as _engine
 from linq_typing._engine.shared_runner import SharedRunner
 from linq_typing._engine.sharing import ServerError
 from virtual.kit import LONG, MakeManager, VirtualLinq, elsewhere
@@ -62,7 +61,7 @@ def server(twin: Twin) -> VirtualServer:
 
 
 @pytest.fixture
-def share(make_manager: MakeManager, monkeypatch: pytest.MonkeyPatch, server: VirtualServer) -> Share:
+def share(make_manager: MakeManager, server: VirtualServer) -> Share:
     """Makes managers that share: with a server object of their own, or the one of the test."""
     numbers = count(1)
 
@@ -71,12 +70,11 @@ def share(make_manager: MakeManager, monkeypatch: pytest.MonkeyPatch, server: Vi
             member: Any = Member("{t}", 5.0, lambda: f"m{next(numbers)}")
             return SharedRunner(*args, server=own, member=member, **options)
 
-        with monkeypatch.context() as patch:
-            patch.setattr(_engine, "Runner", runner)
-            manager = make_manager(**settings)
-            manager.stats()
-            with elsewhere(manager.typing_while, "00000000-0000-4000-8000-000000000000"):
-                pass  # makes the engine
+        manager = make_manager(**settings)
+        engines = manager._engines
+        engines.settings = engines.settings._replace(make_runner=runner)
+        with elsewhere(manager.typing_while, "00000000-0000-4000-8000-000000000000"):
+            pass  # makes the engine
         return manager
 
     return make
@@ -182,7 +180,7 @@ def test_alone_and_together_again(
     assert linq.asked(chat) == ["start", "start", "stop"]
     said = [(record.levelname, record.message) for record in caplog.records if "shared" in record.message]
     assert [level for level, _ in said] == ["INFO", "INFO", "WARNING", "INFO"]
-    assert said[2][1].endswith("for now: gone")
+    assert said[2][1].endswith(": gone")
 
 
 def test_a_wrong_password_is_one_error(
@@ -221,12 +219,12 @@ def test_what_one_leaves_behind_is_taken_over(linq: VirtualLinq, share: Share, t
     session.__enter__()
     linq.sleep(1.0)
     own.frozen = True
-    runner = one._engine._runner  # type: ignore[union-attr]
-    runner._end_requests = _never  # type: ignore[method-assign]
+    runner = one._engines.engine._runner  # type: ignore[union-attr]
+    runner.end_requests = _never  # type: ignore[method-assign]
     at = linq.now
     assert linq.wait_until(lambda: linq.asked(chat) == ["start", "stop"], 10.0)
     assert linq.now - at < 10.0
-    del runner._end_requests
+    del runner.end_requests
     session.__exit__(None, None, None)
     assert two.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .._core.indicator import MessageInFlight, SessionState
 from ..events import EventHook, Stats
@@ -17,12 +17,19 @@ class LoopEngine:
     """The indicators of one manager, on a loop thread. See :class:`.interface.Engine` for the inputs."""
 
     def __init__(
-        self, thread: LoopThread, api: TypingAPI, *, settle: float, max_connections: int, hooks: Sequence[EventHook]
+        self,
+        thread: LoopThread,
+        api: TypingAPI,
+        *,
+        settle: float,
+        max_connections: int,
+        hooks: Sequence[EventHook],
+        make_runner: Callable[..., Runner] = Runner,
     ) -> None:
         self._thread = thread
         self._post = thread.post
         self.now = thread.now
-        self._runner = Runner(thread.now, api, settle=settle, max_connections=max_connections, hooks=hooks)
+        self._runner = make_runner(thread.now, api, settle=settle, max_connections=max_connections, hooks=hooks)
         self._lifecycle = Lifecycle(thread, self._runner, api)
 
     @property
@@ -69,7 +76,7 @@ class LoopEngine:
         self._post(self._lifecycle.hear, self._runner.send_ended, chat_id, message, at, accepted)
 
     def mark_sent(self, chat_id: str, message: MessageInFlight) -> None:
-        self._post(self._lifecycle.hear, self._runner.mark_sent, chat_id, message)
+        self._post(self._lifecycle.open, self._runner.mark_sent, chat_id, message)
 
     # -- Ends
 

@@ -110,7 +110,10 @@ class Outcomes:
         elapsed: float = 0.0,
     ) -> None:
         """Tell the hooks of something that happened to the chat."""
-        event = TypingEvent(kind, chat.id, action and action.value, error, attempt, elapsed)
+        self.tell(TypingEvent(kind, chat.id, action and action.value, error, attempt, elapsed))
+
+    def tell(self, event: TypingEvent) -> None:
+        """Tell the hooks."""
         for hook in self._hooks:
             try:
                 hook(event)

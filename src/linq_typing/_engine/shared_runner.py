@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from .._core.indicator import Action, MessageInFlight
 from .._core.member import Member, Mode
 from .._core.shared_indicator import Share, SharedIndicator
-from .runner import Chat, Runner
+from ..errors import ConfigurationError, LinqTypingError
+from ..events import Stats, TypingEvent
+from .chat import Chat
+from .runner import Runner
 from .sharing import Server, ServerError, Sharing
-
-logger = logging.getLogger("linq_typing")
 
 
 class SharedChat(SharedIndicator, Chat):
@@ -36,9 +37,11 @@ class SharedRunner(Runner):
 
     # -- Where it differs
 
+    def stats(self) -> Stats:
+        return replace(super().stats(), sharing=self._sharing.member.mode.value)
+
     def mark_sent(self, chat_id: str, message: MessageInFlight) -> None:
-        if self._closing is None:
-            self.chat(chat_id)  # the session may be elsewhere
+        self._chat(chat_id)  # the session may be in another process
         super().mark_sent(chat_id, message)
 
     def _chat(self, chat_id: str) -> SharedChat:
@@ -58,9 +61,9 @@ class SharedRunner(Runner):
         if self._sharing.may_send(chat, action):
             super()._send(chat, action, now)
 
-    async def _end_requests(self) -> None:
+    async def end_requests(self) -> None:
         await self._sharing.aclose()
-        await super()._end_requests()
+        await super().end_requests()
 
     # -- The host
 
@@ -74,10 +77,10 @@ class SharedRunner(Runner):
         self._go_on(chat)
 
     def granted(self, chat: SharedChat, action: Action) -> bool:
-        now, untried = self.now(), chat.id not in self._breaker.tried
-        if action is Action.START and not self._breaker.may_start(now, untried=untried):
+        now, breaker = self.now(), self._outcomes.breaker
+        if action is Action.START and not breaker.may_start(now, untried=chat.id not in breaker.tried):
             return False  # many have asked to probe
-        if self._ended or chat.next(now)[0] is not action:
+        if chat.next(now)[0] is not action:
             return False
         super()._send(chat, action, now)
         return True
@@ -87,8 +90,8 @@ class SharedRunner(Runner):
 
     def mode_changed(self, mode: Mode, error: ServerError | None) -> None:
         if mode is Mode.SHARED:
-            logger.info("typing indicators are shared with other processes")
-        elif error is not None and error.denied:
-            logger.error("typing indicators are not shared with other processes: %s", error)
+            self._outcomes.tell(TypingEvent("shared", ""))
         else:
-            logger.warning("typing indicators are not shared with other processes for now: %s", error or "forgotten")
+            kind = ConfigurationError if error is not None and error.denied else LinqTypingError
+            text = "the server has forgotten this process" if error is None else str(error)
+            self._outcomes.tell(TypingEvent("alone", "", error=kind(text)))

@@ -110,6 +110,8 @@ class Sharing(Generic[C]):
 
     def review(self, chat: C) -> None:
         """Tell the others, if there is something to tell."""
+        if not self._started or self._closing:
+            return
         self.member.review(chat, self._host.now())
         self._pump_soon()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from .http import TypingAPI
 from .lifecycle import Life
 from .loop import LoopThread
 from .process import loop_thread, process_lock
+from .runner import Runner
 
 logger = logging.getLogger("linq_typing")
 
@@ -34,6 +35,7 @@ class EngineSettings(NamedTuple):
     transport: httpx.AsyncBaseTransport | None = None
     hooks: Sequence[EventHook] = ()
     enabled: bool | None = None
+    make_runner: Callable[..., Runner] = Runner  #: another one, if its chats are shared with other processes
 
     @property
     def is_enabled(self) -> bool:
@@ -85,6 +87,10 @@ class EngineSource:
         if engine is not None and engine.is_ready:
             return engine
         return self._open() if self.settings.known_credentials().api_key else None
+
+    def get_to_mark(self) -> LoopEngine | None:
+        """The engine to tell about a message in a chat that may have a session. None if no engine knows of one."""
+        return self.engine if self.settings.make_runner is Runner else self.get_to_listen()
 
     def get_to_wait_for(self) -> LoopEngine | None:
         """The engine, if it was ever needed in this process. RuntimeError where waiting for it would dead-lock."""
@@ -166,6 +172,7 @@ class EngineSource:
             settle=settings.settle,
             max_connections=settings.http.max_connections,
             hooks=settings.hooks,
+            make_runner=settings.make_runner,
         )
         self._made_in = os.getpid()
         self._finalizer.detach()
