@@ -191,9 +191,14 @@ class World:
         return [m for m in self.messages if m.accepted]
 
     @property
+    def undelivered(self) -> list[Message]:
+        """The accepted messages whose delivery has not been told."""
+        return [m for m in self.accepted if not m.delivered]
+
+    @property
     def known(self) -> list[Message]:
         """The accepted messages that webhooks may still tell of, or that have not settled."""
-        return [m for m in self.accepted if not (m.failed or m.delivered) and self.now < m.known_until]
+        return [m for m in self.undelivered if not m.failed and self.now < m.known_until]
 
     @property
     def settled_at(self) -> float:
@@ -627,7 +632,6 @@ class World:
             and self.attempt == 0 and self.retry_at == -inf
             and not self.blocking
             and self.now >= max(self.settled_at, self.blocked_until)
-            and not any(s.refused for s in self.open)
         )  # fmt: skip
 
     # -- The end
@@ -715,8 +719,9 @@ def random_walk(machine: ModuleType, seed: int, steps: int = 30) -> None:
     chance = random.Random(seed)
     world = World(machine, starts_work=chance.random() < 0.3, observes=chance.random() < 0.5)
     kinds = [_time] * chance.choice((1, 2, 6)) + [_session] + [_message] * chance.choice((0, 1, 1))
-    kinds += [_webhook] * chance.choice((1, 2)) if world.observes else []
-    slow = chance.choice((0.0, 0.5, 1.0))  # how seldom an answer comes at once
+    if world.observes:
+        kinds += chance.choice(([_webhook], [_webhook] * 2, [_webhook, _message] * 2, [_story] * 4))
+    slow = chance.choice((0.0, 0.0, 0.5, 1.0))  # how seldom an answer comes at once
     for _ in range(chance.randrange(4, steps)):
         random_step(world, chance, kinds, slow)
     world.finish()
@@ -776,17 +781,27 @@ def _message(world: World, chance: random.Random) -> None:
         world.sent(session, took=chance.choice((0.0, 0.0, 0.5, 4.0)), late=late, where=where)
 
 
+def _story(world: World, chance: random.Random) -> None:
+    """Messages that follow a start, and what webhooks tell of them."""
+    world.advance(chance.choice((0.25, 1.0, 3.0)))
+    if chance.random() < 0.5:
+        world.sent(None)
+    elif world.known:
+        chance.choice((world.fail, world.fail, world.deliver))(chance.choice(world.known))
+
+
 def _webhook(world: World, chance: random.Random) -> None:
-    late = chance.choice(LATENESS)
-    message = chance.choice([m for m in world.accepted if not m.delivered] or [None])
-    kind = chance.randrange(6)
+    kind, about = chance.randrange(8), world.known or world.undelivered
     if kind == 0:
-        world.observe(late=late)
-    elif kind == 1 or message is None:
+        world.observe(late=chance.choice(LATENESS))
+    elif kind == 1 or not about:
         world.read(drops=chance.random() < 0.7)
     elif kind == 2:
-        world.went_out(message)
-    elif kind == 3:
-        world.fail(message)
+        world.went_out(chance.choice(about))
+    elif kind < 5:
+        world.fail(chance.choice(about))
+    elif kind == 5:
+        for message in about:  # the line is down
+            world.fail(message)
     else:
-        world.deliver(message, late=late)
+        world.deliver(chance.choice(about), late=chance.choice((*LATENESS, 5.0)))

@@ -22,24 +22,28 @@ LEVELS = {
     "_linq": 0,
     "errors": 0,
     "_chat_id": 1,
+    "_json": 1,
     "_settings": 1,
     "events": 1,
     "_core.timer_queue": 1,
     "_core.circuit_breaker": 1,
     "_core.indicator": 2,
     "_core.request_queue": 1,
+    "_core.observations": 3,
     "_engine.waiting": 1,
     "_engine.loop": 2,
     "_engine.process": 3,
     "_engine.http": 3,
-    "_engine.interface": 3,
+    "_engine.interface": 4,
     "_engine.chat": 4,
     "_engine.flushing": 5,
     "_engine.outcomes": 5,
     "_engine.runner": 6,
     "_engine.lifecycle": 7,
-    "_engine.engine": 8,
-    "_engine.source": 9,
+    "_engine.observing": 8,
+    "_engine.engine": 9,
+    "_engine.source": 10,
+    "webhooks": 10,
     "_session": 10,
     "_clients": 10,
     "_exchange": 11,
@@ -54,14 +58,29 @@ FACE = 16  # __init__, testing, sandbox, cli: nothing below imports them
 #: Who may import what. Everything else in the core is the standard library without these.
 MAY_IMPORT = {
     "tenacity": {"_engine.http"},
-    "asyncio": {"_engine.http", "_engine.lifecycle", "_engine.runner", "_engine.loop", "_engine.waiting"},
+    "asyncio": {
+        "_engine.http",
+        "_engine.lifecycle",
+        "_engine.loop",
+        "_engine.observing",
+        "_engine.runner",
+        "_engine.waiting",
+    },
     "threading": {"_engine.loop", "_engine.process", "_engine.waiting"},
     "httpx": {"_engine.http", "_engine.source", "_clients", "_exchange", "_sends", "_manager"},
     "trio": {"_engine.waiting"},  # and only inside of a function
     "atexit": {"_engine.process"},
     "contextvars": {"_session"},
 }
-PURE = ("_core.timer_queue", "_core.circuit_breaker", "_core.indicator", "_linq", "_core.request_queue", "errors")
+PURE = (
+    "_core.timer_queue",
+    "_core.circuit_breaker",
+    "_core.indicator",
+    "_core.observations",
+    "_core.request_queue",
+    "_linq",
+    "errors",
+)
 CORE = sorted(LEVELS)
 
 
@@ -124,7 +143,7 @@ def test_every_module_of_the_core_has_a_level() -> None:
     """A new one has to be placed; the public face is on top without being named."""
     paths = [*ROOT.glob("_[!_]*.py"), *ROOT.glob("_[!_]*/[!_]*.py")]
     found = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths}
-    assert found | {"errors", "events"} == set(LEVELS)
+    assert found | {"errors", "events", "webhooks"} == set(LEVELS)
 
 
 @pytest.mark.parametrize("module", CORE)
@@ -280,6 +299,7 @@ def test_all_is_sorted_and_complete() -> None:
         "current_session",
         "flush",
         "mark_sent",
+        "observe",
         "stats",
         "typing_while",
         "unwatch_all",

@@ -50,8 +50,8 @@ What ``next`` says, the first line that applies::
                                        at may_apply_until
     otherwise                          wait for the next session
 
-A message settles 3 s (``settle``) after A. Webhooks may tell that it does so sooner: the moment it is delivered, or half
-a second after it was sent from the line. It is remembered until it has settled, and for ``known_for`` after A.
+A message settles 3 s (``settle``) after A. Webhooks may tell that it does so sooner: the moment it is delivered, or
+half a second after it was sent from the line. It is remembered until it has settled, and for ``known_for`` after A.
 
 A session *wants* the indicator from its ``start_delay`` on, unless it has left, is paused, has sent its
 message (until resumed) or has lasted ``max_duration``.
@@ -176,9 +176,10 @@ class MessageInFlight:
 class Indicator:
     """The typing indicator of one chat. See the module's docstring for its rules."""
 
-    __slots__ = ("_accepted", "_attempt", "_blocked_until", "_confirmed_at", "_cycle_began", "_flushing", "_may_apply_until",
-                 "_messages", "_not_before", "_quarter_from", "_repeat_at", "_retried", "_second_stop_at", "_sent_at",
-                 "_settle", "_settles_at", "_stop_may_apply_until", "in_flight", "sessions")  # fmt: skip
+    __slots__ = ("_accepted", "_attempt", "_blocked_until", "_confirmed_at", "_cycle_began", "_flushing",
+                 "_may_apply_until", "_messages", "_not_before", "_quarter_from", "_repeat_at", "_retried",
+                 "_second_stop_at", "_sent_at", "_settle", "_settles_at", "_stop_may_apply_until", "in_flight",
+                 "sessions")  # fmt: skip
 
     def __init__(self, settle: float) -> None:
         self._settle = settle
@@ -221,6 +222,11 @@ class Indicator:
     def confirmed(self) -> bool:
         """Whether the last start was accepted, and nothing has cleared it since: the next one is a refresh."""
         return self._confirmed_at > LONG_AGO
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether a message is in flight."""
+        return bool(self._messages)
 
     @property
     def attempt(self) -> int:
@@ -358,11 +364,9 @@ class Indicator:
             and self.confirmed
             and now >= self._confirmed_at + UP_FOR
             and self._repeat_at == inf
-            and self.in_flight is None
-            and self._attempt == 0 and self._not_before == LONG_AGO  # no request has failed since
+            and self._attempt == 0 and self._not_before == LONG_AGO  # no request is in flight, or has failed since
             and not self._messages
-            and now >= max(self._settles_at, self._blocked_until)
-            and not any(session.refused and session.is_open for session in self.sessions)
+            and now >= self._blocked_until
         )  # fmt: skip
         if show_again:
             self._repeat_at = LONG_AGO

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import httpx
 
 from .._core.indicator import SessionState
+from .._core.observations import Observation
 from .._linq import PUBLIC_BASE_URL
 from .._settings import Credentials, HTTPSettings, enabled_by_environment, from_environment
 from ..errors import ConfigurationError, LinqTypingError
@@ -53,6 +54,7 @@ class EngineSource:
         self._api: TypingAPI | None = None
         self._made_in: int | None = None  # the process that made the engine
         self._finalizer = weakref.finalize(self, lambda: None)
+        self.observes = False  # whether webhooks have come
         self._problem: str | None = None  # why no engine could be made, as it was logged
 
     @property
@@ -85,6 +87,12 @@ class EngineSource:
         if engine is not None and engine.is_ready:
             return engine
         return self._open() if self.settings.known_credentials().api_key else None
+
+    def observe(self, observation: Observation | None) -> None:
+        """Tell the engine, if there is one, what a webhook says; and every later one that there are webhooks."""
+        self.observes, engine = True, self.engine
+        if engine is not None:
+            engine.observe(observation, engine.now())
 
     def get_to_wait_for(self) -> LoopEngine | None:
         """The engine, if it was ever needed in this process. RuntimeError where waiting for it would dead-lock."""
@@ -167,6 +175,8 @@ class EngineSource:
             max_connections=settings.http.max_connections,
             hooks=settings.hooks,
         )
+        if self.observes:
+            engine.observe(None, engine.now())
         self._made_in = os.getpid()
         self._finalizer.detach()
         self._finalizer = weakref.finalize(self, engine.retire)  # if the manager is dropped, not closed
