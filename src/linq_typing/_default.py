@@ -28,7 +28,7 @@ _manager: TypingManager | None = None
 
 
 class _FromEnvironment(TypingManager):
-    """Made by a use, not by a call that gives settings: a bad environment is told then, in the log."""
+    """Made at first use: a bad environment is logged when a session needs it, not raised."""
 
     def _prepare(self) -> None:
         pass
@@ -106,9 +106,9 @@ def typing_while(chat_id: Any = None, **options: Any) -> Any:
             such as ``"event.data.chat.id"`` that starts at a parameter and walks mapping keys, then attributes;
             several paths, of which the first hit wins; or a callable that gets the call's arguments. A call
             without a good chat id runs without indicator, with one WARNING.
-        start_delay: show nothing if the work is done within so many seconds. Default 0.
-        stop_delay: after a normal exit, seconds to wait before the stop, because the reply is usually sent right
-            after the block and makes it needless; none after an exception. Default 0.5.
+        start_delay: don't show the indicator if the work finishes within so many seconds. Default 0.
+        stop_delay: how many seconds to wait before sending the stop after a normal exit: the reply is usually sent
+            right after the block, so no stop is needed. After an exception the stop goes out at once. Default 0.5.
         refresh_interval: seconds between starts. Default 60, which the Linq documentation asks for: one start
             shows the indicator for 85 to 90 s. Overlapping sessions of a chat use the smallest.
         max_duration: seconds after which the session stops asking for the indicator; paused time does not count;

@@ -32,7 +32,7 @@ _MAX_BODY: Final = 65_536  #: bytes of an answer that are looked at; Linq's have
 
 
 class Listener(Protocol):
-    """Who wants to know of messages: a manager. Called in the sender's thread and context."""
+    """Is told about messages: a manager. Called in the sender's thread and context."""
 
     def _now(self) -> float:
         """The time, on the clock of its engine."""
@@ -331,7 +331,7 @@ def wrap_send(original: Any, is_async: bool, audience: Callable[..., Refs]) -> A
 
 @_contained
 def _exchange_of(audience: Callable[..., Refs], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _Exchange | None:
-    """What to watch of a call of ``send``; None if it sends no message, or if nobody would want to know."""
+    """What to watch of a call of ``send``; None if it sends no message, or if there is no listener."""
     requests = [arg for arg in (*args, kwargs.get("request")) if isinstance(arg, httpx.Request)]
     if not requests or requests[0].method != "POST":
         return None

@@ -114,7 +114,7 @@ class TypingManager:
             the library's own event loop. :meth:`close` leaves it open, since not every transport can be used again once
             it is closed; it is closed when the manager is dropped, and when the process exits.
         on_event: a function, or several, called with each :class:`TypingEvent` on the library's thread, so it must not
-            block; what it raises is logged. The ``linq_typing`` logger is told in any case.
+            block; what it raises is logged. Events are also logged, to ``linq_typing``.
         enabled: False: sessions work, nothing is sent and no key is needed. Default: unless
             ``LINQ_TYPING_ENABLED`` is ``0``.
         start_delay, stop_delay, refresh_interval, max_duration, resume_after, wait_on_exit: defaults for
@@ -162,9 +162,12 @@ class TypingManager:
             start_delay, stop_delay, refresh_interval, max_duration, resume_after, wait_on_exit
         )
         given = Credentials(api_key, normalized_base_url(base_url) if base_url is not None else None)
+        if client is not None:
+            given = given.or_else(credentials_of(client))
+        self._is_from_environment = not (given.api_key and given.base_url)
         self._engines = EngineSource(
             EngineSettings(
-                given if client is None else given.or_else(credentials_of(client)),
+                given,
                 HTTPSettings(timeout, max_retries, backoff_max, max_connections),
                 settle,
                 transport,
@@ -346,12 +349,6 @@ class TypingManager:
         return Completion(True) if engine is None else engine.begin_close()
 
     # -- For linq_typing.testing
-
-    @property
-    def _is_from_environment(self) -> bool:
-        """Whether its key or its base comes from the environment."""
-        given = self._engines.settings.credentials
-        return not (given.api_key and given.base_url)
 
     @contextmanager
     def _pointed_at(self, credentials: Credentials, time_scale: float) -> Iterator[None]:

@@ -88,7 +88,7 @@ class SessionOptions:
         check_flag("wait_on_exit", self.wait_on_exit)
 
     def scaled(self, time_scale: float) -> SessionOptions:
-        """The same in a world that is so many times as fast."""
+        """The same for a clock that runs so many times as fast."""
         return replace(
             self,
             start_delay=self.start_delay / time_scale,
@@ -130,7 +130,7 @@ class HTTPSettings:
         check_count("max_connections", self.max_connections, 1)
 
     def scaled(self, time_scale: float) -> HTTPSettings:
-        """The same in a world that is so many times as fast; but the network is not."""
+        """The same for a clock that runs so many times as fast. The network does not, so the time-out stays."""
         return replace(self, backoff_max=self.backoff_max / time_scale)
 
 

@@ -247,7 +247,7 @@ def caught_by(mutant: Mutant, layers: dict[str, Callable[[ModuleType], None]]) -
     for name, check in layers.items():
         try:
             check(machine)
-        except Exception:  # whatever goes wrong is noticed
+        except Exception:  # noqa: BLE001 - whatever goes wrong is noticed
             yield name
 
 

@@ -14,7 +14,6 @@ import re
 import signal
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from linq_typing.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-WORK = 0.3  # seconds that the stand-ins for a model take
+PATIENCE = 60.0  # seconds that guard against hanging
 
 Names = dict[str, Any]
 
@@ -193,29 +192,42 @@ def names(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
     linq_typing.close()
 
 
+def shows(sandbox: Sandbox) -> bool:
+    """Whether the current session's indicator shows since the latest request, and the library has had the answer."""
+    session = linq_typing.current_session()
+    assert session is not None
+    requests = sandbox.timeline(session.chat_id).requests
+    latest_is_start = bool(requests) and requests[-1].endpoint == "start"
+    return latest_is_start and sandbox.visible(session.chat_id) and not session._engine.stats().in_flight
+
+
 def stand_ins(sandbox: Sandbox) -> Names:
-    """What README's readers have in their own programs."""
+    """What README's readers have in their own programs. The models take as long as the indicator needs to show."""
 
     def slow_llm(text: str) -> str:
-        time.sleep(WORK)
+        assert sandbox.wait_until(lambda: shows(sandbox))
         return f"{text}, answered"
 
     async def llm(text: str) -> str:
-        await asyncio.sleep(3.5 if "part 2" in text else WORK)  # longer than a message takes to settle
+        async def shown() -> None:
+            while not shows(sandbox):  # noqa: ASYNC110 - what the sandbox shows sets no event
+                await asyncio.sleep(0.005)
+
+        await asyncio.wait_for(shown(), PATIENCE)
         return f"{text}, answered"
 
     def send(chat_id: str, text: str) -> bool:
         message = {"parts": [{"type": "text", "value": text}]}
         url = f"{sandbox.base_url}/v3/chats/{chat_id}/messages"
         headers = {"Authorization": f"Bearer {sandbox.api_key}"}
-        return httpx.post(url, json={"message": message}, headers=headers, verify=False).is_success
+        return httpx.post(url, json={"message": message}, headers=headers, timeout=PATIENCE, verify=False).is_success
 
     async def my_gateway(chat_id: str, text: str) -> bool:
         return await asyncio.to_thread(send, chat_id, text)
 
     def ask_a_person(draft: str) -> bool:
-        time.sleep(WORK)
-        return True
+        chat = linq_typing.current_session().chat_id  # type: ignore[union-attr]
+        return sandbox.wait_until(lambda: not sandbox.visible(chat))
 
     return {
         "chat_id": sandbox.chat(),
@@ -238,7 +250,7 @@ def my_reply(chat_id: str, text: str) -> None:
     message = {"parts": [{"type": "text", "value": "It is on its way."}]}
     url = f"{os.environ['LINQ_API_V3_BASE_URL']}/v3/chats/{chat_id}/messages"
     headers = {"Authorization": f"Bearer {os.environ['LINQ_API_V3_API_KEY']}"}
-    httpx.post(url, json={"message": message}, headers=headers, verify=False).raise_for_status()
+    httpx.post(url, json={"message": message}, headers=headers, timeout=PATIENCE, verify=False).raise_for_status()
 
 
 def fake_celery(monkeypatch: pytest.MonkeyPatch) -> list[Callable[..., None]]:

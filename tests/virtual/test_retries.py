@@ -61,7 +61,7 @@ def test_no_pause_is_longer_than_backoff_max(linq: VirtualLinq, make_manager: Ma
         linq.sleep(1.0)
     linq.sleep(LONG)
     assert_backing_off(pauses(linq, chat, "stop"), 0.5, 1.0, 2.0, 4.0, 4.75, 4.75, 4.75)
-    linq.reopen(chat)
+    linq.send_as_colleague(chat)
 
 
 def test_it_gives_up_after_max_retries_and_a_5xx_that_may_have_worked_is_stopped(
@@ -417,7 +417,7 @@ def test_a_stop_that_is_given_up_says_so(
     ]
     assert [record.levelname for record in caplog.records if "gave up" in record.message] == ["WARNING"]
     assert linq.visible(chat)
-    linq.reopen(chat)
+    linq.send_as_colleague(chat)
 
 
 def test_a_start_that_is_given_up_for_now_says_so(linq: VirtualLinq, make_manager: MakeManager, events: Events) -> None:

@@ -161,7 +161,7 @@ class MessageInFlight:
 
     def __init__(self, began_at: float, sender: SessionState | UnknownSender | None = None) -> None:
         self.began_at = began_at
-        self.began = self.ended = False  # whether that was heard of; the engine's to set
+        self.began = self.ended = False  # whether the engine has processed that
         self.sender = sender
         self.id = ""  # Linq's, where webhooks are observed and its answer told; the engine's to set
         self.known_for = 0.0  # seconds after its acceptance in which webhooks may tell of it; the engine's to set

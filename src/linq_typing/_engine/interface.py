@@ -12,7 +12,7 @@ from .waiting import Completion
 class Engine(Protocol):
     """Takes what happens to sessions and messages. Every method may be called from any thread, and none blocks.
 
-    Inputs are heard in the order in which a thread gives them. Each carries the time, of :meth:`now`, at which it
+    Inputs are processed in the order in which a thread gives them. Each carries the time, of :meth:`now`, at which it
     happened for the caller.
     """
 

@@ -18,9 +18,10 @@ from .._core.request_queue import RequestQueue
 from .._core.timer_queue import TimerQueue
 from ..errors import APITimeoutError
 from ..events import EventHook, Stats
+from .answers import Answer
 from .chat import Chat
 from .flushing import Flushes
-from .http import CLOSE_TIMEOUT, Answer, TypingAPI
+from .http import CLOSE_TIMEOUT, TypingAPI
 from .outcomes import Outcomes
 from .waiting import Completion
 

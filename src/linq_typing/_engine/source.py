@@ -77,12 +77,12 @@ class EngineSource:
             self._api = self._make_api()
 
     def get(self, state: SessionState | None = None) -> LoopEngine | None:
-        """The engine, ready for use. None if there can be none; ``state`` is told why."""
+        """The engine, ready for use. None if there can be none: ``state.error`` says why."""
         engine = self.engine
         return engine if engine is not None and engine.is_ready else self._open(state)
 
     def get_to_listen(self) -> LoopEngine | None:
-        """The engine to tell of a message. None where that helps nobody: disabled, or without a key."""
+        """The engine to tell about a message. None if it would do nothing: disabled, or without a key."""
         engine = self.engine
         if engine is not None and engine.is_ready:
             return engine
