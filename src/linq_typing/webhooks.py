@@ -83,7 +83,7 @@ def _get(thing: object, name: str) -> Any:
     """What a mapping or an object has under that name; None if it has nothing."""
     try:
         return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
-    except Exception:  # whatever a property of somebody else's object raises
+    except Exception:  # noqa: BLE001 - whatever a property of somebody else's object raises
         return None
 
 

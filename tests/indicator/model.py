@@ -784,7 +784,9 @@ def _message(world: World, chance: random.Random) -> None:
 def _story(world: World, chance: random.Random) -> None:
     """Messages that follow a start, and what webhooks tell of them."""
     world.advance(chance.choice((0.25, 1.0, 3.0)))
-    if chance.random() < 0.5:
+    if world.in_flight is not None and not world.in_flight.start:
+        world.answer("NOT_APPLIED")
+    elif chance.random() < 0.5:
         world.sent(None)
     elif world.known:
         chance.choice((world.fail, world.fail, world.deliver))(chance.choice(world.known))
