@@ -720,7 +720,7 @@ def random_walk(machine: ModuleType, seed: int, steps: int = 30) -> None:
     world = World(machine, starts_work=chance.random() < 0.3, observes=chance.random() < 0.5)
     kinds = [_time] * chance.choice((1, 2, 6)) + [_session] + [_message] * chance.choice((0, 1, 1))
     if world.observes:
-        kinds += chance.choice(([_webhook], [_webhook] * 2, [_webhook, _message] * 2, [_story] * 4))
+        kinds += chance.choice(([_webhook], [_webhook] * 2, [_webhook, _message] * 2, [_reply] * 4, [_open] * 2))
     slow = chance.choice((0.0, 0.0, 0.5, 1.0))  # how seldom an answer comes at once
     for _ in range(chance.randrange(4, steps)):
         random_step(world, chance, kinds, slow)
@@ -781,7 +781,13 @@ def _message(world: World, chance: random.Random) -> None:
         world.sent(session, took=chance.choice((0.0, 0.0, 0.5, 4.0)), late=late, where=where)
 
 
-def _story(world: World, chance: random.Random) -> None:
+def _open(world: World, chance: random.Random) -> None:
+    """Somebody comes back to the chat."""
+    world.advance(chance.choice((0.25, 3.0, 5.0, 20.0)))
+    world.read(drops=chance.random() < 0.7)
+
+
+def _reply(world: World, chance: random.Random) -> None:
     """Messages that follow a start, and what webhooks tell of them."""
     world.advance(chance.choice((0.25, 1.0, 3.0)))
     if world.in_flight is not None and not world.in_flight.start:

@@ -19,7 +19,7 @@ from linq_typing._core import indicator as _indicator
 from . import test_races
 from .test_stateful import check_stories
 from .test_table import check_table
-from .test_walks import check_walks
+from .test_walks import RARE, check_walks
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ def check_races(machine: ModuleType) -> None:
 LAYERS: Final[dict[str, Callable[[ModuleType], None]]] = {
     "races": check_races,
     "table": check_table,
-    "walks": lambda machine: check_walks(machine, range(1_000)),
+    "walks": lambda machine: check_walks(machine, [*range(1_000), *RARE]),
     "stories": lambda machine: check_stories(machine, 60, shrink=False),
 }
 
