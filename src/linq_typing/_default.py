@@ -151,6 +151,12 @@ def mark_sent(chat_id: str | UUID) -> None:
         default_manager().mark_sent(chat_id)
 
 
+def observe(event: object) -> None:
+    """:meth:`TypingManager.observe` of the process-wide manager: ``observe(await request.json())``, of a webhook whose
+    signature was checked."""
+    default_manager().observe(event)
+
+
 def watch(client: C) -> C:
     """:meth:`TypingManager.watch` of the process-wide manager: ``client = watch(LinqAPIV3())``."""
     return default_manager().watch(client)

@@ -8,13 +8,14 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timezone
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 from uuid import UUID
 
 import httpx
 
-from . import _sends
+from . import _sends, webhooks
 from ._chat_id import ChatIdFrom
 from ._clients import credentials_of
 from ._core.indicator import MessageInFlight, SessionState
@@ -261,6 +262,36 @@ class TypingManager:
             TypeError: ``client`` is something else.
         """
         return _sends.watch(client, self)
+
+    def observe(self, event: object) -> None:
+        """Tell what a webhook of Linq's says. Pass every one; those about anything else change nothing.
+
+        ::
+
+            @app.post("/webhook")
+            async def webhook(request: Request):
+                event = standardwebhooks.Webhook(secret).verify(await request.body(), request.headers)
+                manager.observe(event)
+
+        Args:
+            event: the webhook's JSON, parsed or not (text or bytes), or what the SDK's ``unwrap`` made of it. Both
+                payload versions. Check the signature first: what anybody could have sent does not belong here.
+
+        A message of yours that was *delivered* has cleared the indicator, one that was *sent* will within half a
+        second: the next start need not wait for ``settle``. One that *failed* has cleared nothing: if nobody wants the
+        indicator any more, it is stopped. A message of somebody else (a colleague, another program) counts as with
+        :meth:`mark_sent`. When the person has *read* a message and so opened the chat, their device may have dropped an
+        indicator that was up for 3 s: a stop and a start bring it back, at most once a minute. Repeated webhooks, and
+        those over a minute old, change nothing. Of messages that were sent before the first call, nothing is known.
+
+        May be called from any thread, returns at once, and never raises, whatever it is given. Means nothing while the
+        manager is closed, disabled or not yet in use.
+        """
+        self._engines.observe(webhooks.read(event, datetime.now(timezone.utc)))
+
+    @property
+    def _observes(self) -> bool:
+        return self._engines.observes
 
     def _now(self) -> float:
         return self._engines.now()

@@ -215,6 +215,38 @@ def test_webhook_bot_reads_both_payload_versions_and_refuses_a_bad_signature(
         assert timeline.messages[0].text == f"You said: Hello from {version}"
 
 
+def test_webhook_bot_shows_no_ghost_of_a_message_that_failed(linq: Sandbox, chat: str, hold: Path) -> None:
+    """The API accepts the reply; the webhook tells that it was never sent."""
+    linq.fail_messages()
+    with Bot("webhook_bot.py", linq, chat, hold) as bot:
+        linq.set_webhook(bot.url, secret=SECRET)
+        linq.write(chat)
+        bot.answer_once_it_shows()
+        assert linq.wait_until(lambda: "stop" in shape(linq.timeline(chat)))
+        bot.terminate()
+    assert shape(settled(linq, chat)) == "start send stop"
+
+
+def test_colleague_who_answers_by_hand_ends_the_indicator_and_the_bot_says_nothing(
+    linq: Sandbox, chat: str, hold: Path
+) -> None:
+    with Bot("colleague.py", linq, chat, hold) as bot:
+        linq.set_webhook(bot.url, secret=SECRET)
+        linq.write(chat)
+        assert linq.wait_until(lambda: linq.visible(chat))
+        linq.send_as_colleague(chat)
+        assert linq.wait_until(lambda: shape(linq.timeline(chat)) == "start stop")
+        assert not linq.visible(chat)
+        hold.unlink()
+        linq.write(chat, "Thank you. One more question:")
+        bot.answer_once_it_shows()
+        assert linq.wait_until(lambda: len(linq.messages(chat)) == 4)
+        bot.terminate()
+    timeline = settled(linq, chat)
+    assert shape(timeline) == "start stop start send"
+    assert timeline.messages[-1].text == "You said: Thank you. One more question:"
+
+
 def test_examples_are_short_and_each_is_run_here() -> None:
     here = Path(__file__).read_text()
     for path in EXAMPLES.glob("*.py"):

@@ -22,6 +22,7 @@ LEVELS = {
     "_linq": 0,
     "errors": 0,
     "_chat_id": 1,
+    "_json": 1,
     "_settings": 1,
     "events": 1,
     "_core.timer_queue": 1,
@@ -30,12 +31,13 @@ LEVELS = {
     "_core.request_queue": 1,
     "_core.shared_indicator": 3,
     "_core.member": 4,
+    "_core.observations": 3,
     "_engine.waiting": 1,
     "_engine.loop": 2,
     "_engine.process": 3,
     "_engine.answers": 3,
     "_engine.http": 4,
-    "_engine.interface": 3,
+    "_engine.interface": 4,
     "_engine.chat": 4,
     "_engine.flushing": 5,
     "_engine.outcomes": 5,
@@ -43,8 +45,10 @@ LEVELS = {
     "_engine.sharing": 5,
     "_engine.shared_runner": 7,
     "_engine.lifecycle": 7,
-    "_engine.engine": 8,
-    "_engine.source": 9,
+    "_engine.observing": 8,
+    "_engine.engine": 9,
+    "_engine.source": 10,
+    "webhooks": 10,
     "redis": 8,  # only with the extra
     "_session": 10,
     "_clients": 10,
@@ -64,6 +68,7 @@ MAY_IMPORT = {
         "_engine.http",
         "_engine.lifecycle",
         "_engine.loop",
+        "_engine.observing",
         "_engine.runner",
         "_engine.sharing",
         "_engine.waiting",
@@ -76,7 +81,15 @@ MAY_IMPORT = {
     "redis": {"redis"},
     "contextvars": {"_session"},
 }
-PURE = ("_core.timer_queue", "_core.circuit_breaker", "_core.indicator", "_linq", "_core.request_queue", "errors")
+PURE = (
+    "_core.timer_queue",
+    "_core.circuit_breaker",
+    "_core.indicator",
+    "_core.observations",
+    "_core.request_queue",
+    "_linq",
+    "errors",
+)
 CORE = sorted(LEVELS)
 #: What is imported for a manager with redis= only.
 SHARING = {"_core.member", "_core.shared_indicator", "_engine.shared_runner", "_engine.sharing", "redis"}
@@ -141,7 +154,7 @@ def test_every_module_of_the_core_has_a_level() -> None:
     """A new one has to be placed; the public face is on top without being named."""
     paths = [*ROOT.glob("_[!_]*.py"), *ROOT.glob("_[!_]*/[!_]*.py")]
     found = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths}
-    assert found | {"errors", "events", "redis"} == set(LEVELS)
+    assert found | {"errors", "events", "redis", "webhooks"} == set(LEVELS)
 
 
 @pytest.mark.parametrize("module", CORE)
@@ -297,6 +310,7 @@ def test_all_is_sorted_and_complete() -> None:
         "current_session",
         "flush",
         "mark_sent",
+        "observe",
         "stats",
         "typing_while",
         "unwatch_all",

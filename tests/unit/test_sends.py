@@ -59,6 +59,8 @@ class Engine(FakeEngine):
 
 
 class Listener:
+    _observes = False
+
     def __init__(self) -> None:
         self.engine = Engine()
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from .._core.indicator import MessageInFlight, SessionState
+from .._core.observations import Observation
 from ..events import EventHook, Stats
 from .http import TypingAPI
 from .lifecycle import READY, Life, Lifecycle
 from .loop import LoopThread
+from .observing import Observing
 from .runner import Runner
 from .waiting import Completion
 
@@ -31,6 +33,7 @@ class LoopEngine:
         self.now = thread.now
         self._runner = make_runner(thread.now, api, settle=settle, max_connections=max_connections, hooks=hooks)
         self._lifecycle = Lifecycle(thread, self._runner, api)
+        self._observing = Observing(self._runner, self._lifecycle)
 
     @property
     def life(self) -> Life:
@@ -73,10 +76,13 @@ class LoopEngine:
         self._post(self._lifecycle.open, self._runner.send_began, chat_id, message)
 
     def send_ended(self, chat_id: str, message: MessageInFlight, at: float, accepted: bool) -> None:
-        self._post(self._lifecycle.hear, self._runner.send_ended, chat_id, message, at, accepted)
+        self._post(self._lifecycle.hear, self._observing.send_ended, chat_id, message, at, accepted)
 
     def mark_sent(self, chat_id: str, message: MessageInFlight) -> None:
-        self._post(self._lifecycle.open, self._runner.mark_sent, chat_id, message)
+        self._post(self._lifecycle.open, self._observing.mark_sent, chat_id, message)
+
+    def observe(self, observation: Observation | None, at: float) -> None:
+        self._post(self._observing.hear, observation, at)
 
     # -- Ends
 
