@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
@@ -10,16 +11,20 @@ from uuid import UUID
 from . import _sends
 from ._chat_id import ChatIdFrom
 from ._engine.process import process_lock
+from ._engine.runner import Runner
 from ._manager import TypingManager
 from ._session import TypingSession, session_in_context
 from ._settings import GivenOptions, parse_chat_id
 from ._typing_while import TypingWhile, make_typing_while, show_options
+from .errors import ConfigurationError
 from .events import Stats
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._manager import ManagerSettings
+
+logger = logging.getLogger("linq_typing")
 
 C = TypeVar("C")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -32,6 +37,13 @@ class _FromEnvironment(TypingManager):
 
     def _prepare(self) -> None:
         pass
+
+    def _runner_maker(self, redis: Any) -> Callable[..., Runner]:
+        try:
+            return super()._runner_maker(redis)
+        except ConfigurationError as error:
+            logger.error("typing indicators are not shared with other processes: %s", error)
+            return Runner
 
 
 def default_manager() -> TypingManager:
@@ -137,6 +149,12 @@ def mark_sent(chat_id: str | UUID) -> None:
         session.mark_sent()
     else:
         default_manager().mark_sent(chat_id)
+
+
+def observe(event: object) -> None:
+    """:meth:`TypingManager.observe` of the process-wide manager: ``observe(await request.json())``, of a webhook whose
+    signature was checked."""
+    default_manager().observe(event)
 
 
 def watch(client: C) -> C:

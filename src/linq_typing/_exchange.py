@@ -9,7 +9,6 @@ watching itself are logged: see ``_contained``.
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -19,7 +18,8 @@ import httpx
 
 from ._core.indicator import MessageInFlight
 from ._engine.interface import Engine
-from ._linq import CHAT_IN_BODY, CHAT_IN_PATH
+from ._json import parsed
+from ._linq import CHAT_IN_BODY, CHAT_IN_PATH, MESSAGE_IN_BODY
 from ._session import sender_in_context
 from ._settings import parse_chat_id
 
@@ -36,6 +36,11 @@ class Listener(Protocol):
 
     def _now(self) -> float:
         """The time, on the clock of its engine."""
+        ...
+
+    @property
+    def _observes(self) -> bool:
+        """Whether it hears of webhooks, and so wants to know the ids of messages."""
         ...
 
     def _engine_to_tell(self) -> Engine | None:
@@ -90,15 +95,25 @@ class _Report:
             engine, chat_id, message = self._in_flight
             engine.send_ended(chat_id, message, engine.now(), accepted)
 
+    @property
+    def wants_id(self) -> bool:
+        return self._in_flight is not None and self._listener._observes
+
+    @_contained
+    def has_id(self, message_id: str) -> None:
+        if self._in_flight is not None:
+            self._in_flight[2].id = message_id
+
     @_contained
     def answered(self) -> None:
         self._answered_at = self._listener._now()
 
     @_contained
-    def was_sent(self, chat_id: str) -> None:
+    def was_sent(self, chat_id: str, message_id: str) -> None:
         """It was accepted, by an answer that names its chat."""
         if (found := self._message(chat_id)) is not None:
             engine, message = found
+            message.id = message_id
             engine.send_ended(chat_id, message, self._answered_at, accepted=True)
 
     def _message(self, chat_id: str) -> tuple[Engine, MessageInFlight] | None:
@@ -129,8 +144,13 @@ class _Exchange:
 
     @_contained
     def look_into(self, answer: object, body: type[_Body]) -> None:
-        """Find the chat, if only the answer names it: now, or when a caller who streams the answer closes it."""
-        if self._chat_id is not None or not isinstance(answer, httpx.Response) or not answer.is_success:
+        """Find the chat, if only the answer names it: now, or when a caller who streams the answer closes it. Else the
+        message's id, for those who observe webhooks, unless the answer is streamed."""
+        if not isinstance(answer, httpx.Response) or not answer.is_success:
+            return
+        if self._chat_id is not None:
+            if answer.is_stream_consumed and any(report.wants_id for report in self._reports):
+                self._has_id(_message_in(_body_of(answer)))
             return
         for report in self._reports:
             report.answered()
@@ -139,11 +159,16 @@ class _Exchange:
         else:
             answer.stream = cast(Any, body(answer.stream, self, answer.headers))
 
+    def _has_id(self, message_id: str) -> None:
+        for report in self._reports:
+            report.has_id(message_id)
+
     def tell(self, answer: httpx.Response) -> None:
         """Tell the listeners of the message, if the answer names its chat."""
-        chat_id = _chat_in(answer)
+        body = _body_of(answer)
+        chat_id = _chat_in(body)
         for report in self._reports if chat_id else ():
-            report.was_sent(chat_id)
+            report.was_sent(chat_id, _message_in(body))
 
 
 @_contained
@@ -151,24 +176,32 @@ def _is_accepted(answer: object) -> bool:
     return isinstance(answer, httpx.Response) and answer.is_success
 
 
-def _chat_in(answer: httpx.Response) -> str:
-    """The chat that the answer names; empty if it names none, as another service's answer would not."""
+def _body_of(answer: httpx.Response) -> Any:
+    """The JSON of an answer; None if it is none, as another service's would not be."""
     try:
-        content = answer.read()
-        body = _parsed(content) if len(content) <= _MAX_BODY else {}
+        return parsed(answer.read(), _MAX_BODY)
+    except (ValueError, httpx.HTTPError, httpx.StreamError):
+        return None
+
+
+def _chat_in(body: Any) -> str:
+    """The chat that the answer names; empty if it names none."""
+    try:
         return parse_chat_id(body["chat"]["id"] if "chat" in body else body["chat_id"])
-    except (ValueError, TypeError, LookupError, httpx.HTTPError, httpx.StreamError):
+    except (ValueError, TypeError, LookupError):
         logger.debug("no chat in the answer to what may have been a message")
         return ""
 
 
-def _parsed(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except RecursionError:
-        if content.count(b"[") + content.count(b"{") < 100:
-            raise  # the body's nesting is not the cause
-        return {}
+def _message_in(body: Any) -> str:
+    """Linq's id of the message that the answer is about; empty if it names none."""
+    for path in MESSAGE_IN_BODY:
+        found = body
+        for name in path:
+            found = found.get(name) if isinstance(found, dict) else None
+        if isinstance(found, str):
+            return found
+    return ""
 
 
 # -- An answer that the caller streams

@@ -17,6 +17,7 @@ from ._linq import BASE_URL_VARIABLE, KEY_VARIABLES, PUBLIC_BASE_URL, REFRESH_IN
 from .errors import ConfigurationError
 
 ENABLED_VARIABLE: Final = "LINQ_TYPING_ENABLED"
+REDIS_URL_VARIABLE: Final = "LINQ_TYPING_REDIS_URL"
 
 _CANONICAL: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCII)
 _UUID: Final = re.compile(

@@ -41,7 +41,7 @@ def poll(client: sdk.LinqAPIV3, chat: str) -> object:
 
 
 def with_options(client: sdk.LinqAPIV3, chat: str) -> object:
-    return client.with_options(timeout=3, max_retries=0).chats.messages.send(chat, message=TEXT)
+    return client.with_options(timeout=30, max_retries=0).chats.messages.send(chat, message=TEXT)
 
 
 def raw_response(client: sdk.LinqAPIV3, chat: str) -> object:

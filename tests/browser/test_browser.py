@@ -26,7 +26,7 @@ def typing(page: Any) -> Any:
 
 def until(page: Any, expression: str) -> None:
     """Playwright's own wait needs `eval` in the page, which the page forbids."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not page.evaluate(expression):
         assert time.monotonic() < deadline, expression
         page.wait_for_timeout(20)

@@ -15,7 +15,7 @@ import pytest
 
 import linq_typing
 
-from .kit import BOT, PLUGIN
+from .kit import BOT, PATIENT, PLUGIN
 
 pytest_plugins = ["pytester"]
 
@@ -26,6 +26,7 @@ def bot(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Py
     monkeypatch.setenv("LINQ_API_V3_API_KEY", "the-real-key-of-the-bot")
     monkeypatch.setenv("LINQ_TYPING_ENABLED", "0")
     monkeypatch.delenv("LINQ_API_V3_BASE_URL", raising=False)
+    pytester.makeconftest(PATIENT)
     pytester.makepyfile(bot=BOT)
     return pytester
 
@@ -33,7 +34,7 @@ def bot(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Py
 def run(pytester: pytest.Pytester, *arguments: str, plugins: Sequence[str] = ()) -> pytest.RunResult:
     loaded = [part for name in (PLUGIN, *plugins) for part in ("-p", name)]
     with mock.patch.dict(os.environ, {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}):
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error", *loaded, *arguments, timeout=60)
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error", *loaded, *arguments, timeout=300)
 
 
 def test_a_test_of_a_bot(bot: pytest.Pytester) -> None:

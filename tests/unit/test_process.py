@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from linq_typing._engine import process as _process
+from linq_typing._engine.loop import LoopThread
 from linq_typing._engine.process import loop_thread
 from linq_typing.errors import LinqTypingError
 
@@ -114,3 +115,19 @@ def test_what_strikes_while_the_loop_is_made_reaches_the_caller(monkeypatch: pyt
                 loop_thread()
             gc.collect()  # a __del__ that stumbled would be a warning, so an error
     assert loop_thread() is not None
+
+
+@pytest.mark.usefixtures("no_thread_yet")
+def test_a_thread_that_starts_while_the_process_ends_is_shut_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs at the end may have run before the thread was there; its first start would leave a ghost."""
+    made = []
+
+    class Late(LoopThread):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+            monkeypatch.setattr(_process, "_exiting", True)
+
+    monkeypatch.setattr(_process, "LoopThread", Late)
+    assert loop_thread() is None
+    assert made[0].dead

@@ -60,7 +60,7 @@ class TypingAPI:
         self.credentials = credentials
         self._base = credentials.base_url or PUBLIC_BASE_URL
         self._key = credentials.api_key or ""
-        self._timeout = settings.timeout
+        self.timeout = settings.timeout
         self._headers = httpx.Headers(
             {
                 "User-Agent": "linq-typing",
@@ -92,14 +92,14 @@ class TypingAPI:
             overdue = True
             task.cancel()
 
-        timer = loop.call_later(self._timeout, give_up)
+        timer = loop.call_later(self.timeout, give_up)
         try:
             return self._answer_to(*await self._send(METHODS[action], typing_url(self._base, chat_id)))
         except asyncio.CancelledError:
             if not overdue:
                 raise
-            return Answer(Outcome.NO_ANSWER, APITimeoutError(f"no answer within {self._timeout:g} s"))
-        except BaseException as exc:  # a transport of the user's may raise anything; a SystemExit would end the thread
+            return Answer(Outcome.NO_ANSWER, APITimeoutError(f"no answer within {self.timeout:g} s"))
+        except BaseException as exc:  # noqa: BLE001 - a transport of the user's may raise anything, and end the thread
             return self._failure(exc)
         finally:
             timer.cancel()

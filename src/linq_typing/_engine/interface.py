@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from .._core.indicator import MessageInFlight, SessionState
+from .._core.observations import Observation
 from .waiting import Completion
 
 
@@ -60,4 +61,9 @@ class Engine(Protocol):
 
     def mark_sent(self, chat_id: str, message: MessageInFlight) -> None:
         """A message was sent in a way that the library can't detect. Means nothing in a chat without a session."""
+        ...
+
+    def observe(self, observation: Observation | None, at: float) -> None:
+        """A webhook has come, of which None says nothing: but from now on own messages are remembered, to know them
+        by their webhooks. Means nothing while the engine is closed."""
         ...

@@ -93,7 +93,7 @@ class _Loop(asyncio.SelectorEventLoop):
             call: Callable[[Any], None] = done.set_result
             try:
                 outcome: Any = socket.getaddrinfo(host, port, **options)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - it is the caller's
                 call, outcome = done.set_exception, error
             with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
                 self.call_soon_threadsafe(tell, call, outcome)
@@ -198,5 +198,5 @@ class LoopThread:
             call, args = calls.popleft()
             try:
                 call(*args)
-            except BaseException:  # whatever it is, this thread must go on
+            except BaseException:  # noqa: BLE001 - whatever it is, this thread must go on
                 log_exception("linq-typing: internal error")

@@ -110,11 +110,14 @@ class Outcomes:
         elapsed: float = 0.0,
     ) -> None:
         """Tell the hooks of something that happened to the chat."""
-        event = TypingEvent(kind, chat.id, action and action.value, error, attempt, elapsed)
+        self.tell(TypingEvent(kind, chat.id, action and action.value, error, attempt, elapsed))
+
+    def tell(self, event: TypingEvent) -> None:
+        """Tell the hooks."""
         for hook in self._hooks:
             try:
                 hook(event)
-            except BaseException:  # a SystemExit would end the loop of the whole process
+            except BaseException:  # noqa: BLE001 - a SystemExit would end the loop of the whole process
                 log_exception("linq-typing: on_event raised on %s", event)
 
 

@@ -49,6 +49,7 @@ class Runner:
         self._timers: TimerQueue[Chat] = TimerQueue()
         self._queue: RequestQueue[str] = RequestQueue(max_connections)
         self._outcomes = Outcomes(hooks, api.retry_in)
+        self.emit = self._outcomes.emit
         self._flushes = Flushes()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -91,17 +92,18 @@ class Runner:
         self.on_change()
 
     def pause(self, chat_id: str, session: SessionState, at: float) -> None:
-        self._tell(Chat.pause, chat_id, session, at)
+        if session.is_open:
+            self.tell(chat_id, lambda chat: chat.pause(session, at))
 
     def resume(self, chat_id: str, session: SessionState, at: float) -> None:
-        self._tell(Chat.resume, chat_id, session, at)
+        if session.is_open:
+            self.tell(chat_id, lambda chat: chat.resume(session, at))
 
-    def _tell(
-        self, what: Callable[[Chat, SessionState, float], None], chat_id: str, session: SessionState, at: float
-    ) -> None:
-        chat = self._chats.get(chat_id)
-        if chat is not None and session.is_open:
-            what(chat, session, at)
+    def tell(self, chat_id: str, what: Callable[[Chat], object]) -> None:
+        """Let a chat have an input, if there is anything to do or to remember about it."""
+        chat = self.find(chat_id)
+        if chat is not None:
+            what(chat)
             self._go_on(chat)
 
     # -- Inputs from messages
@@ -199,6 +201,9 @@ class Runner:
         self._dispatch()
 
     # -- Deciding
+
+    def find(self, chat_id: str) -> Chat | None:
+        return self._chats.get(chat_id)
 
     def _chat(self, chat_id: str) -> Chat:
         chat = self._chats.get(chat_id)

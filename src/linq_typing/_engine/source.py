@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import httpx
 
 from .._core.indicator import SessionState
+from .._core.observations import Observation
 from .._linq import PUBLIC_BASE_URL
 from .._settings import Credentials, HTTPSettings, enabled_by_environment, from_environment
 from ..errors import ConfigurationError, LinqTypingError
@@ -21,6 +22,7 @@ from .http import TypingAPI
 from .lifecycle import Life
 from .loop import LoopThread
 from .process import loop_thread, process_lock
+from .runner import Runner
 
 logger = logging.getLogger("linq_typing")
 
@@ -34,6 +36,7 @@ class EngineSettings(NamedTuple):
     transport: httpx.AsyncBaseTransport | None = None
     hooks: Sequence[EventHook] = ()
     enabled: bool | None = None
+    make_runner: Callable[..., Runner] = Runner  #: another one, if its chats are shared with other processes
 
     @property
     def is_enabled(self) -> bool:
@@ -53,6 +56,7 @@ class EngineSource:
         self._api: TypingAPI | None = None
         self._made_in: int | None = None  # the process that made the engine
         self._finalizer = weakref.finalize(self, lambda: None)
+        self.observes = False  # whether webhooks have come
         self._problem: str | None = None  # why no engine could be made, as it was logged
 
     @property
@@ -85,6 +89,16 @@ class EngineSource:
         if engine is not None and engine.is_ready:
             return engine
         return self._open() if self.settings.known_credentials().api_key else None
+
+    def get_to_mark(self) -> LoopEngine | None:
+        """The engine to tell about a message in a chat that may have a session. None if no engine knows of one."""
+        return self.engine if self.settings.make_runner is Runner else self.get_to_listen()
+
+    def observe(self, observation: Observation | None) -> None:
+        """Tell the engine, if there is one, what a webhook says; and every later one that there are webhooks."""
+        self.observes, engine = True, self.engine
+        if engine is not None:
+            engine.observe(observation, engine.now())
 
     def get_to_wait_for(self) -> LoopEngine | None:
         """The engine, if it was ever needed in this process. RuntimeError where waiting for it would dead-lock."""
@@ -166,7 +180,10 @@ class EngineSource:
             settle=settings.settle,
             max_connections=settings.http.max_connections,
             hooks=settings.hooks,
+            make_runner=settings.make_runner,
         )
+        if self.observes:
+            engine.observe(None, engine.now())
         self._made_in = os.getpid()
         self._finalizer.detach()
         self._finalizer = weakref.finalize(self, engine.retire)  # if the manager is dropped, not closed

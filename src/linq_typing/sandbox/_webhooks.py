@@ -219,7 +219,7 @@ class WebhookSender:
         status, error, began = None, "", time.monotonic()
         try:
             status = self._deliver(delivery)
-        except Exception as problem:  # of the network, or any of a function's
+        except Exception as problem:  # noqa: BLE001 - of the network, or any of a function's
             error = str(problem) or type(problem).__name__
         with self._lock:
             if delivery in self._pending:

@@ -78,7 +78,7 @@ def _on_a_thread(scene: Scene, stage: Stage) -> Future[None]:
             result = scene.play(stage)
             if inspect.iscoroutine(result):
                 asyncio.run(result)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             done.set_exception(error)
         else:
             done.set_result(None)
