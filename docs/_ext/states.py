@@ -43,7 +43,7 @@ SITUATIONS = {
 }
 
 #: Inputs that may come at any time and lead to one situation. They are not drawn from every box.
-FROM_ANYWHERE = {"send": "message", "mark": "settling", "other's": "settling"}
+FROM_ANYWHERE = {"send": "message", "mark": "settling", "other's": "settling", "foreign": "settling"}
 
 #: What each input is called for readers, in the order of the tables.
 WORDS = {
@@ -57,6 +57,11 @@ WORDS = {
     "unsent": "message failed",
     "mark": "mark_sent()",
     "other's": "mark_sent() without a session",
+    "out": "webhook: the message was sent",
+    "there": "webhook: it was delivered",
+    "failed": "webhook: it failed",
+    "foreign": "webhook: somebody else's message",
+    "read": "webhook: the chat was opened again",
     "204": "accepted (204)",
     "500": "failed (5xx)",
     "lost": "no answer",
@@ -103,6 +108,7 @@ LAYOUT: Mapping[Edge, Label] = {
 NOT_DRAWN: frozenset[Edge] = frozenset(
     {
         ("off", "waiting"),
+        ("off", "stopping"),
         ("starting", "off"),
         ("starting", "message"),
         ("starting", "settling"),
@@ -146,7 +152,7 @@ def transitions() -> dict[Edge, list[str]]:
     found: dict[Edge, set[str]] = {}
     for state in STATES:
         for name, happens in inputs.items():
-            world = World(indicator)
+            world = World(indicator, observes=True)
             world.ask()
             state(world)
             world.grant(has_slot=True)
@@ -155,13 +161,16 @@ def transitions() -> dict[Edge, list[str]]:
                 found.setdefault((before, after), set()).add(name)
     order = list(SITUATIONS)
     edges = sorted(found, key=lambda edge: (order.index(edge[0]), order.index(edge[1])))
-    return {edge: [name for name in WORDS if name in found[edge]] for edge in edges}
+    rank = {name: number for number, name in enumerate(WORDS)}
+    return {edge: sorted(found[edge], key=lambda name: rank.get(name, len(rank))) for edge in edges}
 
 
 def check(found: Mapping[Edge, list[str]]) -> None:
     """ValueError if these transitions are not those of the layout."""
     usual = {edge for edge, inputs in found.items() if any(FROM_ANYWHERE.get(name) != edge[1] for name in inputs)}
     known = set(LAYOUT) | NOT_DRAWN
+    if strange := {name for inputs in found.values() for name in inputs} - set(WORDS):
+        raise ValueError(f"inputs that docs/_ext/states.py has no words for: {sorted(strange)}")
     if unknown := usual - known:
         raise ValueError(f"transitions that docs/_ext/states.py does not place: {sorted(unknown)}")
     if idle := known - set(found):

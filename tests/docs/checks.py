@@ -17,7 +17,7 @@ import linq_typing
 import linq_typing.testing
 from linq_typing.sandbox._app import DEFAULT_API_KEY
 
-from .kit import MODULES, Modules, Names, blocks_of
+from .kit import MODULES, PATIENCE, Modules, Names, blocks_of
 
 
 def nothing(names: Names) -> None:
@@ -220,6 +220,28 @@ def run_the_test(names: Names) -> None:
             names["test_it_answers"](linq)
 
 
+def observe_a_colleague(names: Names) -> None:
+    """The message of somebody else quiets the session; a forged one is refused."""
+    sandbox, chat, posted = names["sandbox"], names["chat_id"], list[str]()
+    events: list[str] = []
+    linq_typing.configure(on_event=lambda event: events.append(event.kind))
+
+    async def deliver(body: str, headers: dict[str, str]) -> int:
+        transport = httpx.ASGITransport(names["app"])
+        async with httpx.AsyncClient(transport=transport, verify=False) as client:
+            return (await client.post("http://bot/webhook", content=body, headers=headers)).status_code
+
+    with linq_typing.typing_while(chat):
+        names["slow_llm"]("hello")
+        sandbox.set_webhook(posted.append)
+        sandbox.send_as_colleague(chat)
+        assert sandbox.wait_until(lambda: posted, PATIENCE)
+        headers = signed(names, posted[0])
+        assert asyncio.run(deliver(posted[0], headers)) == 204
+        assert sandbox.wait_until(lambda: "message_sent" in events, PATIENCE)
+        assert asyncio.run(deliver(posted[0].replace("sent", "read"), headers)) == 401
+
+
 # -- The tutorial: its test imports its bot
 
 
@@ -286,6 +308,8 @@ PAGES: Mapping[str, list[Check]] = {
         Check("Without a sandbox"),
         Check("At real speed, with your own settings"),
     ],
+    "docs/how-to/webhooks.md": [Check("Let webhooks help", "start( stop)?", observe_a_colleague)],
+    "docs/how-to/many-processes.md": [Check("Many processes", "start stop", type_by)],
     "docs/how-to/metrics.md": [
         Check("Metrics", "start stop", counted),
         Check("Prometheus", "start stop", scraped),

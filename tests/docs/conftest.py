@@ -12,14 +12,16 @@ from linq_typing.sandbox import Sandbox
 
 from .kit import Names, stand_ins
 
+NO_REDIS = "unix:///there/is/no/such/socket"  # a bot goes on without it; for sharing see tests/sharing
+
 
 @pytest.fixture
 def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """A sandbox that the environment names."""
-    for variable in ("LINQ_API_KEY", "LINQ_TYPING_ENABLED"):
+    for variable in ("LINQ_API_KEY", "LINQ_TYPING_ENABLED", "LINQ_TYPING_REDIS_URL"):
         monkeypatch.delenv(variable, raising=False)
     with Sandbox() as made:
-        variables = {**made.env(), "LINQ_WEBHOOK_SECRET": made.webhook_secret}
+        variables = {**made.env(), "LINQ_WEBHOOK_SECRET": made.webhook_secret, "REDIS_URL": NO_REDIS}
         for variable, value in variables.items():
             monkeypatch.setenv(variable, value)
         yield made

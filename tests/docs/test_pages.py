@@ -111,8 +111,8 @@ def test_error_messages_are_the_librarys() -> None:
 def test_the_page_of_the_environment_has_every_variable() -> None:
     """Those that the library reads by itself."""
     from linq_typing._linq import BASE_URL_VARIABLE, KEY_VARIABLES
-    from linq_typing._settings import ENABLED_VARIABLE
+    from linq_typing._settings import ENABLED_VARIABLE, REDIS_URL_VARIABLE
 
     page = text_of("docs/reference/environment.md")
-    for variable in (*KEY_VARIABLES, BASE_URL_VARIABLE, ENABLED_VARIABLE):
+    for variable in (*KEY_VARIABLES, BASE_URL_VARIABLE, ENABLED_VARIABLE, REDIS_URL_VARIABLE):
         assert f"| `{variable}` |" in page
