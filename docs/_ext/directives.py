@@ -43,6 +43,7 @@ class CommandHelp(SphinxDirective):
     """A section for each command, with its help text."""
 
     def run(self) -> list[nodes.Node]:
+        """The sections."""
         return [self._section(name) for name in commands()]
 
     def _section(self, name: str) -> nodes.Node:

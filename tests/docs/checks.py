@@ -33,6 +33,8 @@ class Check(NamedTuple):
     #: What to do with its names afterwards, for a block that only defines something.
     then: Callable[[Names], None] = nothing
     modules: Modules = MODULES
+    #: A package that it needs without importing it.
+    needs: str = ""
 
 
 # -- What to do after a block
@@ -309,7 +311,7 @@ PAGES: Mapping[str, list[Check]] = {
         Check("At real speed, with your own settings"),
     ],
     "docs/how-to/webhooks.md": [Check("Let webhooks help", "start( stop)?", observe_a_colleague)],
-    "docs/how-to/many-processes.md": [Check("Many processes", "start stop", type_by)],
+    "docs/how-to/many-processes.md": [Check("Many processes", "start stop", type_by, needs="redis")],
     "docs/how-to/metrics.md": [
         Check("Metrics", "start stop", counted),
         Check("Prometheus", "start stop", scraped),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import signal
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -39,3 +41,7 @@ def names(sandbox: Sandbox) -> Iterator[Names]:
     linq_typing.unwatch_all()
     linq_typing.configure()
     linq_typing.close()
+    names.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of clients that a block leaves open, as short programs do
+        gc.collect()

@@ -67,10 +67,10 @@ class Block:
                 found += [(node.module or "", alias.name) for alias in node.names]
         return found
 
-    def missing(self, modules: Modules) -> set[str]:
-        """The packages that it needs and that are not installed."""
+    def missing(self, modules: Modules, *needs: str) -> set[str]:
+        """The packages that it imports, or `needs`, and that are not installed."""
         roots = {module.partition(".")[0] for module, _ in self.imports()} - set(modules)
-        return {root for root in roots if importlib.util.find_spec(root) is None}
+        return {root for root in {*roots, *needs} if importlib.util.find_spec(root) is None}
 
 
 def blocks_of(page: str) -> list[Block]:

@@ -47,7 +47,7 @@ def test_block_compiles_and_imports_what_exists(block: Block, check: Check) -> N
 @pytest.mark.parametrize(("block", "check"), EACH)
 def test_block(block: Block, check: Check, sandbox: Sandbox, names: Names) -> None:
     """It runs, makes the requests that it should, and leaves no ghost."""
-    if missing := block.missing(check.modules):
+    if missing := block.missing(check.modules, *filter(None, [check.needs])):
         pytest.skip(f"not installed: {', '.join(sorted(missing))}")
     block.run(names, check.modules)
     check.then(names)
