@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import logging
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 import httpx
@@ -22,13 +22,12 @@ from ._json import parsed
 from ._linq import CHAT_IN_BODY, CHAT_IN_PATH, MESSAGE_IN_BODY
 from ._session import sender_in_context
 from ._settings import parse_chat_id
+from ._streams import MAX_BODY, AsyncBody, Body, SyncBody
 
 logger = logging.getLogger("linq_typing")
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_MAX_BODY: Final = 65_536  #: bytes of an answer that are looked at; Linq's have some hundred
 
 
 class Listener(Protocol):
@@ -143,7 +142,7 @@ class _Exchange:
             report.ended(accepted)
 
     @_contained
-    def look_into(self, answer: object, body: type[_Body]) -> None:
+    def look_into(self, answer: object, body: type[Body]) -> None:
         """Find the chat, if only the answer names it: now, or when a caller who streams the answer closes it. Else the
         message's id, for those who observe webhooks, unless the answer is streamed."""
         if not isinstance(answer, httpx.Response) or not answer.is_success:
@@ -157,7 +156,14 @@ class _Exchange:
         if answer.is_stream_consumed:
             self.tell(answer)
         else:
-            answer.stream = cast(Any, body(answer.stream, self, answer.headers))
+            answer.stream = cast(Any, body(answer.stream, answer.headers, self._streamed(answer.headers)))
+
+    def _streamed(self, headers: httpx.Headers) -> Callable[[list[bytes]], object]:
+        @_contained
+        def tell(chunks: list[bytes]) -> None:
+            self.tell(httpx.Response(200, headers=headers, stream=httpx.ByteStream(b"".join(chunks))))
+
+        return tell
 
     def _has_id(self, message_id: str) -> None:
         for report in self._reports:
@@ -179,7 +185,7 @@ def _is_accepted(answer: object) -> bool:
 def _body_of(answer: httpx.Response) -> Any:
     """The JSON of an answer; None if it is none, as another service's would not be."""
     try:
-        return parsed(answer.read(), _MAX_BODY)
+        return parsed(answer.read(), MAX_BODY)
     except (ValueError, httpx.HTTPError, httpx.StreamError):
         return None
 
@@ -204,79 +210,6 @@ def _message_in(body: Any) -> str:
     return ""
 
 
-# -- An answer that the caller streams
-
-
-class _Body:
-    """An answer's body, observed as the caller reads it. Closing it tells the listeners of its chat."""
-
-    def __init__(self, stream: Any, exchange: _Exchange, headers: httpx.Headers) -> None:
-        self._stream = stream
-        self._exchange = exchange
-        self._headers = headers
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self._is_read = False
-
-    def _saw(self, chunk: bytes) -> None:
-        self._size += len(chunk)
-        if self._size <= _MAX_BODY:
-            self._chunks.append(chunk)
-        else:
-            self._chunks.clear()
-
-    @_contained
-    def _done(self) -> None:
-        chunks, self._chunks = self._chunks, []  # only once
-        if chunks:
-            stream = httpx.ByteStream(b"".join(chunks))
-            self._exchange.tell(httpx.Response(200, headers=self._headers, stream=stream))
-
-    def _is_short_and_unread(self) -> bool:
-        """Whether the caller closes a short answer, as Linq's are, without having read any of it. Then it is read."""
-        length = self._headers.get("Content-Length", "")
-        is_json = "json" in self._headers.get("Content-Type", "json")
-        return is_json and not self._is_read and length.isdecimal() and len(length) <= 5 and int(length) <= _MAX_BODY
-
-
-class _SyncBody(_Body, httpx.SyncByteStream):
-    def __iter__(self) -> Iterator[bytes]:
-        self._is_read = True
-        for chunk in self._stream:
-            self._saw(chunk)
-            yield chunk
-
-    def close(self) -> None:
-        try:
-            if self._is_short_and_unread():
-                for _ in self:
-                    pass
-        except httpx.HTTPError:
-            pass
-        finally:
-            self._stream.close()
-        self._done()
-
-
-class _AsyncBody(_Body, httpx.AsyncByteStream):
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        self._is_read = True
-        async for chunk in self._stream:
-            self._saw(chunk)
-            yield chunk
-
-    async def aclose(self) -> None:
-        try:
-            if self._is_short_and_unread():
-                async for _ in self:
-                    pass
-        except httpx.HTTPError:
-            pass
-        finally:
-            await self._stream.aclose()
-        self._done()
-
-
 # -- Around ``send``
 
 
@@ -298,7 +231,7 @@ def wrap_send(original: Any, is_async: bool, audience: Callable[..., Refs]) -> A
                 try:
                     exchange.begin()
                     answer = await original(*args, **kwargs)
-                    exchange.look_into(answer, _AsyncBody)
+                    exchange.look_into(answer, AsyncBody)
                     return answer
                 finally:
                     exchange.end(answer)
@@ -318,7 +251,7 @@ def wrap_send(original: Any, is_async: bool, audience: Callable[..., Refs]) -> A
             try:
                 exchange.begin()
                 answer = original(*args, **kwargs)
-                exchange.look_into(answer, _SyncBody)
+                exchange.look_into(answer, SyncBody)
                 return answer
             finally:
                 exchange.end(answer)

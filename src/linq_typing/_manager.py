@@ -284,13 +284,13 @@ class TypingManager:
         those over a minute old, change nothing. Of messages that were sent before the first call, nothing is known.
 
         May be called from any thread, returns at once, and never raises, whatever it is given. Means nothing while the
-        manager is closed, disabled or not yet in use.
+        manager is closed, disabled or not yet in use (with ``redis=``: the other processes are told all the same).
         """
         self._engines.observe(webhooks.read(event, datetime.now(timezone.utc)))
 
     @property
     def _observes(self) -> bool:
-        return self._engines.observes
+        return self._engines.observes or self._engines.is_shared  # then others may hear of webhooks
 
     def _now(self) -> float:
         return self._engines.now()

@@ -782,8 +782,10 @@ def _message(world: World, chance: random.Random) -> None:
 
 
 def _open(world: World, chance: random.Random) -> None:
-    """Somebody comes back to the chat."""
+    """Somebody comes back to the chat, perhaps right after a refresh was refused."""
     world.advance(chance.choice((0.25, 3.0, 5.0, 20.0)))
+    if world.in_flight is not None and not world.starts_work:
+        world.answer("REFUSED")
     world.read(drops=chance.random() < 0.7)
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from virtual.conftest import events, linq, make_manager, thread
+from virtual.conftest import client, events, linq, make_manager, thread
 
 from .servers import Server, executables
 
-__all__ = ["events", "linq", "make_manager", "thread"]  # virtual time
+__all__ = ["client", "events", "linq", "make_manager", "thread"]  # virtual time
 
 
 @pytest.fixture(scope="session", params=["redis", "valkey"])

@@ -111,8 +111,8 @@ MUTANTS: Final = (
         edits(
             SHARED,
             (
-                "                self.share.message_at = at\n            self.share.dirty = True",
-                "                self.share.message_at = at",
+                'message.id.replace(" ", "_"))\n            self.share.dirty = True',
+                'message.id.replace(" ", "_"))',
             ),
         ),
     ),

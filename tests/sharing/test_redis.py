@@ -27,7 +27,7 @@ def join(member: str) -> Call:
 
 
 def exchange(member: str, chat: str, n: int = 1, since: Any = "") -> Call:
-    args = (member, n, chat, since, "", 0, "", 7500, 10_500, 60_000, "", "", "", 0, 0, 0, 0, 0, 0)
+    args = (member, n, chat, since, "", 0, "", 7500, 10_500, 60_000, "", "", "", "", "", 0, 0, 0, 0, 0, 0)
     return Call("exchange", (f"{{t}}:chat:{chat}", *KEYS), args)
 
 

@@ -62,9 +62,9 @@ class Lab:
         """``more``: the marks; n, interval, sent, message, ttl."""
         n = self.numbers[me] = more.pop("n", self.numbers.get(me, 0) + 1)
         told = [more.pop(name, 0) for name in MARKS]
-        given = {"interval": MINUTE, "sent": ("", ""), "message": "", "ttl": MINUTE, **more}
-        interval, sent, message, ttl = given.values()
-        args = (me, n, chat, since, ask, interval, lease, LEASE_FOR, APPLIES_FOR, ttl, *sent, message, *told)
+        given = {"interval": MINUTE, "sent": ("", ""), "message": "", "ttl": MINUTE, "ids": "", "webhook": "", **more}
+        interval, sent, message, ttl, *ids = given.values()
+        args = (me, n, chat, since, ask, interval, lease, LEASE_FOR, APPLIES_FOR, ttl, *sent, message, *ids, *told)
         return Reply(self.run("exchange", *args, chat=chat), n)
 
 
@@ -410,6 +410,8 @@ def random_call(chance: random.Random, twin: Twin, number: int, now: int) -> Cal
         MINUTE,
         *chance.choice([("", "")] * 6 + [(now, "start"), (now, "stop"), (now - 20_000, "start")]),
         chance.choice(["", "", "", now]),
+        " ".join(chance.sample("vwxyz", chance.choice([0, 0, 0, 1, 2]))),
+        chance.choice(["", "", f"{chance.choice('vwxyz')} {now} {chance.choice(['sent', 'delivered', 'failed'])}"]),
         *(chance.choice(near) for _ in MARKS),
     )
     return Call("exchange", (), args)

@@ -9,13 +9,14 @@ from contextlib import ExitStack
 from itertools import count
 from typing import Any
 
+import httpx
 import pytest
 
 from linq_typing import TypingManager
 from linq_typing._core.member import PATIENCE, Call, Member
 from linq_typing._engine.shared_runner import SharedRunner
 from linq_typing._engine.sharing import ServerError
-from virtual.kit import LONG, MakeManager, VirtualLinq, elsewhere
+from virtual.kit import LONG, MakeManager, VirtualLinq, elsewhere, say
 
 from .twin import Twin
 
@@ -231,6 +232,78 @@ def test_what_one_leaves_behind_is_taken_over(linq: VirtualLinq, share: Share, t
 
 async def _never() -> None:
     raise AssertionError
+
+
+# -- Webhooks, of which one process may hear alone
+
+
+def test_a_colleagues_message_counts_in_all(linq: VirtualLinq, share: Share) -> None:
+    """Also where the process that hears of it has no session. Once: sent and delivered are about the same message."""
+    hears, works, chat = share(), share(), linq.chat()
+    linq.set_webhook(hears.observe)
+    linq.sleep(1.0)
+    with works.typing_while(chat), works.typing_while(chat):
+        linq.sleep(5.0)
+        linq.send_as_colleague(chat)
+        linq.sleep(20.0)
+        assert linq.asked(chat) == ["start", "start"]  # one is quiet, the other works on
+    linq.sleep(LONG)
+    assert linq.asked(chat) == ["start", "start", "stop"]
+
+
+def test_a_message_of_another_process_is_not_taken_for_a_colleagues(
+    linq: VirtualLinq, share: Share, client: httpx.Client
+) -> None:
+    """It has quieted its own session already."""
+    sends, hears, chat = share(), share(), linq.chat()
+    sends.watch(client)
+    linq.set_webhook(hears.observe)
+    linq.sleep(1.0)
+    with hears.typing_while(chat):
+        linq.sleep(2.0)
+        with sends.typing_while(chat):
+            linq.sleep(2.0)
+            say(client, chat)
+        linq.sleep(20.0)
+        assert linq.visible(chat)
+    linq.sleep(LONG)
+    assert linq.asked(chat) == ["start", "send", "start", "stop"]
+
+
+def test_a_failed_message_of_another_process_leaves_no_ghost(
+    linq: VirtualLinq, share: Share, client: httpx.Client
+) -> None:
+    """It was accepted, so no stop seemed to be needed."""
+    sends, hears, chat = share(), share(), linq.chat()
+    sends.watch(client)
+    linq.set_webhook(hears.observe)
+    linq.fail_messages()
+    linq.sleep(1.0)
+    with sends.typing_while(chat):
+        linq.sleep(2.0)
+        say(client, chat)
+    linq.sleep(10.0)
+    assert linq.asked(chat) == ["start", "send", "stop"]
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_a_chat_that_was_opened_again(linq: VirtualLinq, share: Share, others: bool) -> None:
+    """One stop and one start show it again; but nobody stops what others want."""
+    one, two, chat = share(), share(), linq.chat()
+    linq.set_webhook(one.observe)
+    linq.sleep(1.0)
+    linq.send_as_colleague(chat)
+    linq.sleep(10.0)
+    with ExitStack() as blocks:
+        for manager in (one, two) if others else (one,):
+            blocks.enter_context(manager.typing_while(chat))
+        linq.sleep(5.0)
+        linq.reopen(chat)
+        linq.sleep(5.0)
+        assert linq.asked(chat) == (["start"] if others else ["start", "stop", "start"])
+        linq.sleep(20.0)
+    linq.sleep(LONG)
+    assert linq.asked(chat)[-1] == "stop"
 
 
 def test_closing(linq: VirtualLinq, share: Share, twin: Twin) -> None:

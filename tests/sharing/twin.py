@@ -9,7 +9,7 @@ from typing import Any
 from linq_typing._core.member import Call
 
 MARKS = ("applies", "cleared", "started", "stopped", "settles", "undone")
-SHOWN, ASK_AGAIN, GRACE = 90_000, 500, 40
+SHOWN, ASK_AGAIN, GRACE, MOST_IDS = 90_000, 500, 40, 8
 
 
 class Twin:
@@ -41,12 +41,15 @@ class Twin:
 
     def exchange(
         self, me: str, n: int, chat: str, since: Any, ask: str, interval: int, lease: Any, lease_for: int,
-        applies_for: int, ttl: int, sent_at: Any, sent: str, message: Any, *told: int
+        applies_for: int, ttl: int, sent_at: Any, sent: str, message: Any, ids: str,
+        webhook: str, *told: int
     ) -> list[Any]:  # fmt: skip
         now = self.now()
         if not self.alive(me):
             return ["unknown", now]
-        state = self.chats.setdefault(chat, {"lease": None, "w": {}, "n": {}, "q": {}, **dict.fromkeys(MARKS, 0)})
+        state = self.chats.setdefault(
+            chat, {"lease": None, "w": {}, "n": {}, "q": {}, "ids": [], **dict.fromkeys(MARKS, 0)}
+        )
         if n <= state["n"].get(me, -1) and "late calls count" not in self.bugs:
             return ["stale", now]
         state["n"][me] = max(n, state["n"].get(me, -1))
@@ -54,6 +57,19 @@ class Twin:
         for name, moment in zip(MARKS, told, strict=True):
             news = news or (name in ("cleared", "stopped", "settles") and moment > state[name] + GRACE)
             state[name] = max(state[name], moment)
+
+        known = [*reversed(ids.split()), *state["ids"]]
+        foreign = 0
+        if webhook:
+            seen, at, what = webhook.split()
+            if what == "failed":
+                if seen in known and now < state["started"] + SHOWN:
+                    state["applies"] = max(state["applies"], now)
+            elif seen not in known:
+                known.insert(0, seen)
+                foreign, news = int(at), True
+                state["stopped"] = max(state["stopped"], now)
+        state["ids"] = known[:MOST_IDS]
 
         def may_apply(at: int, kind: str) -> None:
             name = "applies" if kind == "start" else "undone"
@@ -110,6 +126,8 @@ class Twin:
         (self.held.add if held else self.held.discard)((me, chat))
         if message != "" and others:
             state["q"][min((joined, member) for member, joined in others.items())[1]] = message
+        if foreign and state["w"]:
+            state["q"][min((joined, member) for member, joined in state["w"].items())[1]] = foreign
         if news and "no news" not in self.bugs:
             self.news |= {(member, chat) for member in others}
         quiet = state["q"].pop(me, "")

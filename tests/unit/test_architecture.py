@@ -52,6 +52,7 @@ LEVELS = {
     "redis": 8,  # only with the extra
     "_session": 10,
     "_clients": 10,
+    "_streams": 10,
     "_exchange": 11,
     "_sends": 12,
     "_wrappers": 12,
@@ -75,7 +76,16 @@ MAY_IMPORT = {
         "redis",
     },
     "threading": {"_engine.loop", "_engine.process", "_engine.waiting"},
-    "httpx": {"_engine.answers", "_engine.http", "_engine.source", "_clients", "_exchange", "_sends", "_manager"},
+    "httpx": {
+        "_engine.answers",
+        "_engine.http",
+        "_engine.source",
+        "_clients",
+        "_exchange",
+        "_streams",
+        "_sends",
+        "_manager",
+    },
     "trio": {"_engine.waiting"},  # and only inside of a function
     "atexit": {"_engine.process"},
     "redis": {"redis"},

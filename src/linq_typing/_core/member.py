@@ -20,7 +20,7 @@ from math import inf
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from .indicator import LONG_AGO, MAY_APPLY_FOR, Action
-from .shared_indicator import Marks, SharedIndicator
+from .shared_indicator import Marks, Share, SharedIndicator
 
 C = TypeVar("C", bound=SharedIndicator)
 
@@ -212,9 +212,12 @@ class Member(Generic[C]):
             self._to_server(chat.sent_at) if without_lease else "",
             chat.in_flight.value if chat.in_flight and without_lease else "",
             "" if share.message_at is None else self._to_server(share.message_at),
+            " ".join(share.message_ids),
+            self._webhook(share),
             *map(self._to_server, marks),
         )
-        share.dirty, share.told, share.in_call, share.message_at = False, since is not None, True, None
+        share.told, share.in_call, share.message_at, share.message_ids = since is not None, True, None, ()
+        share.dirty = bool(share.webhooks)
         call = Call("exchange", (f"{self._prefix}:chat:{chat.id}", *self._keys), args)
         return Exchange(call, chat, self._number, now, share.ask, marks, since is not None)
 
@@ -259,6 +262,8 @@ class Member(Generic[C]):
         elif verdict == "go":
             share.dirty = True
         elif ask is not None:
+            if ask is Action.STOP:
+                chat.stop_denied()
             share.wait_until = now + (busy_for / 1000 if busy_for else ASK_AGAIN)
         return chat, ask, granted
 
@@ -269,6 +274,13 @@ class Member(Generic[C]):
             chat.share.dirty = True
             if chat.share.lease is not None and chat.share.lease < self._first_number:
                 chat.share.lease = None
+
+    def _webhook(self, share: Share) -> str:
+        """The first webhook that the others have to judge; the rest goes with later exchanges."""
+        if not share.webhooks:
+            return ""
+        (message_id, at, kind), *share.webhooks = share.webhooks
+        return f"{message_id} {self._to_server(at)} {kind}"
 
     def _to_server(self, moment: float) -> int:
         return 0 if moment == LONG_AGO else _ms(moment + self._offset)

@@ -45,6 +45,7 @@ class News(NamedTuple):
     chat_id: str
     message: MessageInFlight | None  #: None: somebody else's
     at: float  #: when it happened, as far as is known
+    message_id: str = ""  #: of somebody else's
 
 
 class Recent(Generic[V]):
@@ -134,9 +135,9 @@ class Observations:
                 yield from self._tell(observation, at, now)
             elif is_sending(observation.chat_id) and now < at + KNOWN_FOR:
                 self._held.append(held._replace(until=now + HELD_FOR))
-            elif observation.kind != "failed":
+            else:
                 self._known.put(observation.message_id, _Known(observation.chat_id, None), now)
-                yield News(observation.kind, observation.chat_id, None, at - observation.age)
+                yield News(observation.kind, observation.chat_id, None, at - observation.age, observation.message_id)
 
     def shown_again(self, chat_id: str, now: float) -> None:
         """Opening the chat has made a difference: for some time it makes none."""

@@ -16,6 +16,7 @@ than ``stopped_at`` and ``settles_at``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 from typing import Final, NamedTuple, Protocol
 
@@ -49,8 +50,8 @@ class Membership(Protocol):
 class Share:
     """What a shared chat has to remember beside its indicator."""
 
-    __slots__ = ("ask", "cleared_until", "dirty", "in_call", "lease", "member", "message_at", "started_at",
-                 "stopped_at", "told", "wait_until")  # fmt: skip
+    __slots__ = ("ask", "cleared_until", "dirty", "in_call", "lease", "member", "message_at", "message_ids",
+                 "started_at", "stopped_at", "told", "wait_until", "webhooks")  # fmt: skip
 
     def __init__(self, member: Membership) -> None:
         self.member = member
@@ -62,6 +63,8 @@ class Share:
         self.told = False  # whether they were told that the indicator is wanted here
         self.in_call = False  # whether the answer to what they were told is still to come
         self.message_at: float | None = None  # a message of which no session here can be the sender
+        self.message_ids: Sequence[str] = ()  # own messages that the others don't know yet
+        self.webhooks: Sequence[tuple[str, float, str]] = ()  # about messages that this process does not know
 
 
 class SharedIndicator(Indicator):
@@ -117,6 +120,15 @@ class SharedIndicator(Indicator):
             self.share.cleared_until = max(self.share.cleared_until, surely)
             if message.sender is None:
                 self.share.message_at = at
+            if message.id:
+                self.share.message_ids = (*self.share.message_ids, message.id.replace(" ", "_"))
+            self.share.dirty = True
+
+    def message_failed(self, message: MessageInFlight, now: float) -> None:
+        was_up = self._may_apply_until
+        super().message_failed(message, now)
+        if self._may_apply_until > was_up:  # that it was cleared is a mark, which can't be taken back
+            self._may_apply_until = now
             self.share.dirty = True
 
     def _start_answered(
@@ -169,12 +181,23 @@ class SharedIndicator(Indicator):
             self._confirmed_at = LONG_AGO
         elif share.started_at > LONG_AGO:
             self._confirmed_at = max(self._confirmed_at, share.started_at)
-            self._repeat_at = self._stop_may_apply_until if share.started_at < self._stop_may_apply_until else inf
+            if self._repeat_at != LONG_AGO:
+                self._repeat_at = self._stop_may_apply_until if share.started_at < self._stop_may_apply_until else inf
 
     def relieve(self) -> None:
         """Others want the indicator, and nobody here does: its stop is theirs."""
         self._may_apply_until = self._confirmed_at = self._second_stop_at = LONG_AGO
         self._end_cycle()
+
+    def webhook(self, message_id: str, at: float, kind: str) -> None:
+        """A webhook tells of a message that this process does not know: the others may."""
+        self.share.webhooks = (*self.share.webhooks, (message_id.replace(" ", "_"), at, kind))
+        self.share.dirty = True
+
+    def stop_denied(self) -> None:
+        """Others want the indicator: it can't be shown again by a stop and a start."""
+        if self._repeat_at == LONG_AGO:
+            self._repeat_at = inf
 
     def message_elsewhere(self, at: float) -> None:
         """A member without sessions knows of a message that one of these must have sent."""

@@ -58,19 +58,18 @@ class Observing:
 
     def _apply(self, news: Iterable[News]) -> None:
         for each in news:
-            self._runner.tell(each.chat_id, lambda chat, each=each: self._tell(chat, each))  # type: ignore[misc]
+            if each.message is None and each.kind != "read":
+                self._runner.foreign_message(each)
+            else:
+                self._runner.tell(each.chat_id, lambda chat, each=each: self._tell(chat, each))  # type: ignore[misc]
         assert self._observations is not None
         if self._timer is None and self._observations.next_at < float("inf"):
             self._timer = asyncio.get_running_loop().call_at(self._observations.next_at, self._on_time)
 
     def _tell(self, chat: Chat, news: News) -> None:
         now, message = self._runner.now(), news.message
-        if news.kind == "read":
+        if message is None:
             self._show_again(chat, now)
-        elif message is None:
-            if chat.sessions:
-                self._runner.emit("message_sent", chat)
-            chat.message_observed(news.at, now)
         elif news.kind == "sent":
             chat.message_sent(message, now)
         elif news.kind == "delivered":

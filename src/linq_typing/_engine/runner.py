@@ -14,6 +14,7 @@ from math import inf
 from typing import Any
 
 from .._core.indicator import Action, MessageInFlight, Outcome, SessionState
+from .._core.observations import News
 from .._core.request_queue import RequestQueue
 from .._core.timer_queue import TimerQueue
 from ..errors import APITimeoutError
@@ -49,7 +50,6 @@ class Runner:
         self._timers: TimerQueue[Chat] = TimerQueue()
         self._queue: RequestQueue[str] = RequestQueue(max_connections)
         self._outcomes = Outcomes(hooks, api.retry_in)
-        self.emit = self._outcomes.emit
         self._flushes = Flushes()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -135,6 +135,16 @@ class Runner:
             self.send_ended(chat_id, message, message.began_at, True)
         else:
             logger.debug("mark_sent for chat %s, which has no session", chat_id)
+
+    def foreign_message(self, news: News) -> None:
+        """A webhook tells of a message that this process has not sent."""
+        if news.kind != "failed":
+            self.tell(news.chat_id, lambda chat: self._foreign_message(chat, news.at))
+
+    def _foreign_message(self, chat: Chat, at: float) -> None:
+        if chat.sessions:
+            self._outcomes.emit("message_sent", chat)
+        chat.message_observed(at, self.now())
 
     # -- Flushing and ending
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from .._core.indicator import Action, MessageInFlight
 from .._core.member import Member, Mode
+from .._core.observations import News
 from .._core.shared_indicator import Share, SharedIndicator
 from ..errors import ConfigurationError, LinqTypingError
 from ..events import Stats, TypingEvent
@@ -43,6 +44,14 @@ class SharedRunner(Runner):
     def mark_sent(self, chat_id: str, message: MessageInFlight) -> None:
         self._chat(chat_id)  # the session may be in another process
         super().mark_sent(chat_id, message)
+
+    def foreign_message(self, news: News) -> None:
+        if self._sharing.member.may_send_alone:
+            super().foreign_message(news)
+        else:  # it may be another process's
+            chat = self._chat(news.chat_id)
+            chat.webhook(news.message_id, news.at, news.kind)
+            self._go_on(chat)
 
     def _chat(self, chat_id: str) -> SharedChat:
         chat = self._chats.get(chat_id)

@@ -66,6 +66,11 @@ class EngineSource:
         return Life.OPEN if self.engine is None or not self.engine.alive else self.engine.life
 
     @property
+    def is_shared(self) -> bool:
+        """Whether its chats are shared with other processes."""
+        return self.settings.make_runner is not Runner
+
+    @property
     def base_url(self) -> str:
         return self.settings.known_credentials().base_url or PUBLIC_BASE_URL
 
@@ -92,11 +97,12 @@ class EngineSource:
 
     def get_to_mark(self) -> LoopEngine | None:
         """The engine to tell about a message in a chat that may have a session. None if no engine knows of one."""
-        return self.engine if self.settings.make_runner is Runner else self.get_to_listen()
+        return self.get_to_listen() if self.is_shared else self.engine
 
     def observe(self, observation: Observation | None) -> None:
         """Tell the engine, if there is one, what a webhook says; and every later one that there are webhooks."""
-        self.observes, engine = True, self.engine
+        self.observes = True
+        engine = self.engine if observation is None else self.get_to_mark()
         if engine is not None:
             engine.observe(observation, engine.now())
 

@@ -3,12 +3,13 @@
 -- KEYS  chat, members, held, news
 -- ARGV  member, number of the call, chat, since when it wants the indicator or '', what it asks for: '', start or stop,
 --       refresh interval, number of its lease or '', how long a lease lasts, how long a request may take effect, TTL,
---       when and what it sent without a lease or '' '', when a message of no session was accepted or '', the marks
+--       when and what it sent without a lease or '' '', when a message of no session was accepted or '', the ids of its
+--       own messages that are new, 'id moment kind' of a webhook about a message that it does not know or '', the marks
 local me, n, chat, since, ask = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
 local interval, lease, lease_for, applies_for = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
-local ttl, sent_at, sent, message = ARGV[10], ARGV[11], ARGV[12], ARGV[13]
+local ttl, sent_at, sent, message, ids, webhook = ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15]
 local MARKS = {'applies', 'cleared', 'started', 'stopped', 'settles', 'undone'}
-local SHOWN, ASK_AGAIN, GRACE = 90000, 500, 40      -- grace: for clocks that disagree
+local SHOWN, ASK_AGAIN, GRACE, MOST_IDS = 90000, 500, 40, 8     -- grace: for clocks that disagree
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -29,10 +30,31 @@ local function raise(name, moment)
   if moment > mark[name] then mark[name] = moment; put(name, moment) end
 end
 for i, name in ipairs(MARKS) do
-  local told = tonumber(ARGV[13 + i])
+  local told = tonumber(ARGV[15 + i])
   mark[name] = tonumber(fields[name] or 0)
   news = news or (told > mark[name] + GRACE and (name == 'cleared' or name == 'stopped' or name == 'settles'))
   raise(name, told)
+end
+
+-- The messages that members know of. One of somebody else is counted once, whoever is told of it how often.
+local known = fields.ids or ' '
+for id in string.gmatch(ids, '%S+') do known = ' ' .. id .. known end
+local id, at, what = string.match(webhook, '^(%S+) (%d+) (%a+)$')
+local is_known, foreign = id and string.find(known, ' ' .. id .. ' ', 1, true), nil
+if is_known and what == 'failed' and now < mark.started + SHOWN then      -- what it was thought to have cleared is up
+  raise('applies', now)
+elseif id and not is_known and what ~= 'failed' then
+  known, foreign, news = ' ' .. id .. known, at, true
+  raise('stopped', now)
+end
+if known ~= (fields.ids or ' ') then
+  local kept = ' '
+  local count = 0
+  for each in string.gmatch(known, '%S+') do
+    if count < MOST_IDS then kept = kept .. each .. ' ' end
+    count = count + 1
+  end
+  put('ids', kept)
 end
 
 -- The lease: who has a request in flight. Only its end is sure to end the request, not the death of its holder.
@@ -70,6 +92,11 @@ for _, field in ipairs(dead) do
   drop(field)
   if string.sub(field, 1, 1) == 'w' then raise('applies', now) end
 end
+local first = oldest                                                          -- of all who want it
+if since ~= '' then
+  local rank = string.format('%015d %s', since, me)
+  if not first or rank < first then first = rank end
+end
 if since == '' then drop('w:' .. me) elseif fields['w:' .. me] ~= since then put('w:' .. me, since) end
 
 -- The verdict.
@@ -86,6 +113,7 @@ if verdict == 'go' then grant(now, ask) end
 local held = since ~= '' or holder == me or (up and #others == 0)             -- whether this member answers for the chat
 if held then redis.call('ZADD', KEYS[3], 0, me .. ' ' .. chat) else redis.call('ZREM', KEYS[3], me .. ' ' .. chat) end
 if message ~= '' and oldest then put('q:' .. string.sub(oldest, 17), message) end
+if foreign and first then put('q:' .. string.sub(first, 17), foreign) end
 if news then
   for _, member in ipairs(others) do redis.call('ZADD', KEYS[4], 0, member .. ' ' .. chat) end
 end
