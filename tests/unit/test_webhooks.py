@@ -248,3 +248,14 @@ def test_what_the_sdk_makes_of_a_signed_webhook_is_read(version: str) -> None:
         assert said.chat_id == chat
         found.add((said.kind, said.message_id))
     assert found == {("sent", sent), ("delivered", sent), ("read", sent), ("failed", failed)}
+
+
+def test_a_full_stack_is_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not the webhook's nesting that has filled it."""
+
+    def overflow(text: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(json, "loads", overflow)
+    with pytest.raises(RecursionError):
+        read("{}", NOW)
