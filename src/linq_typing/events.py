@@ -63,7 +63,7 @@ class Stats:
 
     Attributes:
         sessions: open sessions.
-        chats: chats with a session, a request, a message on its way, or a refusal to remember.
+        chats: chats with a session, a request, a message on its way, or something to remember.
         shown: chats whose indicator may be up, as far as is known.
         in_flight: requests under way.
         waiting: chats whose request waits for a free connection.

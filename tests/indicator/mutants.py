@@ -48,8 +48,8 @@ MUTANTS: Final = (
     Mutant("a message clears nothing", "if self._may_apply_until < message.began_at:", "if False:"),
     Mutant(
         "an older message, reported late, settles sooner",
-        "self._settles_at = max(self._settles_at, at + self._settle)",
-        "self._settles_at = at + self._settle",
+        "self._settles_at = max(self._settles_at, message.settles_at)",
+        "self._settles_at = message.settles_at",
     ),
     Mutant(
         "a start that overlapped a message is confirmed",
@@ -104,7 +104,6 @@ MUTANTS: Final = (
     Mutant("does not wake for max_duration", "yield self.expires_at", "yield inf"),
     Mutant("max_duration is reported again and again", "session.expired = True", "pass"),
     Mutant("an unknown sender is the one that left first", "return max(left, key", "return min(left, key"),
-    Mutant("forgets a message that settles", "or now < self._settles_at\n", ""),
     Mutant("forgets a lost stop", "or now < self._stop_may_apply_until\n", ""),
     Mutant(
         "does not wake to forget a lost stop",

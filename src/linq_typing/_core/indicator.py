@@ -548,8 +548,9 @@ class Indicator:
         """The next moment at which the passing of time may change what ``next`` says."""
         fades_at = self._may_apply_until + SHOWN_AT_MOST
         moments = [self._settles_at, self._blocked_until, self._stop_may_apply_until, fades_at]
-        moments.extend(message.blocks_until for message in self._messages)
-        moments.extend(message.known_until for message in self._accepted)
+        if self._messages or self._accepted:  # seldom, and this is asked often
+            moments.extend(message.blocks_until for message in self._messages)
+            moments.extend(message.known_until for message in self._accepted)
         for session in self.sessions:
             moments.extend(session.changes())
         return min((moment for moment in moments if moment > now), default=inf)
