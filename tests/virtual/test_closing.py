@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from linq_typing import TypingManager
+from linq_typing._core.indicator import MessageInFlight
 
 from .kit import KEY, LONG, Events, MakeManager, Transport, VirtualLinq, VirtualThread, cancelled
 
@@ -151,6 +152,22 @@ def test_a_retired_manager_closes_once_its_sessions_have_ended(linq: VirtualLinq
     linq.sleep(LONG)
     assert linq.log(chat) == [(0.0, "start"), (60.0, "start"), (70.5, "stop")]
     assert transport.closed_at == [70.5]
+
+
+def test_a_manager_that_is_retired_while_it_closes_closes_the_transport_too(
+    linq: VirtualLinq, make_manager: MakeManager
+) -> None:
+    transport = Transport(linq)
+    manager = make_manager(transport=transport)
+    linq.slow("stop", before=2.0)
+    with manager.typing_while(linq.chat()):
+        linq.sleep(1.0)
+    closing = linq.begin(manager.aclose())
+    linq.sleep(1.0)
+    manager._retire()
+    linq.sleep(10.0)
+    assert closing.result()
+    assert transport.closed_at == [3.0]
 
 
 def test_closing_inside_the_block_does_not_let_it_be_entered_again(linq: VirtualLinq, manager: TypingManager) -> None:
@@ -316,7 +333,7 @@ def test_a_with_block_of_the_manager_closes_it_both_ways(linq: VirtualLinq) -> N
 def test_at_the_end_of_the_process_the_stops_go_out_and_nothing_begins_anew(
     linq: VirtualLinq, thread: VirtualThread, make_manager: MakeManager
 ) -> None:
-    """Sessions of threads that are still at work, and of atexit functions, send nothing."""
+    """Sessions of threads that are still at work, and of atexit functions, send nothing. Nobody keeps track of them."""
     transport, chat, late = Transport(linq), linq.chat(), linq.chat()
     manager = make_manager(transport=transport)
     with manager.typing_while(chat, stop_delay=60.0):
@@ -324,7 +341,12 @@ def test_at_the_end_of_the_process_the_stops_go_out_and_nothing_begins_anew(
         assert thread.end_process()
         with manager.typing_while(late):
             linq.sleep(10.0)
+            assert manager.stats().chats == 0
         manager.mark_sent(late)
+        assert manager._engines.engine is not None
+        manager._engines.engine.send_ended(late, MessageInFlight(11.0), 11.0, True)
+    linq.sleep(1.0)
+    assert manager.stats().chats == 0
     linq.sleep(LONG)
     assert linq.log(chat) == [(0.0, "start"), (1.0, "stop")]
     assert linq.asked(late) == []

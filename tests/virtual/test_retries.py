@@ -415,6 +415,7 @@ def test_a_stop_that_is_given_up_says_so(
         ("failed", "stop", 2),
         ("gave_up", "stop", 2),
     ]
+    assert events[-1].error is events[-2].error is not None
     assert [record.levelname for record in caplog.records if "gave up" in record.message] == ["WARNING"]
     assert linq.visible(chat)
     linq.reopen(chat)
@@ -431,6 +432,18 @@ def test_a_start_that_is_given_up_for_now_says_so(linq: VirtualLinq, make_manage
     assert events.kinds(chat) == ["failed", "gave_up", "started", "recovered"]
     assert events.kinds(refused) == ["refused"]
     assert linq.moments(chat) == [0.0, 15.0]
+
+
+def test_a_start_that_nobody_wants_any_more_is_not_given_up(
+    linq: VirtualLinq, make_manager: MakeManager, events: Events
+) -> None:
+    chat = linq.chat()
+    linq.slow("start", before=2.0)
+    linq.fail("start", 503)
+    with make_manager(on_event=events, max_retries=0).typing_while(chat, stop_delay=0.0):
+        linq.sleep(1.0)
+    linq.sleep(LONG)
+    assert events.kinds() == ["failed", "stopped", "recovered"]
 
 
 # -- Messages that take very long
