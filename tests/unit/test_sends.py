@@ -831,6 +831,32 @@ def test_a_client_with_odd_attributes_lends_what_can_be_used() -> None:
     assert (lent(Odd()).api_key, lent(Odd()).base_url, lent(Odd()).headers) == (None, None, {"X-Good": "fine"})
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_body_that_is_nested_too_deeply_names_no_chat_but_a_full_stack_is_the_callers(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch, nested: bool
+) -> None:
+    """Both are a RecursionError of the parser."""
+
+    def loads(content: bytes) -> object:
+        raise RecursionError
+
+    content = b'{"a":' * 100 + b"1" + b"}" * 100 if nested else NEW_CHAT
+    watched = _sends.watch(client(lambda: httpx.Response(202, content=content)), listener)
+    monkeypatch.setattr(_exchange.json, "loads", loads)
+    with contextlib.nullcontext() if nested else pytest.raises(RecursionError):
+        watched.post(NEW_CHAT_URL)
+    assert listener.heard == []
+
+
+def test_what_is_no_message_goes_through_a_watched_async_client_as_well(listener: Listener) -> None:
+    async def main() -> int:
+        async with async_client() as plain:
+            return (await _sends.watch(plain, listener).get(URL)).status_code
+
+    assert asyncio.run(main()) == 202
+    assert listener.heard == []
+
+
 def test_two_chats_do_not_mix(listener: Listener) -> None:
     watched = _sends.watch(client(), listener)
     watched.post(URL)

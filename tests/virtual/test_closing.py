@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from contextlib import ExitStack
 
+import httpx
 import pytest
 
 from linq_typing import TypingManager
 from linq_typing._core.indicator import MessageInFlight
 
-from .kit import KEY, LONG, Events, MakeManager, Transport, VirtualLinq, VirtualThread, cancelled
+from .kit import KEY, LONG, Events, MakeManager, Transport, VirtualLinq, VirtualThread, cancelled, say
 
 
 def test_flush_sends_the_delayed_stops_at_once(linq: VirtualLinq, manager: TypingManager) -> None:
@@ -39,6 +42,17 @@ def test_flush_says_whether_all_stops_went_out(linq: VirtualLinq, make_manager: 
     assert manager.flush() is False
     assert manager.flush() is True  # the stop was given up: nothing is pending
     linq.reopen(chat)  # takes down what the failed stop has left
+
+
+def test_a_start_that_is_given_up_meanwhile_makes_no_flush_fail(linq: VirtualLinq, make_manager: MakeManager) -> None:
+    """Only stops count."""
+    chat, manager = linq.chat(), make_manager(max_retries=0)
+    linq.slow("start", before=2.0)
+    linq.fail("start", 503)
+    with manager.typing_while(chat):
+        linq.sleep(1.0)
+    assert manager.flush()
+    assert linq.log(chat) == [(0.0, "start"), (2.0, "stop")]
 
 
 def test_flush_waits_no_longer_than_it_is_told(linq: VirtualLinq, manager: TypingManager) -> None:
@@ -152,6 +166,60 @@ def test_a_retired_manager_closes_once_its_sessions_have_ended(linq: VirtualLinq
     linq.sleep(LONG)
     assert linq.log(chat) == [(0.0, "start"), (60.0, "start"), (70.5, "stop")]
     assert transport.closed_at == [70.5]
+
+
+def test_a_retired_manager_that_has_nothing_to_stop_closes_at_once(
+    linq: VirtualLinq, make_manager: MakeManager
+) -> None:
+    transport, chat = Transport(linq), linq.chat()
+    manager = make_manager(transport=transport)
+    with manager.typing_while(chat, start_delay=10.0, stop_delay=0.0):
+        linq.sleep(1.0)
+        manager._retire()
+    linq.sleep(LONG)
+    assert linq.asked(chat) == []
+    assert transport.closed_at == [1.0]
+
+
+def test_a_retired_manager_whose_session_has_sent_its_message_closes_after_the_stop_delay(
+    linq: VirtualLinq, make_manager: MakeManager, client: httpx.Client
+) -> None:
+    transport, chat = Transport(linq), linq.chat()
+    manager = make_manager(transport=transport, client=client)
+    with manager.typing_while(chat):
+        linq.sleep(1.0)
+        manager._retire()
+        say(client, chat)
+    linq.sleep(LONG)
+    assert linq.asked(chat) == ["start", "send"]
+    assert transport.closed_at == [1.5]
+
+
+def test_a_retired_manager_closes_only_after_the_retries_of_its_stop(
+    linq: VirtualLinq, make_manager: MakeManager
+) -> None:
+    """However long they take: closing would cut them short."""
+    chat, manager = linq.chat(), make_manager(max_retries=4)
+    linq.fail("stop", 500, times=4)
+    with manager.typing_while(chat):
+        linq.sleep(1.0)
+        manager._retire()
+    linq.sleep(LONG)
+    assert linq.asked(chat) == ["start"] + 5 * ["stop"]
+
+
+def test_a_retired_manager_is_freed_once_it_has_closed(linq: VirtualLinq) -> None:
+    manager = TypingManager(api_key=KEY, base_url=linq.base_url)
+    ref = weakref.ref(manager)
+    with manager.typing_while(linq.chat()):
+        linq.sleep(1.0)
+        manager._retire()
+        del manager
+        gc.collect()
+        assert ref() is not None  # it hears of the session's messages
+    linq.sleep(LONG)
+    gc.collect()
+    assert ref() is None
 
 
 def test_a_manager_that_is_retired_while_it_closes_closes_the_transport_too(
@@ -281,6 +349,22 @@ def test_closing_does_not_forget_that_a_message_settles(linq: VirtualLinq, manag
         linq.sleep(10.0)
     linq.sleep(LONG)
     assert linq.log(chat) == [(0.0, "start"), (4.0, "start"), (12.5, "stop")]
+
+
+def test_what_closing_does_not_forget_is_forgotten_later(linq: VirtualLinq, manager: TypingManager) -> None:
+    """And is not counted as shown."""
+    chat = linq.chat()
+    with manager.typing_while(chat) as session:
+        linq.sleep(1.0)
+        session.mark_sent()
+    linq.reopen(chat)  # the simulation has seen no message that would have cleared it
+    assert manager.close()
+    assert (manager.stats().chats, manager.stats().shown) == (1, 0)
+    linq.sleep(10.0)
+    assert (manager.stats().chats, manager.stats().shown) == (0, 0)
+    with manager.typing_while(linq.chat()):
+        linq.sleep(1.0)
+        assert manager.stats().shown == 1
 
 
 def test_closing_does_not_forget_a_refusal(linq: VirtualLinq, manager: TypingManager) -> None:
