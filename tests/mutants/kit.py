@@ -48,8 +48,13 @@ def outcome(group: Group, folder: Path, mutant: Mutant | None = None) -> pytest.
     if mutant is not None:
         path = folder / PACKAGE.name / group.module
         path.write_text(mutant.planted_in(path.read_text(encoding="utf-8")), encoding="utf-8")
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTEST_ADDOPTS": ""}
+    options = ["-x", "-q", "-p", "no:cacheprovider"]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "PYTEST_ADDOPTS": "",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # they take longer to import than the tests to run
+    }
     try:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *options, *group.tests],

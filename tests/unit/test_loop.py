@@ -383,3 +383,19 @@ def test_what_strikes_in_post_reaches_the_caller_and_leaves_the_thread_alive(
     thread.post(made.append, 2)
     _call(thread, lambda: None)
     assert made == [1, 2]
+
+
+def test_a_log_handler_that_raises_does_not_stop_the_thread(thread: LoopThread) -> None:
+    """Not even with an exception that would end an event loop."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise SystemExit
+
+    handler = Handler()
+    logging.getLogger("linq_typing").addHandler(handler)
+    try:
+        thread.post(lambda: 1 / 0)
+        assert _call(thread, lambda: "alive") == "alive"
+    finally:
+        logging.getLogger("linq_typing").removeHandler(handler)

@@ -429,6 +429,35 @@ def test_transfer_hands_over_clients_that_define_equality(listener: Listener) ->
     assert listener.heard == old.heard == [(CHAT, True)]
 
 
+def test_transfer_hands_over_a_client_that_others_watch_too(listener: Listener) -> None:
+    old, other, watched = Listener(), Listener(), client()
+    for watcher in (other, old):
+        _sends.watch(watched, watcher)
+    _sends.transfer(old, listener)
+    watched.post(URL)
+    assert listener.heard == old.heard == other.heard == [(CHAT, True)]
+
+
+def test_what_has_wrapped_the_watched_send_of_all_clients_stays_when_the_watching_ends(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another library that patches httpx does. Nothing is heard any more, although it goes on to call ours."""
+    monkeypatch.setattr(httpx.Client, "send", httpx.Client.send)  # puts it back in the end
+    _sends.add_listener(listener)
+    _sends.watch_all()
+    ours = httpx.Client.send
+
+    def send(self: httpx.Client, *args: Any, **kwargs: Any) -> httpx.Response:
+        return ours(self, *args, **kwargs)
+
+    httpx.Client.send = send  # type: ignore[method-assign]
+    client().post(URL)
+    _sends.unwatch_all()
+    assert httpx.Client.send is send
+    assert client().post(URL).status_code == 202
+    assert listener.heard == [(CHAT, True)]
+
+
 def test_a_watched_client_goes_when_nobody_holds_it_and_leaves_nothing_behind(listener: Listener) -> None:
     before = dict(_sends._watching)
     ref = weakref.ref(_sends.watch(client(), listener))
@@ -470,6 +499,8 @@ def test_a_watched_client_looks_like_any_other(listener: Listener, kind: type[ht
     plain, watched = kind(), _sends.watch(kind(), listener)
     assert watched.__class__ is kind
     assert isinstance(watched, kind)
+    for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+        assert getattr(type(watched), name) == getattr(kind, name)
     assert repr(watched).partition(" at ")[0] == repr(plain).partition(" at ")[0]
     assert inspect.signature(watched.send) == inspect.signature(plain.send)
     assert inspect.iscoroutinefunction(_sends.watch(async_client(), listener).send)
