@@ -180,6 +180,7 @@ def test_a_loop_is_woken_once_for_each_sleep_and_never_while_it_works(
     for _ in range(100):
         thread.post(lambda: None)
     assert waker.sent == 1
+    monkeypatch.setattr(thread, "_waker", waker.real)  # which is to wake it up to end
     go_on.set()
 
 
@@ -278,6 +279,24 @@ def test_posting_after_the_end_is_nothing() -> None:
     made: list[int] = []
     thread.post(made.append, 1)
     assert made == []
+
+
+def test_a_thread_whose_loop_has_ended_is_dead(thread: LoopThread) -> None:
+    """Whatever has ended it: the next use starts another one."""
+    thread.post(asyncio.BaseEventLoop.stop, thread._loop)
+    thread._thread.join(PATIENCE)
+    assert thread.dead
+
+
+def test_a_thread_that_is_marked_dead_is_not_woken(thread: LoopThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forked child shares what its parent's loop sleeps on."""
+    while thread._inbox.ended == thread._inbox.sleeps:  # until it sleeps
+        time.sleep(0.001)
+    with monkeypatch.context() as patch:
+        patch.setattr(thread, "dead", True)
+        patch.setattr(thread, "_waker", waker := CountingWaker(thread._waker))
+        thread.post(lambda: None)
+    assert waker.sent == 0
 
 
 def test_posting_to_a_loop_that_was_closed_under_us_marks_it_dead(thread: LoopThread) -> None:

@@ -9,6 +9,7 @@ import dataclasses
 import gc
 import gzip
 import inspect
+import itertools
 import json
 import logging
 import signal
@@ -877,6 +878,30 @@ def test_a_body_that_is_nested_too_deeply_names_no_chat_but_a_full_stack_is_the_
     with contextlib.nullcontext() if nested else pytest.raises(RecursionError):
         watched.post(NEW_CHAT_URL)
     assert listener.heard == []
+
+
+def test_a_client_that_is_watched_twice_is_watched_once(listener: Listener) -> None:
+    watched = client()
+    for _ in range(2):
+        _sends.watch(watched, listener)
+    watched.post(URL)
+    assert listener.heard == [(CHAT, True)]
+
+
+def test_what_is_posted_elsewhere_is_no_message_even_if_its_answer_names_a_chat(listener: Listener) -> None:
+    _sends.watch(client(), listener).post("https://linq.test/v3/messages/42/reactions")
+    assert listener.heard == []
+
+
+def test_a_message_that_is_known_by_its_answer_began_with_its_request(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What happened between the two may have come before it or after it."""
+    clock = itertools.count(100.0)
+    monkeypatch.setattr(listener.engine, "now", lambda: next(clock))
+    _sends.watch(client(), listener).post(NEW_CHAT_URL)
+    [(_, message, at, _)] = listener.engine.calls("send_ended")
+    assert (message.began_at, at) == (100.0, 101.0)
 
 
 def test_what_is_no_message_goes_through_a_watched_async_client_as_well(listener: Listener) -> None:

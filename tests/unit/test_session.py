@@ -135,6 +135,30 @@ def test_after_a_fork_inherited_sessions_are_inert(source: FakeSource) -> None:
         assert current_session() is None
 
 
+def test_blocks_that_are_left_in_another_order_leave_the_others_as_they_are(source: FakeSource) -> None:
+    """As those of generators."""
+    blocks = [_typing_while(source) for _ in range(4)]
+    sessions = [block.__enter__() for block in blocks]
+    blocks[1].__exit__(None, None, None)
+    assert carried() == [sessions[3], sessions[2], sessions[0]]
+    blocks[3].__exit__(None, None, None)
+    assert carried() == [sessions[2], sessions[0]]
+    for block in (blocks[0], blocks[2]):
+        block.__exit__(None, None, None)
+    assert carried() == []
+
+
+def test_a_context_does_not_gather_sessions_that_were_left_elsewhere(source: FakeSource) -> None:
+    """They are dropped with the next one that is entered."""
+    with _typing_while(source):
+        context = contextvars.copy_context()
+    assert len(context.run(carried)) == 1
+    block = _typing_while(source)
+    session = context.run(block.__enter__)
+    assert context.run(carried) == [session]
+    context.run(block.__exit__, None, None, None)
+
+
 # -- sender_in_context
 
 

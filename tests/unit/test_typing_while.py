@@ -377,6 +377,25 @@ def test_a_block_that_nobody_leaves_ends_with_its_object(source: FakeSource) -> 
     assert source.open_now == []
 
 
+def test_what_strikes_while_it_is_left_ends_the_session_all_the_same(
+    source: FakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it can be used again."""
+
+    def strike(*args: object) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    typing_while = _make(source)
+    typing_while.__enter__()
+    monkeypatch.setattr(source.engine, "leave", strike)
+    with pytest.raises(KeyboardInterrupt):
+        typing_while.__exit__(None, None, None)
+    assert len(source.lingers) == 1
+    with typing_while as session:
+        assert source.open_now == [session]
+
+
 def test_a_copy_of_an_active_one_is_not_active(source: FakeSource) -> None:
     """It is another block for the same chat, with the same options."""
     typing_while = _make(source, stop_delay=7.0)

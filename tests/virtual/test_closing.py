@@ -208,16 +208,20 @@ def test_a_retired_manager_closes_only_after_the_retries_of_its_stop(
     assert linq.asked(chat) == ["start"] + 5 * ["stop"]
 
 
-def test_a_retired_manager_is_freed_once_it_has_closed(linq: VirtualLinq) -> None:
-    manager = TypingManager(api_key=KEY, base_url=linq.base_url)
+def test_a_retired_manager_hears_of_messages_until_it_has_closed_and_is_freed_then(
+    linq: VirtualLinq, client: httpx.Client
+) -> None:
+    manager, chat = TypingManager(api_key=KEY, base_url=linq.base_url, client=client), linq.chat()
     ref = weakref.ref(manager)
-    with manager.typing_while(linq.chat()):
+    with manager.typing_while(chat, stop_delay=5.0):
         linq.sleep(1.0)
         manager._retire()
         del manager
-        gc.collect()
-        assert ref() is not None  # it hears of the session's messages
+    gc.collect()
+    linq.sleep(1.0)
+    say(client, chat)
     linq.sleep(LONG)
+    assert linq.asked(chat) == ["start", "send"]
     gc.collect()
     assert ref() is None
 
@@ -233,9 +237,15 @@ def test_a_manager_that_is_retired_while_it_closes_closes_the_transport_too(
     closing = linq.begin(manager.aclose())
     linq.sleep(1.0)
     manager._retire()
+    chat = linq.chat()
+    with manager.typing_while(chat):
+        linq.sleep(0.5)
+        assert linq.asked(chat) == []
+        linq.sleep(9.5)
     linq.sleep(10.0)
     assert closing.result()
     assert transport.closed_at == [3.0]
+    assert linq.log(chat) == [(3.0, "start"), (12.5, "stop")]
 
 
 def test_closing_inside_the_block_does_not_let_it_be_entered_again(linq: VirtualLinq, manager: TypingManager) -> None:
@@ -337,9 +347,11 @@ def test_a_close_after_a_cancelled_aclose_ends_with_the_stop(
     assert caplog.records == []
 
 
-def test_closing_does_not_forget_that_a_message_settles(linq: VirtualLinq, manager: TypingManager) -> None:
+def test_closing_does_not_forget_that_a_message_settles(
+    linq: VirtualLinq, make_manager: MakeManager, events: Events
+) -> None:
     """Else the next session's start would go out at once, and be wiped by the message."""
-    chat = linq.chat()
+    chat, manager = linq.chat(), make_manager(on_event=events)
     with manager.typing_while(chat) as session:
         linq.sleep(1.0)
         session.mark_sent()
@@ -349,6 +361,7 @@ def test_closing_does_not_forget_that_a_message_settles(linq: VirtualLinq, manag
         linq.sleep(10.0)
     linq.sleep(LONG)
     assert linq.log(chat) == [(0.0, "start"), (4.0, "start"), (12.5, "stop")]
+    assert events.kinds() == ["started", "message_sent", "started", "stopped"]
 
 
 def test_what_closing_does_not_forget_is_forgotten_later(linq: VirtualLinq, manager: TypingManager) -> None:

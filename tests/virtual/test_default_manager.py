@@ -323,6 +323,7 @@ def test_a_thread_that_can_not_be_started_costs_no_reply_and_is_one_warning(
         with manager.typing_while(chat) as session:
             linq.sleep(1.0)
         assert str(session.error) == "no thread left"
+        manager.mark_sent(chat)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     failing = False
     with manager.typing_while(chat):
@@ -343,6 +344,12 @@ def test_a_manager_says_where_it_sends_and_where_it_is_in_its_life(linq: Virtual
     linq.sleep(1.0)
     assert closing.result()
     assert repr(manager) == f"<TypingManager base_url='{BASE}' closed>"
+    with manager.typing_while(linq.chat()):
+        linq.sleep(1.0)
+        assert repr(manager) == f"<TypingManager base_url='{BASE}'>"
+        assert manager.close()
+    linq.sleep(1.0)
+    assert repr(manager) == f"<TypingManager base_url='{BASE}' closed>"
 
 
 def test_a_manager_that_is_disabled_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,7 +357,9 @@ def test_a_manager_that_is_disabled_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     assert repr(TypingManager(enabled=False)) == f"<TypingManager base_url='{PUBLIC_BASE_URL}' disabled>"
 
 
-def test_a_manager_whose_thread_has_died_is_ready_to_open_again(linq: VirtualLinq, thread: VirtualThread) -> None:
+def test_a_manager_whose_thread_has_died_is_ready_to_open_again(
+    linq: VirtualLinq, thread: VirtualThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As in a forked child: there is nothing to flush or to close, and who waits for the old engine is told at once."""
     manager = TypingManager(api_key=KEY, base_url=BASE)
     with manager.typing_while(linq.chat()):
@@ -361,6 +370,12 @@ def test_a_manager_whose_thread_has_died_is_ready_to_open_again(linq: VirtualLin
     assert engine.begin_close().result is True
     assert (manager.flush(), manager.close()) == (True, True)
     assert repr(manager) == f"<TypingManager base_url='{BASE}'>"
+    another, chat = VirtualThread(linq.loop), linq.chat()
+    monkeypatch.setattr(source, "loop_thread", lambda: another)
+    with manager.typing_while(chat):
+        linq.sleep(1.0)
+    assert manager.close()
+    assert linq.asked(chat) == ["start", "stop"]
 
 
 def test_who_calls_from_on_event_may_not_wait(

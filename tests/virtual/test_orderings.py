@@ -62,15 +62,13 @@ def test_a_chat_that_was_forgotten_is_not_looked_at_again(linq: VirtualLinq, man
     assert linq.log(chat) == [(2.0, "start"), (22.5, "stop")]
 
 
-def test_an_ended_session_that_pauses_or_resumes_changes_nothing(
-    linq: VirtualLinq, make_manager: MakeManager
-) -> None:
+def test_an_ended_session_that_pauses_or_resumes_changes_nothing(linq: VirtualLinq, make_manager: MakeManager) -> None:
     """Neither for the session that goes on in its chat, nor once the chat is forgotten."""
-    chat, manager = linq.chat(), make_manager(max_retries=0)
-    linq.fail("start", 429)
-    with manager.typing_while(chat):
-        with manager.typing_while(chat, stop_delay=10.0) as ended:
+    chat, manager = linq.chat(), make_manager()
+    with manager.typing_while(chat, refresh_interval=200.0):
+        with manager.typing_while(chat) as ended:
             linq.sleep(1.0)
+        linq.sleep(99.0)
         ended.pause()
         ended.resume()
         linq.sleep(1.0)
