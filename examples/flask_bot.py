@@ -37,7 +37,7 @@ def reply(event: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    # By default SIGTERM kills a Python process on the spot, and the indicator would stay. Exit in order instead:
+    # By default SIGTERM kills a Python process at once, and the indicator would stay. Make it exit cleanly instead:
     # the threads finish their replies, then the stops that are left go out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     app.run(port=int(os.environ.get("PORT", "8000")))

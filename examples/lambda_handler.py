@@ -1,4 +1,4 @@
-"""AWS Lambda behind API Gateway: the process is frozen after the answer, so leave nothing for later.
+"""AWS Lambda behind API Gateway: the process is frozen after the answer, so send everything before returning.
 
 `wait_on_exit=True` makes leaving wait for the stop's answer, if a stop is needed. Payload version 2026-02-03.
 Set LINQ_API_V3_API_KEY and LINQ_CHAT_ID, then: python examples/lambda_handler.py

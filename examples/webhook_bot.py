@@ -1,4 +1,4 @@
-"""Linq's `message.received` webhook with FastAPI, in both payload versions (2025-01-01 and 2026-02-03).
+"""Linq's webhooks with FastAPI, in both payload versions (2025-01-01 and 2026-02-03).
 
 Needs `pip install fastapi uvicorn "linq-python[webhooks]"`. Set LINQ_API_V3_API_KEY and LINQ_WEBHOOK_SECRET, then:
 python examples/webhook_bot.py
@@ -39,6 +39,7 @@ async def webhook(request: Request, tasks: BackgroundTasks) -> None:
     except WebhookVerificationError as error:
         raise HTTPException(401, "bad signature") from error
     event = json.loads(body)
+    indicator.observe(event)  # delivered, failed and read messages, and those of others, matter to it
     if event["event_type"] == "message.received":
         tasks.add_task(reply, *read(event["data"]))  # Linq wants its answer now, not after the reply
 
@@ -52,8 +53,7 @@ def read(data: dict[str, Any]) -> tuple[str, str]:
 
 @indicator.typing_while  # the task, not the route: the route is over in a moment
 async def reply(chat_id: str, text: str) -> None:
-    message = await answer_async(text)
-    await linq.chats.messages.send(chat_id, message={"parts": [{"type": "text", "value": message}]})
+    await linq.chats.messages.send(chat_id, message={"parts": [{"type": "text", "value": await answer_async(text)}]})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The plainest form: the indicator shows while the block works, and the reply takes it away.
+"""The simplest form: the indicator shows while the block runs, and the reply clears it.
 
 Set LINQ_API_V3_API_KEY and LINQ_CHAT_ID, then: python examples/with_block.py
 """
@@ -10,7 +10,7 @@ from linq import LinqAPIV3
 from fake_llm import answer
 from linq_typing import typing_while, watch
 
-linq = watch(LinqAPIV3())  # watched: a message makes the stop request needless
+linq = watch(LinqAPIV3())  # watched: after a message no stop request is needed
 
 
 def main() -> None:

@@ -1,13 +1,30 @@
 """For all tests."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from linq_typing._session import stack
+from linq_typing.sandbox._simulation import Simulation
+
+#: The `timeout` of `wait_until` in all tests, in seconds. It only guards against hanging: no test may fail because the
+#: machine is busy.
+Simulation.wait_until.__defaults__ = (60.0,)
 
 #: They start processes, browsers or whole runs of pytest, and depend little on the interpreter.
 SLOW_FOLDERS = {"browser", "examples", "testing"}
+
+
+def pytest_configure() -> None:
+    """Let the processes that tests start react to signals that this one ignores, as under nohup or in a background job.
+
+    They inherit that a signal is ignored, but not a handler.
+    """
+    for name in ("SIGINT", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,6 @@
 """Keeps the iMessage typing indicator showing while a Linq bot works, and gone the moment it is done."""
 
-from ._default import aclose, aflush, close, configure, flush, mark_sent, stats, typing_while, watch
+from ._default import aclose, aflush, close, configure, flush, mark_sent, observe, stats, typing_while, watch
 from ._manager import TypingManager
 from ._sends import unwatch_all, watch_all
 from ._session import TypingSession, current_session
@@ -33,6 +33,7 @@ __all__ = [
     "current_session",
     "flush",
     "mark_sent",
+    "observe",
     "stats",
     "typing_while",
     "unwatch_all",
@@ -41,5 +42,5 @@ __all__ = [
 ]
 
 for _public in (TypingManager, TypingSession, TypingWhile, aclose, aflush, close, configure, current_session, flush,
-                mark_sent, stats, typing_while, unwatch_all, watch, watch_all):  # fmt: skip
+                mark_sent, observe, stats, typing_while, unwatch_all, watch, watch_all):  # fmt: skip
     _public.__module__ = __name__  # where users find them

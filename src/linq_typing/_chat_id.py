@@ -51,7 +51,7 @@ def _caller(chat_id_from: Callable[..., object]) -> Resolver:
     def resolve(args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         try:
             return chat_id_from(*args, **kwargs)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a function of the user's may raise anything
             raise LookupError(f"chat_id_from raised {error!r}") from None
 
     return resolve
@@ -90,7 +90,7 @@ def _step(value: object, step: str, walked: str) -> object:
     except AttributeError:
         what = "key" if isinstance(value, Mapping) else "attribute"
         raise LookupError(f"{walked} has no {what} {step!r}") from None
-    except Exception as error:  # a property may raise anything
+    except Exception as error:  # noqa: BLE001 - a property may raise anything
         raise LookupError(f"{walked}.{step} raised {error!r}") from None
 
 

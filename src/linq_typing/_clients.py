@@ -47,7 +47,7 @@ def credentials_of(client: object) -> Credentials:
 def _attribute(client: object, name: str) -> object:
     try:
         return getattr(client, name, None)
-    except Exception:  # a property of somebody else's
+    except Exception:  # a property of a subclass may raise anything
         logger.debug("could not read %s of a %s", name, type(client).__name__, exc_info=True)
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
@@ -10,16 +11,20 @@ from uuid import UUID
 from . import _sends
 from ._chat_id import ChatIdFrom
 from ._engine.process import process_lock
+from ._engine.runner import Runner
 from ._manager import TypingManager
 from ._session import TypingSession, session_in_context
 from ._settings import GivenOptions, parse_chat_id
 from ._typing_while import TypingWhile, make_typing_while, show_options
+from .errors import ConfigurationError
 from .events import Stats
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._manager import ManagerSettings
+
+logger = logging.getLogger("linq_typing")
 
 C = TypeVar("C")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,10 +33,17 @@ _manager: TypingManager | None = None
 
 
 class _FromEnvironment(TypingManager):
-    """Made by a use, not by a call that gives settings: a bad environment is told then, in the log."""
+    """Made at first use: a bad environment is logged when a session needs it, not raised."""
 
     def _prepare(self) -> None:
         pass
+
+    def _runner_maker(self, redis: Any) -> Callable[..., Runner]:
+        try:
+            return super()._runner_maker(redis)
+        except ConfigurationError as error:
+            logger.error("typing indicators are not shared with other processes: %s", error)
+            return Runner
 
 
 def default_manager() -> TypingManager:
@@ -94,7 +106,7 @@ def typing_while(chat_id: Any = None, **options: Any) -> Any:
 
     Entering and leaving never wait for the network and never raise because of it; requests are made by a thread
     of the library's own, which refreshes the indicator even while the caller's thread or event loop is blocked.
-    A message that goes out meanwhile through a watched client (see :func:`watch`) makes the stop needless.
+    After a message that goes out meanwhile through a watched client (see :func:`watch`), no stop is needed.
 
     Decorates functions, coroutine functions, generators and async generators (the indicator shows until they are
     exhausted or closed), methods (under ``classmethod`` and ``staticmethod``) and ``functools.partial`` objects.
@@ -106,9 +118,9 @@ def typing_while(chat_id: Any = None, **options: Any) -> Any:
             such as ``"event.data.chat.id"`` that starts at a parameter and walks mapping keys, then attributes;
             several paths, of which the first hit wins; or a callable that gets the call's arguments. A call
             without a good chat id runs without indicator, with one WARNING.
-        start_delay: show nothing if the work is done within so many seconds. Default 0.
-        stop_delay: after a normal exit, seconds to wait before the stop, because the reply is usually sent right
-            after the block and makes it needless; none after an exception. Default 0.5.
+        start_delay: don't show the indicator if the work finishes within so many seconds. Default 0.
+        stop_delay: how many seconds to wait before sending the stop after a normal exit: the reply is usually sent
+            right after the block, so no stop is needed. After an exception the stop goes out at once. Default 0.5.
         refresh_interval: seconds between starts. Default 60, which the Linq documentation asks for: one start
             shows the indicator for 85 to 90 s. Overlapping sessions of a chat use the smallest.
         max_duration: seconds after which the session stops asking for the indicator; paused time does not count;
@@ -137,6 +149,12 @@ def mark_sent(chat_id: str | UUID) -> None:
         session.mark_sent()
     else:
         default_manager().mark_sent(chat_id)
+
+
+def observe(event: object) -> None:
+    """:meth:`TypingManager.observe` of the process-wide manager: ``observe(await request.json())``, of a webhook whose
+    signature was checked."""
+    default_manager().observe(event)
 
 
 def watch(client: C) -> C:

@@ -9,33 +9,37 @@ watching itself are logged: see ``_contained``.
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 import httpx
 
 from ._core.indicator import MessageInFlight
 from ._engine.interface import Engine
-from ._linq import CHAT_IN_BODY, CHAT_IN_PATH
+from ._json import parsed
+from ._linq import CHAT_IN_BODY, CHAT_IN_PATH, MESSAGE_IN_BODY
 from ._session import sender_in_context
 from ._settings import parse_chat_id
+from ._streams import MAX_BODY, AsyncBody, Body, SyncBody
 
 logger = logging.getLogger("linq_typing")
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_MAX_BODY: Final = 65_536  #: bytes of an answer that are looked at; Linq's have some hundred
-
 
 class Listener(Protocol):
-    """Who wants to know of messages: a manager. Called in the sender's thread and context."""
+    """Is told about messages: a manager. Called in the sender's thread and context."""
 
     def _now(self) -> float:
         """The time, on the clock of its engine."""
+        ...
+
+    @property
+    def _observes(self) -> bool:
+        """Whether it hears of webhooks, and so wants to know the ids of messages."""
         ...
 
     def _engine_to_tell(self) -> Engine | None:
@@ -90,15 +94,25 @@ class _Report:
             engine, chat_id, message = self._in_flight
             engine.send_ended(chat_id, message, engine.now(), accepted)
 
+    @property
+    def wants_id(self) -> bool:
+        return self._in_flight is not None and self._listener._observes
+
+    @_contained
+    def has_id(self, message_id: str) -> None:
+        if self._in_flight is not None:
+            self._in_flight[2].id = message_id
+
     @_contained
     def answered(self) -> None:
         self._answered_at = self._listener._now()
 
     @_contained
-    def was_sent(self, chat_id: str) -> None:
+    def was_sent(self, chat_id: str, message_id: str) -> None:
         """It was accepted, by an answer that names its chat."""
         if (found := self._message(chat_id)) is not None:
             engine, message = found
+            message.id = message_id
             engine.send_ended(chat_id, message, self._answered_at, accepted=True)
 
     def _message(self, chat_id: str) -> tuple[Engine, MessageInFlight] | None:
@@ -128,22 +142,39 @@ class _Exchange:
             report.ended(accepted)
 
     @_contained
-    def look_into(self, answer: object, body: type[_Body]) -> None:
-        """Find the chat, if only the answer names it: now, or when a caller who streams the answer closes it."""
-        if self._chat_id is not None or not isinstance(answer, httpx.Response) or not answer.is_success:
+    def look_into(self, answer: object, body: type[Body]) -> None:
+        """Find the chat, if only the answer names it: now, or when a caller who streams the answer closes it. Else the
+        message's id, for those who observe webhooks, unless the answer is streamed."""
+        if not isinstance(answer, httpx.Response) or not answer.is_success:
+            return
+        if self._chat_id is not None:
+            if answer.is_stream_consumed and any(report.wants_id for report in self._reports):
+                self._has_id(_message_in(_body_of(answer)))
             return
         for report in self._reports:
             report.answered()
         if answer.is_stream_consumed:
             self.tell(answer)
         else:
-            answer.stream = cast(Any, body(answer.stream, self, answer.headers))
+            answer.stream = cast(Any, body(answer.stream, answer.headers, self._streamed(answer.headers)))
+
+    def _streamed(self, headers: httpx.Headers) -> Callable[[list[bytes]], object]:
+        @_contained
+        def tell(chunks: list[bytes]) -> None:
+            self.tell(httpx.Response(200, headers=headers, stream=httpx.ByteStream(b"".join(chunks))))
+
+        return tell
+
+    def _has_id(self, message_id: str) -> None:
+        for report in self._reports:
+            report.has_id(message_id)
 
     def tell(self, answer: httpx.Response) -> None:
         """Tell the listeners of the message, if the answer names its chat."""
-        chat_id = _chat_in(answer)
+        body = _body_of(answer)
+        chat_id = _chat_in(body)
         for report in self._reports if chat_id else ():
-            report.was_sent(chat_id)
+            report.was_sent(chat_id, _message_in(body))
 
 
 @_contained
@@ -151,97 +182,32 @@ def _is_accepted(answer: object) -> bool:
     return isinstance(answer, httpx.Response) and answer.is_success
 
 
-def _chat_in(answer: httpx.Response) -> str:
-    """The chat that the answer names; empty if it names none, as another service's answer would not."""
+def _body_of(answer: httpx.Response) -> Any:
+    """The JSON of an answer; None if it is none, as another service's would not be."""
     try:
-        content = answer.read()
-        body = _parsed(content) if len(content) <= _MAX_BODY else {}
+        return parsed(answer.read(), MAX_BODY)
+    except (ValueError, httpx.HTTPError, httpx.StreamError):
+        return None
+
+
+def _chat_in(body: Any) -> str:
+    """The chat that the answer names; empty if it names none."""
+    try:
         return parse_chat_id(body["chat"]["id"] if "chat" in body else body["chat_id"])
-    except (ValueError, TypeError, LookupError, httpx.HTTPError, httpx.StreamError):
+    except (ValueError, TypeError, LookupError):
         logger.debug("no chat in the answer to what may have been a message")
         return ""
 
 
-def _parsed(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except RecursionError:
-        if content.count(b"[") + content.count(b"{") < 100:
-            raise  # the body's nesting is not the cause
-        return {}
-
-
-# -- An answer that the caller streams
-
-
-class _Body:
-    """An answer's body, observed as the caller reads it. Closing it tells the listeners of its chat."""
-
-    def __init__(self, stream: Any, exchange: _Exchange, headers: httpx.Headers) -> None:
-        self._stream = stream
-        self._exchange = exchange
-        self._headers = headers
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self._is_read = False
-
-    def _saw(self, chunk: bytes) -> None:
-        self._size += len(chunk)
-        if self._size <= _MAX_BODY:
-            self._chunks.append(chunk)
-        else:
-            self._chunks.clear()
-
-    @_contained
-    def _done(self) -> None:
-        chunks, self._chunks = self._chunks, []  # only once
-        if chunks:
-            stream = httpx.ByteStream(b"".join(chunks))
-            self._exchange.tell(httpx.Response(200, headers=self._headers, stream=stream))
-
-    def _is_short_and_unread(self) -> bool:
-        """Whether the caller closes a short answer, as Linq's are, without having read any of it. Then it is read."""
-        length = self._headers.get("Content-Length", "")
-        is_json = "json" in self._headers.get("Content-Type", "json")
-        return is_json and not self._is_read and length.isdecimal() and len(length) <= 5 and int(length) <= _MAX_BODY
-
-
-class _SyncBody(_Body, httpx.SyncByteStream):
-    def __iter__(self) -> Iterator[bytes]:
-        self._is_read = True
-        for chunk in self._stream:
-            self._saw(chunk)
-            yield chunk
-
-    def close(self) -> None:
-        try:
-            if self._is_short_and_unread():
-                for _ in self:
-                    pass
-        except httpx.HTTPError:
-            pass
-        finally:
-            self._stream.close()
-        self._done()
-
-
-class _AsyncBody(_Body, httpx.AsyncByteStream):
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        self._is_read = True
-        async for chunk in self._stream:
-            self._saw(chunk)
-            yield chunk
-
-    async def aclose(self) -> None:
-        try:
-            if self._is_short_and_unread():
-                async for _ in self:
-                    pass
-        except httpx.HTTPError:
-            pass
-        finally:
-            await self._stream.aclose()
-        self._done()
+def _message_in(body: Any) -> str:
+    """Linq's id of the message that the answer is about; empty if it names none."""
+    for path in MESSAGE_IN_BODY:
+        found = body
+        for name in path:
+            found = found.get(name) if isinstance(found, dict) else None
+        if isinstance(found, str):
+            return found
+    return ""
 
 
 # -- Around ``send``
@@ -265,7 +231,7 @@ def wrap_send(original: Any, is_async: bool, audience: Callable[..., Refs]) -> A
                 try:
                     exchange.begin()
                     answer = await original(*args, **kwargs)
-                    exchange.look_into(answer, _AsyncBody)
+                    exchange.look_into(answer, AsyncBody)
                     return answer
                 finally:
                     exchange.end(answer)
@@ -285,7 +251,7 @@ def wrap_send(original: Any, is_async: bool, audience: Callable[..., Refs]) -> A
             try:
                 exchange.begin()
                 answer = original(*args, **kwargs)
-                exchange.look_into(answer, _SyncBody)
+                exchange.look_into(answer, SyncBody)
                 return answer
             finally:
                 exchange.end(answer)
@@ -298,7 +264,7 @@ def wrap_send(original: Any, is_async: bool, audience: Callable[..., Refs]) -> A
 
 @_contained
 def _exchange_of(audience: Callable[..., Refs], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _Exchange | None:
-    """What to watch of a call of ``send``; None if it sends no message, or if nobody would want to know."""
+    """What to watch of a call of ``send``; None if it sends no message, or if there is no listener."""
     requests = [arg for arg in (*args, kwargs.get("request")) if isinstance(arg, httpx.Request)]
     if not requests or requests[0].method != "POST":
         return None

@@ -52,3 +52,5 @@ def is_transient(status: int, code: int | None) -> bool:
 CHAT_IN_PATH: Final = re.compile(rb"(?s).*/v3/chats/([^/]+)/(?:messages|voicememo|polls)/?")
 #: The answer's body names it, as ``chat_id`` or ``chat.id``.
 CHAT_IN_BODY: Final = re.compile(rb"(?s).*/v3/(?:chats|messages|messages/[^/]+/update)/?")
+#: Where the answer's body has the message's id: a message, that of a new chat, a voice memo, a poll (SDK).
+MESSAGE_IN_BODY: Final = (("message", "id"), ("chat", "message", "id"), ("voice_memo", "id"), ("message_id",))

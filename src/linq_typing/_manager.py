@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import inspect
+import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timezone
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 from uuid import UUID
 
 import httpx
 
-from . import _sends
+from . import _sends, webhooks
 from ._chat_id import ChatIdFrom
 from ._clients import credentials_of
 from ._core.indicator import MessageInFlight, SessionState
 from ._engine.interface import Engine
 from ._engine.lifecycle import Life
 from ._engine.process import EXIT_TIMEOUT
+from ._engine.runner import Runner
 from ._engine.source import EngineSettings, EngineSource
 from ._engine.waiting import Completion, wait_for_async
 from ._linq import SETTLE
@@ -27,6 +30,7 @@ from ._session import TypingSession, sender_in_context
 from ._settings import (
     HTTP,
     OPTIONS,
+    REDIS_URL_VARIABLE,
     Credentials,
     GivenOptions,
     HTTPSettings,
@@ -38,6 +42,7 @@ from ._settings import (
     without_password,
 )
 from ._typing_while import TypingWhile, make_typing_while, show_options
+from .errors import ConfigurationError
 from .events import EventHook, Stats
 
 if TYPE_CHECKING:
@@ -61,6 +66,7 @@ class ManagerSettings(GivenOptions, total=False):
     max_connections: int
     settle: float
     transport: httpx.AsyncBaseTransport | None
+    redis: object
     on_event: EventHook | Sequence[EventHook] | None
     enabled: bool | None
 
@@ -112,8 +118,13 @@ class TypingManager:
             ``httpx-aiohttp`` for speed. (Proxies: ``HTTPS_PROXY`` and ``NO_PROXY`` are heeded anyway.) It is used on
             the library's own event loop. :meth:`close` leaves it open, since not every transport can be used again once
             it is closed; it is closed when the manager is dropped, and when the process exits.
+        redis: shares the chats with other processes and machines that have the same API key, as if all were one: a
+            URL (``redis://``, ``rediss://``, ``unix://``), a redis-py client of either kind, whose settings are copied,
+            or a function that makes an asyncio client, on the library's own event loop (for clusters and sentinels).
+            Needs ``pip install "linq-typing[redis]"``, and Redis 6.2, Valkey 7.2 or newer. Default:
+            ``LINQ_TYPING_REDIS_URL``, else not shared. While Redis does not answer, each process goes on by itself.
         on_event: a function, or several, called with each :class:`TypingEvent` on the library's thread, so it must not
-            block; what it raises is logged. The ``linq_typing`` logger is told in any case.
+            block; what it raises is logged. Events are also logged, to ``linq_typing``.
         enabled: False: sessions work, nothing is sent and no key is needed. Default: unless
             ``LINQ_TYPING_ENABLED`` is ``0``.
         start_delay, stop_delay, refresh_interval, max_duration, resume_after, wait_on_exit: defaults for
@@ -123,7 +134,8 @@ class TypingManager:
         ValueError: a negative or NaN duration, a base_url that is no http(s) URL.
         TypeError: an argument of the wrong type.
         ConfigurationError: an API key with characters that are not allowed in an HTTP header, a proxy or TLS
-            certificates of the environment that can't be used. (No key at all is no error here: it may be set later.
+            certificates of the environment that can't be used, a Redis URL that can't be used, or ``redis`` without
+            the package of that name. (No key at all is no error here: it may be set later.
             Without one, a block runs without indicator, with one ERROR in the log.)
     """
 
@@ -139,6 +151,7 @@ class TypingManager:
         max_connections: int = HTTP.max_connections,
         settle: float = SETTLE,
         transport: httpx.AsyncBaseTransport | None = None,
+        redis: object = None,
         on_event: EventHook | Sequence[EventHook] | None = None,
         enabled: bool | None = None,
         start_delay: float = OPTIONS.start_delay,
@@ -161,14 +174,18 @@ class TypingManager:
             start_delay, stop_delay, refresh_interval, max_duration, resume_after, wait_on_exit
         )
         given = Credentials(api_key, normalized_base_url(base_url) if base_url is not None else None)
+        if client is not None:
+            given = given.or_else(credentials_of(client))
+        self._is_from_environment = not (given.api_key and given.base_url)
         self._engines = EngineSource(
             EngineSettings(
-                given if client is None else given.or_else(credentials_of(client)),
+                given,
                 HTTPSettings(timeout, max_retries, backoff_max, max_connections),
                 settle,
                 transport,
                 _checked_hooks(on_event),
                 enabled,
+                self._runner_maker(redis if redis is not None else os.environ.get(REDIS_URL_VARIABLE) or None),
             )
         )
         self._prepare()
@@ -176,6 +193,15 @@ class TypingManager:
         _sends.add_listener(self)
         if client is not None:
             self.watch(client)
+
+    def _runner_maker(self, redis: Any) -> Callable[..., Runner]:
+        if redis is None:
+            return Runner
+        try:
+            from .redis import runner_maker
+        except ImportError:
+            raise ConfigurationError('redis= needs another package: pip install "linq-typing[redis]"') from None
+        return runner_maker(redis)
 
     def _prepare(self) -> None:
         self._engines.prepare()
@@ -221,21 +247,50 @@ class TypingManager:
         Raises:
             ValueError: ``chat_id`` is no UUID (TypeError: neither text nor a ``UUID``).
         """
-        chat_id, engine = parse_chat_id(chat_id), self._engines.engine
+        chat_id, engine = parse_chat_id(chat_id), self._engines.get_to_mark()
         if engine is not None:
             engine.mark_sent(chat_id, MessageInFlight(engine.now(), sender_in_context(chat_id, engine)))
 
     def watch(self, client: C) -> C:
         """Notice the messages that go out through ``client``, and return it.
 
-        ``client`` is a client of the official SDK, an ``httpx.Client`` or an ``httpx.AsyncClient``. A message that
-        was sent makes the stop needless; one that was refused, timed out or was cancelled changes nothing. No
-        request is altered. Watching twice is watching once.
+        ``client`` is a client of the official SDK, an ``httpx.Client`` or an ``httpx.AsyncClient``. After a message
+        no stop is needed; failed, timed-out or cancelled sends don't count. No request is altered. Idempotent.
 
         Raises:
             TypeError: ``client`` is something else.
         """
         return _sends.watch(client, self)
+
+    def observe(self, event: object) -> None:
+        """Tell what a webhook of Linq's says. Pass every one; those about anything else change nothing.
+
+        ::
+
+            @app.post("/webhook")
+            async def webhook(request: Request):
+                event = standardwebhooks.Webhook(secret).verify(await request.body(), request.headers)
+                manager.observe(event)
+
+        Args:
+            event: the webhook's JSON, parsed or not (text or bytes), or what the SDK's ``unwrap`` made of it. Both
+                payload versions. Check the signature first: what anybody could have sent does not belong here.
+
+        A message of yours that was *delivered* has cleared the indicator, one that was *sent* will within half a
+        second: the next start need not wait for ``settle``. One that *failed* has cleared nothing: if nobody wants the
+        indicator any more, it is stopped. A message of somebody else (a colleague, another program) counts as with
+        :meth:`mark_sent`. When the person has *read* a message and so opened the chat, their device may have dropped an
+        indicator that was up for 3 s: a stop and a start bring it back, at most once a minute. Repeated webhooks, and
+        those over a minute old, change nothing. Of messages that were sent before the first call, nothing is known.
+
+        May be called from any thread, returns at once, and never raises, whatever it is given. Means nothing while the
+        manager is closed, disabled or not yet in use (with ``redis=``: the other processes are told all the same).
+        """
+        self._engines.observe(webhooks.read(event, datetime.now(timezone.utc)))
+
+    @property
+    def _observes(self) -> bool:
+        return self._engines.observes or self._engines.is_shared  # then others may hear of webhooks
 
     def _now(self) -> float:
         return self._engines.now()
@@ -316,18 +371,12 @@ class TypingManager:
 
     # -- For linq_typing.testing
 
-    @property
-    def _is_from_environment(self) -> bool:
-        """Whether its key or its base comes from the environment."""
-        given = self._engines.settings.credentials
-        return not (given.api_key and given.base_url)
-
     @contextmanager
     def _pointed_at(self, credentials: Credentials, time_scale: float) -> Iterator[None]:
         """Use these credentials meanwhile, and divide all durations by ``time_scale``."""
         options, settings = self._options, self._engines.settings
         http, settle = settings.http.scaled(time_scale), settings.settle / time_scale
-        meanwhile = replace(settings, credentials=credentials, http=http, settle=settle, enabled=True)
+        meanwhile = settings._replace(credentials=credentials, http=http, settle=settle, enabled=True)
         with self._engines.replaced(meanwhile, self):
             self._options = options.scaled(time_scale)
             try:

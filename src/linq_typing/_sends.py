@@ -62,7 +62,7 @@ def watch_all() -> None:
     """Notice messages through every httpx client of the process, present and future.
 
     For bots that make clients per call: the official SDK's clients count, and one-off ``httpx.post(...)`` too.
-    Every manager of the process is told. Idempotent; may be called from any thread. Undone by
+    Every manager of the process notices them. Idempotent; may be called from any thread. Undone by
     :func:`unwatch_all`.
     """
     with process_lock():

@@ -17,6 +17,7 @@ from ._linq import BASE_URL_VARIABLE, KEY_VARIABLES, PUBLIC_BASE_URL, REFRESH_IN
 from .errors import ConfigurationError
 
 ENABLED_VARIABLE: Final = "LINQ_TYPING_ENABLED"
+REDIS_URL_VARIABLE: Final = "LINQ_TYPING_REDIS_URL"
 
 _CANONICAL: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCII)
 _UUID: Final = re.compile(
@@ -88,7 +89,7 @@ class SessionOptions:
         check_flag("wait_on_exit", self.wait_on_exit)
 
     def scaled(self, time_scale: float) -> SessionOptions:
-        """The same in a world that is so many times as fast."""
+        """The same for a clock that runs so many times as fast."""
         return replace(
             self,
             start_delay=self.start_delay / time_scale,
@@ -130,7 +131,7 @@ class HTTPSettings:
         check_count("max_connections", self.max_connections, 1)
 
     def scaled(self, time_scale: float) -> HTTPSettings:
-        """The same in a world that is so many times as fast; but the network is not."""
+        """The same for a clock that runs so many times as fast. The network does not, so the time-out stays."""
         return replace(self, backoff_max=self.backoff_max / time_scale)
 
 
@@ -168,7 +169,7 @@ class Credentials:
 
 
 def _checked_api_key(key: str) -> str:
-    """The key without the white space that .env files leave around it. What no header can carry is refused."""
+    """The key without the white space that .env files leave around it. ConfigurationError if it is no header value."""
     key = key.strip()
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ConfigurationError("The Linq API key contains characters not allowed in an HTTP header: copy it again.")

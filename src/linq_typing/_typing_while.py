@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, get_type_hints
 from uuid import UUID
 
 from ._chat_id import ChatIdFrom, Paths, chat_id_resolver, checked_paths
+from ._engine.http import import_for_requests
 from ._engine.waiting import Completion, wait_for_async
 from ._session import TypingSession, push, remove
 from ._settings import OPTION_NAMES, GivenOptions, SessionOptions, parse_chat_id
@@ -112,6 +113,7 @@ class TypingWhile:
                 f"typing_while decorates functions, not {type(function).__name__}: put @typing_while underneath the "
                 "other decorators, directly above def; to decorate a callable object, decorate its method __call__"
             )
+        import_for_requests()  # with the bot, not with its first reply
         wrapper: Any = functools.wraps(function)(wrapped(function, self._block_maker(function)))
         wrapper.__name__ = getattr(plain, "__name__", wrapper.__name__)
         wrapper.__qualname__ = getattr(plain, "__qualname__", wrapper.__qualname__)

@@ -119,7 +119,7 @@ def _wrap_generator(function: Callable[..., Any], block: BlockMaker) -> Any:
                     return stop.value
                 try:
                     sent = yield item
-                except BaseException as exc:
+                except BaseException as exc:  # noqa: BLE001 - passed on to the original
                     step = functools.partial(generator.throw, exc)
                 else:
                     step = functools.partial(generator.send, sent)
@@ -144,7 +144,7 @@ def _wrap_async_generator(function: Callable[..., Any], block: BlockMaker) -> An
                     return
                 try:
                     sent = yield item
-                except BaseException as exc:
+                except BaseException as exc:  # noqa: BLE001 - passed on to the original
                     step = functools.partial(generator.athrow, exc)
                 else:
                     step = functools.partial(generator.asend, sent)

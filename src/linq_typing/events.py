@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from ._linq import BAD_KEY
-from .errors import APIStatusError, LinqTypingError
+from .errors import APIStatusError, ConfigurationError, LinqTypingError
 
 __all__ = ["EventHook", "EventKind", "Stats", "TypingEvent"]
 
@@ -25,6 +25,8 @@ EventKind = Literal[
     "recovered",
     "expired",
     "suspended",
+    "shared",
+    "alone",
 ]
 
 
@@ -38,7 +40,9 @@ class TypingEvent:
             it for this chat. ``gave_up``: the retries of a request have run out; for a stop it means that a ghost is
             likely, for up to 90 s. ``recovered``: the first success after a failure. ``expired``: a session lasted
             ``max_duration``. ``suspended``: a bad key, or an API that is down, holds back the starts of all chats.
-        chat_id: the chat's canonical UUID text.
+            ``shared``, ``alone``: with ``redis=``, whether this process coordinates with the others from now on, or
+            goes on by itself because Redis does not answer.
+        chat_id: the chat's canonical UUID text; empty for ``shared`` and ``alone``, which concern all chats.
         action: the request that the event is about, ``"start"`` or ``"stop"``; None if it is about none.
         error: what went wrong, or None.
         attempt: the number of the attempt, from 1; 0 where no request was made.
@@ -59,13 +63,15 @@ class Stats:
 
     Attributes:
         sessions: open sessions.
-        chats: chats with a session, a request, a message on its way, or a refusal to remember.
+        chats: chats with a session, a request, a message on its way, or something to remember.
         shown: chats whose indicator may be up, as far as is known.
         in_flight: requests under way.
-        waiting: chats that wait for a place to make a request.
+        waiting: chats whose request waits for a free connection.
         requests: requests that have ended, by outcome: accepted, unknown (5xx), no_answer, not_applied, refused.
         retries: how many of them were not the first attempt.
         suspended: whether starts are held back for the whole manager.
+        sharing: with ``redis=``, whether chats are shared with other processes: ``"connecting"``, ``"shared"`` or
+            ``"alone"``. None without ``redis=``, and before the first session.
     """
 
     sessions: int = 0
@@ -76,6 +82,7 @@ class Stats:
     requests: dict[str, int] = field(default_factory=dict)
     retries: int = 0
     suspended: bool = False
+    sharing: Literal["connecting", "shared", "alone"] | None = None
 
 
 #: Called with each event on the library's own thread: be quick, never block. What it raises is logged.
@@ -112,6 +119,13 @@ _TEXTS: Final = {
 }
 
 
+_OF_ALL_CHATS: Final = {
+    "suspended": "typing indicators suspended in all chats",
+    "shared": "typing indicators are shared with other processes",
+    "alone": "typing indicators are not shared with other processes",
+}
+
+
 class LoggingHook:
     """Logs to ``logging.getLogger("linq_typing")`` what an operator wants to read, and the rest at DEBUG.
 
@@ -123,8 +137,8 @@ class LoggingHook:
 
     def __call__(self, event: TypingEvent) -> None:
         level = self._level(event)
-        if event.kind == "suspended":
-            logger.log(level, "typing indicators suspended in all chats%s", _details(event))
+        if event.kind in _OF_ALL_CHATS:
+            logger.log(level, "%s%s", _OF_ALL_CHATS[event.kind], _details(event))
         elif logger.isEnabledFor(level):
             text = _TEXTS.get(event.kind, f"typing indicator {event.kind}")
             logger.log(level, "%s in chat %s%s", text.format(event.action), event.chat_id, _details(event))
@@ -132,13 +146,16 @@ class LoggingHook:
     def _level(self, event: TypingEvent) -> int:
         if event.kind == "suspended":
             return logging.ERROR if is_bad_key(event.error) else logging.WARNING
+        if event.kind == "alone":
+            return logging.ERROR if isinstance(event.error, ConfigurationError) else logging.WARNING
         if event.kind in ("failed", "refused") and not is_bad_key(event.error):
             return logging.WARNING if self._failing.add(event.chat_id) else logging.DEBUG
         if event.kind == "gave_up":
             return logging.WARNING if event.action == "stop" else logging.DEBUG
         if event.kind in ("started", "refreshed", "stopped"):
             self._failing.discard(event.chat_id)
-        return {"recovered": logging.INFO, "expired": logging.WARNING}.get(event.kind, logging.DEBUG)
+        levels = {"recovered": logging.INFO, "shared": logging.INFO, "expired": logging.WARNING}
+        return levels.get(event.kind, logging.DEBUG)
 
 
 def is_bad_key(error: LinqTypingError | None) -> bool:

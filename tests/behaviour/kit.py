@@ -10,6 +10,9 @@ from linq_typing.sandbox import Sandbox
 
 MakeManager = Callable[..., TypingManager]
 
+#: Seconds that guard against hanging: no test may fail because the machine is busy.
+PATIENCE = 60.0
+
 #: Seconds. A message settles in the sandbox well within what the manager allows for it.
 SANDBOX_SETTLE, SETTLE, STOP_DELAY = 0.15, 0.5, 0.3
 
@@ -25,18 +28,18 @@ class Asked:
         """The requests of a chat in order of arrival: start, stop, send."""
         return [request.endpoint for request in self._linq.timeline(chat).requests]
 
-    def soon(self, chat: str, *expected: str, timeout: float = 5.0) -> bool:
+    def soon(self, chat: str, *expected: str, timeout: float = PATIENCE) -> bool:
         """Whether exactly these are asked, and answered, within the timeout."""
         return self._linq.wait_until(lambda: self(chat) == list(expected) and self._all_answered(), timeout)
 
-    def arrives(self, chat: str, *expected: str, timeout: float = 5.0) -> bool:
+    def arrives(self, chat: str, *expected: str, timeout: float = PATIENCE) -> bool:
         """Whether exactly these are asked within the timeout; the last may still be in flight."""
         return self._linq.wait_until(lambda: self(chat) == list(expected), timeout)
 
     def _all_answered(self) -> bool:
         return not any(manager.stats().in_flight for manager in self._managers)
 
-    def at_least(self, chat: str, count: int, endpoint: str = "start", timeout: float = 5.0) -> bool:
+    def at_least(self, chat: str, count: int, endpoint: str = "start", timeout: float = PATIENCE) -> bool:
         return self._linq.wait_until(lambda: self(chat).count(endpoint) >= count, timeout)
 
 
@@ -49,7 +52,7 @@ class Events(list[TypingEvent]):
         return [event.kind for event in self if chat in (None, event.chat_id)]
 
 
-def eventually(predicate: Callable[[], object], timeout: float = 5.0) -> bool:
+def eventually(predicate: Callable[[], object], timeout: float = PATIENCE) -> bool:
     """Whether it comes true within so many seconds."""
     deadline = time.monotonic() + timeout
     while not predicate():

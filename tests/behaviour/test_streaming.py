@@ -29,7 +29,7 @@ def port() -> int:
 def test_a_decorated_async_generator_ends_when_the_client_disconnects(
     linq: Sandbox, manager: TypingManager, asked: Asked, port: int
 ) -> None:
-    """As README says of streaming responses: no garbage collector is needed."""
+    """As the docs say of streaming responses: no garbage collector is needed."""
     chat = linq.chat()
 
     @manager.typing_while
@@ -46,11 +46,11 @@ def test_a_decorated_async_generator_ends_when_the_client_disconnects(
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
-        assert eventually(lambda: server.started, timeout=30)
+        assert eventually(lambda: server.started)
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-            assert asked.soon(chat, "start", timeout=30)
-        assert asked.soon(chat, "start", "stop", timeout=30)
+            assert asked.soon(chat, "start")
+        assert asked.soon(chat, "start", "stop")
     finally:
         server.should_exit = True
         thread.join(30)

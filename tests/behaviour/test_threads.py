@@ -14,7 +14,7 @@ import pytest
 from linq_typing import TypingManager
 from linq_typing.sandbox import Sandbox
 
-from .kit import Asked, MakeManager, eventually
+from .kit import PATIENCE, Asked, MakeManager, eventually
 
 
 def test_refreshes_go_on_while_the_callers_event_loop_is_blocked(
@@ -56,11 +56,11 @@ def test_a_session_that_is_over_before_the_busy_loop_hears_of_it_costs_nothing(
 
     def hook(event: object) -> None:
         held.set()
-        go.wait(10)
+        go.wait(PATIENCE)
 
     manager, first, second = make_manager(on_event=hook), linq.chat(), linq.chat()
     with manager.typing_while(first):
-        assert held.wait(10)  # the library's thread is busy
+        assert held.wait(PATIENCE)  # the library's thread is busy
         with manager.typing_while(second):
             pass
         go.set()

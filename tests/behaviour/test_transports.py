@@ -33,7 +33,7 @@ def test_a_start_whose_answer_aiohttp_lost_leaves_no_ghost(
     manager = make_manager(transport=httpx_aiohttp.AiohttpTransport(), max_retries=0)
     with manager.typing_while(chat, stop_delay=0) as session:
         assert linq.wait_until(lambda: session.error is not None)
-    assert asked.soon(chat, "start", "stop", "stop", timeout=20)
+    assert asked.soon(chat, "start", "stop", "stop")
     assert not linq.visible(chat)
 
 

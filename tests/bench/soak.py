@@ -25,7 +25,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from ._plot import fitted_line, write_svg
+from ._plot import fitted_line, write_plot
 
 SETTLE = 0.6  # seconds, of the manager; the sandbox's messages clear within them
 LANDS = 0.3
@@ -151,7 +151,7 @@ class Soak:
                 session.mark_sent()
 
     def _send_unseen(self, chat_id: str) -> bool:
-        """A message by a road that the library can't see; whether it was accepted."""
+        """Send a message in a way the library can't detect. Returns whether it was accepted."""
         import httpx
 
         try:
@@ -244,15 +244,15 @@ async def _eventually(predicate: Callable[[], object]) -> bool:
 
 
 def _left_over(manager: Any, stats: Any) -> list[str]:
-    engine = manager._engine
+    runner = manager._engines.engine._runner
     leaks = {
         "open sessions": stats.sessions,
         "requests in flight": stats.in_flight,
         "waiting chats": stats.waiting,
-        "tasks": len(engine._tasks),
-        "waiters": len(engine._waiters),
-        "timers": 0 if engine._chats else int(engine._timer is not None),
-        "chats with nothing to remember": sum(map(_forgettable, engine._chats.values())),
+        "tasks": len(runner._tasks),
+        "flushes": len(runner._flushes._flushes),
+        "timers": 0 if runner._chats else int(runner._timer is not None),
+        "chats with nothing to remember": sum(map(_forgettable, runner._chats.values())),
     }
     return [f"left over: {count} {what}" for what, count in leaks.items() if count]
 
@@ -332,7 +332,7 @@ def main() -> None:
 def _report(run: Soak, wrong: list[str], plot: Path) -> None:
     slope, level = fitted_line(_after_warm_up(run.memory))
     title = f"Resident memory: {level:.0f} MB, {60 * slope:+.2f} MB/min after the first {WARM_UP_SHARE:.0%} of the time"
-    write_svg(plot, run.memory, title, line_from=run.memory[-1][0] * WARM_UP_SHARE)
+    write_plot(plot, run.memory, title, line_from=run.memory[-1][0] * WARM_UP_SHARE)
     print(f"{run.sessions} sessions; {dict(run.events)}\n{title}: {plot}")
     print("\n".join(wrong) if wrong else "nothing wrong: no ghost, no leak, all counts agree")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-EXTRA = ("aiogram", "discord", "hikari", "httpx_aiohttp", "psutil")
+EXTRA = ("aiogram", "discord", "hikari", "httpx_aiohttp", "matplotlib", "psutil")
 
 pytestmark = [
     pytest.mark.slow,
@@ -38,4 +38,4 @@ def test_prints_a_ratio(name: str, tmp_path: Path) -> None:
 def test_soak_of_a_few_seconds_finds_nothing_wrong(tmp_path: Path) -> None:
     plot = tmp_path / "soak.svg"
     assert "nothing wrong" in run("tests.bench.soak", "--seconds", "4", "--chats", "50", "--plot", str(plot))
-    assert plot.read_text().startswith("<svg")
+    assert "</svg>" in plot.read_text()

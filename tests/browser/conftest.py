@@ -68,7 +68,7 @@ def page(browser: Any, stage: Stage, errors: list[str]) -> Iterator[Any]:
     """The page, at a new chat. An error in its console fails the test."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     chat = stage.act("new-chat")["chat"]

@@ -16,6 +16,8 @@ from typing import Any
 
 import httpx
 
+PATIENCE = 60.0  # seconds that guard against hanging
+
 #: Runs an example whose model answers once the file HOLD is gone.
 BOT = """
 import asyncio, os, runpy, sys, types
@@ -40,11 +42,11 @@ class Stage:
 
     @property
     def state(self) -> dict[str, Any]:
-        found: dict[str, Any] = httpx.get(f"{self.url}sandbox/state").json()
+        found: dict[str, Any] = httpx.get(f"{self.url}sandbox/state", timeout=PATIENCE).json()
         return found
 
     def act(self, action: str, **fields: object) -> dict[str, Any]:
-        answer = httpx.post(f"{self.url}sandbox/{action}", json=fields)
+        answer = httpx.post(f"{self.url}sandbox/{action}", json=fields, timeout=PATIENCE)
         assert answer.status_code == 200, answer.text
         result: dict[str, Any] = answer.json()
         return result
@@ -53,7 +55,7 @@ class Stage:
         """A typing request, as a bot would send it."""
         headers = {"Authorization": f"Bearer {self.env['LINQ_API_V3_API_KEY']}"}
         url = f"{self.env['LINQ_API_V3_BASE_URL']}/v3/chats/{chat}/typing"
-        return httpx.request(method, url, headers=headers).status_code
+        return httpx.request(method, url, headers=headers, timeout=PATIENCE).status_code
 
     @contextmanager
     def bot_at_work(self) -> Iterator[None]:
@@ -105,7 +107,7 @@ def free_port() -> int:
 
 def wait_for(port: int) -> None:
     """Wait until a server listens there."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from typing import Any
 
@@ -25,7 +26,7 @@ def typing(page: Any) -> Any:
 
 def until(page: Any, expression: str) -> None:
     """Playwright's own wait needs `eval` in the page, which the page forbids."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not page.evaluate(expression):
         assert time.monotonic() < deadline, expression
         page.wait_for_timeout(20)
@@ -57,15 +58,31 @@ def test_the_requests_and_the_timeline_show_what_happened(page: Any, stage: Stag
         say(page, "Hello")
         typing(page).wait_for()
     page.locator(".msg:not(.mine)").wait_for()
+    page.locator("#requests tr", has_text="message.delivered").get_by_text("delivered to the bot").wait_for()
     rows = page.locator("#requests tr")
-    assert rows.count() == 3
     told = [" ".join(text.split()) for text in rows.all_inner_texts()]
-    assert "send" in told[0]
-    assert "202" in told[0]
-    assert "the indicator shows" in told[1]
-    assert "204" in told[1]
-    assert "message.received" in told[2]
-    assert "delivered to the bot" in told[2]
+    assert len(told) == 5
+    for row, (what, status, effect) in zip(
+        told,
+        [
+            ("message.delivered", "204", "delivered to the bot"),
+            ("message.sent", "204", "delivered to the bot"),
+            ("send", "202", "a message is on its way"),
+            ("start", "204", "the indicator shows"),
+            ("message.received", "204", "delivered to the bot"),
+        ],
+        strict=True,
+    ):
+        assert what in row
+        assert status in row
+        assert effect in row
+    kinds = page.get_by_role("group", name="Requests or webhooks")
+    kinds.get_by_role("button", name="Webhooks").click()
+    assert rows.count() == 3
+    kinds.get_by_role("button", name="Requests").click()
+    assert rows.count() == 2
+    kinds.get_by_role("button", name="Both").click()
+    assert rows.count() == 5
     row = page.locator(f".row[data-chat='{chat}']")
     assert row.locator(".show").count() == 1
     assert row.locator(".mark.start").count() == 1
@@ -89,16 +106,115 @@ def test_a_reload_loses_nothing(page: Any, stage: Stage, chat: str) -> None:
     assert page.url.endswith(chat)
 
 
-def test_reopening_drops_the_indicator_and_says_so(page: Any, stage: Stage, chat: str) -> None:
+def send_as_colleague(page: Any, text: str) -> None:
+    page.get_by_label("Message, as a colleague").fill(text)
+    page.get_by_role("button", name="Send as a colleague").click()
+
+
+def read_events(stage: Stage, chat: str) -> list[str]:
+    """The chat's webhooks about reading."""
+    webhooks = stage.state.get("webhooks", [])
+    return [webhook["event"] for webhook in webhooks if webhook["chat"] == chat and webhook["event"] == "message.read"]
+
+
+def test_a_colleague_sends_and_the_indicator_is_cleared(page: Any, stage: Stage, chat: str) -> None:
     assert stage.typing("POST", chat) == 204
     typing(page).wait_for()
-    page.get_by_role("button", name="Re-open this chat").click()
+    send_as_colleague(page, "I'll take over")
+    page.locator(".msg.colleague", has_text="I'll take over").wait_for()
+    assert typing(page).count() == 0
+    page.locator("#requests tr", has_text="message.sent").first.wait_for()
+    page.get_by_label("Message, as a colleague").fill("And I")
+    page.get_by_label("Message, as a colleague").press("Enter")
+    page.locator(".msg.colleague", has_text="And I").wait_for()
+    assert page.locator(f".row[data-chat='{chat}'] .mark.colleague").count() == 2
+
+
+def test_reopening_drops_the_indicator_while_a_message_is_unread_and_says_so(
+    page: Any, stage: Stage, chat: str
+) -> None:
+    reopen = page.get_by_role("button", name="Re-open this chat")
+    assert stage.typing("POST", chat) == 204
+    typing(page).wait_for()
+    reopen.click()
+    page.get_by_text("No message was unread: the dots stay").wait_for()
+    assert typing(page).count() == 1
+    for number in range(2):
+        send_as_colleague(page, f"Part {number}")
+        page.locator(".msg", has_text=f"Part {number}").wait_for()
+    page.get_by_text("Unread until you re-open the chat").wait_for()
+    assert stage.typing("POST", chat) == 204
+    typing(page).wait_for()
+    reopen.click()
     typing(page).wait_for(state="detached")
+    page.get_by_text("Read by you").wait_for()
     page.get_by_text("Re-opened: a start alone does not bring the dots back").wait_for()
+    assert read_events(stage, chat) == ["message.read"] * 2
     assert stage.typing("POST", chat) == 204
     assert stage.typing("DELETE", chat) == 204
     assert stage.typing("POST", chat) == 204
     typing(page).wait_for()
+
+
+def test_a_message_is_accepted_and_never_sent(page: Any, stage: Stage, chat: str) -> None:
+    page.get_by_role("button", name="Accept messages, never send them").click()
+    page.get_by_text("send: accepted, never sent · 1 remaining").wait_for()
+    with stage.bot_at_work():
+        say(page, "Are you there?")
+        typing(page).wait_for()
+    page.locator("#requests tr", has_text="message.failed").get_by_text("delivered to the bot").wait_for()
+    page.locator(f".row[data-chat='{chat}'] .mark.undelivered").wait_for()
+    assert page.locator(".msg:not(.mine)").count() == 0
+    assert page.locator("#faults li").count() == 0, "used up"
+    assert typing(page).count() == 1, "nothing has cleared it"
+    stage.typing("DELETE", chat)
+
+
+def test_webhooks_are_repeated_reordered_and_delayed(page: Any, stage: Stage, chat: str) -> None:
+    page.locator("#one").click()
+    page.get_by_role("button", name="Deliver after the next one").click()
+    page.get_by_text("webhooks: after the next one · 1 remaining").wait_for()
+    page.locator("#event").select_option("message.delivered")
+    page.get_by_role("button", name="Deliver twice").click()
+    page.get_by_text("message.delivered: 2 times · 1 remaining").wait_for()
+    send_as_colleague(page, "Hello")
+    done = page.locator("#requests tr").get_by_text("delivered to the bot")
+    done.nth(2).wait_for()
+    told = [webhook["event"] for webhook in stage.state["webhooks"] if webhook["chat"] == chat]
+    assert told == ["message.sent", "message.delivered", "message.delivered"], "in the order in which they were created"
+    page.get_by_role("button", name="Delay (10 s)").click()
+    page.get_by_text("message.delivered: 10 s late · 1 remaining").wait_for()
+    stage.act("clear-faults")
+    stage.act("delay-webhooks", seconds=600, event="message.delivered", times=1)
+    send_as_colleague(page, "Hello again")
+    late = page.locator("#requests tr", has_text="message.delivered").first
+    late.get_by_text("on its way").wait_for()
+    stage.act("set", time_scale=500)
+    try:
+        late.get_by_text("delivered to the bot").wait_for()
+    finally:
+        stage.act("set", time_scale=1)
+    assert page.locator("#faults li").count() == 0
+
+
+def test_a_webhook_that_the_bot_refuses_is_tried_again(page: Any) -> None:
+    awake = threading.Event()
+
+    def bot(body: str) -> None:
+        if not awake.is_set():
+            raise RuntimeError("the bot is asleep")
+
+    with Sandbox(webhook=bot) as linq:
+        chat = linq.chat()
+        page.goto(f"{linq.url}#{chat}")
+        page.get_by_text("live", exact=True).wait_for()
+        linq.write(chat)
+        row = page.locator("#requests tr").first
+        row.get_by_text(re.compile(r"the bot is asleep.*: again at 0:\d\d\.\d")).wait_for()
+        awake.set()
+        linq.time_scale = 20
+        row.get_by_text(re.compile(r"delivered to the bot \(attempt \d\)")).wait_for()
+        page.goto("about:blank")  # losing the sandbox would be an error in the console
 
 
 def test_sms_and_groups_are_marked(page: Any, stage: Stage, chat: str) -> None:
@@ -179,8 +295,11 @@ def test_the_keyboard_alone_is_enough(page: Any, stage: Stage, chat: str) -> Non
         page.locator(".msg.mine", has_text="mean letters here?").wait_for()
         typing(page).wait_for()
         keyboard.press("Escape")
+        keyboard.press("h")
+        page.locator(".msg.colleague").wait_for()
+        assert typing(page).count() == 0
         keyboard.press("r")
-        typing(page).wait_for(state="detached")
+        page.get_by_text("Read by you").wait_for()
     keyboard.press("Escape")  # all chats
     page.get_by_role("heading", name="Messages").wait_for()
     assert page.evaluate("document.activeElement.closest('#chats') !== null")

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from commands_kit import Terminal
 
 from linq_typing.sandbox import Sandbox
+
+from .kit import Terminal
 
 
 @pytest.fixture

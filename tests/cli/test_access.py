@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
-from commands_kit import Terminal, Variables
+
+from .kit import PATIENCE, Terminal, Variables
 
 CHAT = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
 COMMANDS = {
@@ -75,9 +75,9 @@ def test_the_options_come_before_the_environment(terminal: Terminal, command: st
 def test_while_uses_the_options(terminal: Terminal) -> None:
     chat = terminal.linq.chat()
     command = ("while", chat, *options_of(terminal), "--", sys.executable, "-c", "input()")
-    with terminal.spawn(*command, env=WRONG, stdin=subprocess.PIPE) as process:
-        assert terminal.linq.wait_until(lambda: terminal.linq.visible(chat), 10)
-        assert process.communicate("\n", timeout=10) == ("", "")
+    with terminal.spawn(*command, env=WRONG) as process:
+        terminal.wait_until_visible(chat)
+        assert process.communicate("\n", timeout=PATIENCE) == ("", "")
     assert process.returncode == 0
 
 

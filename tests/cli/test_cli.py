@@ -12,13 +12,16 @@ import click
 import pytest
 
 from linq_typing import cli
+from linq_typing.cli import _commands, _main
+
+from .kit import PATIENCE
 
 CONSOLE_SCRIPT = "import sys; from linq_typing.cli import main; sys.exit(main())"
 
 
 def python(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, timeout=30, check=False, env=env
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False, env=env
     )
 
 
@@ -43,7 +46,7 @@ def test_no_summary_is_cut_off(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     monkeypatch.setenv("COLUMNS", "80")
     assert cli.main(["--help"]) == 0
     _, commands = capsys.readouterr().out.split("Commands:\n")
-    assert commands.count("\n") == len(cli.COMMANDS)
+    assert commands.count("\n") == len(_commands.program.commands)
     assert "..." not in commands
 
 
@@ -68,13 +71,13 @@ def test_bad_arguments_get_one_line_with_the_command_s_help_and_status_2(
 
 
 def test_completes_commands_in_a_shell() -> None:
-    """As README says; the shell sets the other variables."""
+    """As the docs say; the shell sets the other variables."""
     asked = {"_LINQ_TYPING_COMPLETE": "bash_complete", "COMP_WORDS": "linq-typing d", "COMP_CWORD": "1"}
     done = python("-m", "linq_typing", env={**os.environ, **asked})
     assert (done.returncode, done.stdout) == (0, "plain,demo\nplain,doctor\n")
 
 
-@pytest.mark.parametrize("package", cli.EXTRA[1:])
+@pytest.mark.parametrize("package", _main.EXTRA[1:])
 def test_a_missing_extra_gets_one_line_and_status_2(package: str) -> None:
     done = python("-c", without(package), "demo", "--fast")
     assert (done.returncode, done.stdout) == (2, "")
@@ -104,24 +107,24 @@ def test_a_bare_install_says_which_extra_the_command_needs(
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, click.Abort])
 def test_ctrl_c_is_status_130(monkeypatch: pytest.MonkeyPatch, interruption: type[BaseException]) -> None:
-    def interrupted() -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise interruption
 
-    monkeypatch.setattr(cli, "_program", interrupted)
+    monkeypatch.setattr(_commands.program, "main", interrupted)
     assert cli.main([]) == 130
 
 
 def test_another_missing_package_is_no_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "COMMANDS", ("linq_typing.no_such_module",))
-    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+    monkeypatch.setitem(sys.modules, "linq_typing.cli._commands", None)
+    with pytest.raises(ModuleNotFoundError, match="_commands"):
         cli.main(["demo"])
 
 
 def test_a_reader_that_goes_away_is_no_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def cut_off() -> None:
+    def cut_off(*_: object, **__: object) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr(cli, "_program", cut_off)
+    monkeypatch.setattr(_commands.program, "main", cut_off)
     with open(tmp_path / "out", "w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
         assert cli.main([]) == 1

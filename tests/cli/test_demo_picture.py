@@ -6,15 +6,14 @@ import io
 from dataclasses import replace
 
 import pytest
-from demo_timelines import SCENE, message, request, timeline, view
 from rich.console import Console, RenderableType
 
-from linq_typing.demo._account import Tally
-from linq_typing.demo._picture import counted, draw, lesson, summary
-from linq_typing.demo._scenes import SCENES
-from linq_typing.demo._stage import Scene
-from linq_typing.demo._theatre import Report, View
+from linq_typing.cli.demo._picture import LOG_HEIGHT, draw, result, summary
+from linq_typing.cli.demo._player import View
+from linq_typing.cli.demo._scenes import SCENES, Scene
 from linq_typing.sandbox import Showing
+
+from .timelines import SCENE, message, request, timeline, view
 
 QUESTION = message("Where is my parcel?", 0, from_person=True)
 REFRESHED = (request("start", 0, change="shown"), request("start", 60, change="extended"))
@@ -40,7 +39,7 @@ def text(picture: RenderableType, width: int = 80) -> str:
 
 
 def lines(what: View, width: int = 80) -> list[str]:
-    return text(draw(what, 4, width), width).splitlines()
+    return text(draw(what, width), width).splitlines()
 
 
 def line(what: View, label: str) -> str:
@@ -48,17 +47,17 @@ def line(what: View, label: str) -> str:
     return next(line for line in lines(what) if line.startswith(label))
 
 
-def test_the_phone_shows_the_question_and_the_dots_while_they_are_visible() -> None:
-    drawn = text(draw(TYPING, 4, 80))
+def test_the_phone_shows_the_question_and_the_indicator_while_it_is_visible() -> None:
+    drawn = text(draw(TYPING, 80))
     assert "Where is my parcel?" in drawn
     assert "●" in drawn
-    assert "dots for 55 s more" in drawn
+    assert "55 s left" in drawn
 
 
-def test_the_phone_shows_no_dots_when_there_are_none() -> None:
-    drawn = text(draw(STOPPED, 4, 80))
+def test_the_phone_shows_no_indicator_when_there_is_none() -> None:
+    drawn = text(draw(STOPPED, 80))
     assert "●" not in drawn
-    assert "no dots" in drawn
+    assert "no indicator" in drawn
 
 
 def test_the_dots_move() -> None:
@@ -69,49 +68,34 @@ def test_the_dots_move() -> None:
 
 def test_a_message_is_on_the_phone_once_it_has_landed() -> None:
     sent = timeline(request("send", 5, 202, "message"), now=5.5, messages=(message("On Friday.", 5),))
-    assert "On Friday." not in text(draw(view(sent), 4, 80))
-    assert "lands 1.0 s later" in text(draw(view(sent), 4, 80))
-    assert "On Friday." in text(draw(view(replace(sent, now=6.5)), 4, 80))
+    assert "On Friday." not in text(draw(view(sent), 80))
+    assert "On Friday." in text(draw(view(replace(sent, now=6.5)), 80))
 
 
-def test_each_request_has_a_row_with_its_time_answer_and_effect() -> None:
-    rows = [line.split("│")[-2].split() for line in lines(STOPPED) if " 204 " in line]
-    assert [" ".join(row) for row in rows] == [
-        "0.0 s ▲ start 204 dots appear",
-        "60.0 s △ refresh 204 dots stay",
-        "150.0 s ▼ stop 204 dots go",
-    ]
+def test_the_timeline_is_shown_up_to_now() -> None:
+    drawn = text(draw(STOPPED, 80))
+    assert "150.0 s  [   ]  #" in drawn
+    assert "stop   204        the indicator is gone" in drawn
+    assert "now:" not in drawn
 
 
-def test_a_retry_says_how_long_it_waited() -> None:
-    tried = timeline(request("start", 0, 500), request("start", 0.6, change="shown"), now=1)
-    drawn = text(draw(view(tried), 4, 80))
-    assert "✗ start   500" in drawn
-    assert "▲ retry   204 0.5 s later: dots appear" in drawn
-
-
-def test_a_request_under_way_has_no_answer_yet() -> None:
-    assert "▲ start   ..." in text(draw(view(timeline(request("start", 0, None), now=1)), 4, 80))
-
-
-def test_the_list_keeps_the_latest_requests() -> None:
+def test_only_the_latest_lines_of_the_timeline_are_shown() -> None:
     many = timeline(*(request("start", at) for at in range(30)), now=40)
-    drawn = text(draw(view(many), 4, 80))
-    assert "29.0 s" in drawn
-    assert "3.0 s ▲" not in drawn
+    shown = [line for line in lines(view(many)) if line.startswith(" ") and " start " in line]
+    assert [line.split()[0] for line in shown] == [f"{at:.1f}" for at in range(30 - LOG_HEIGHT, 30)]
 
 
-def test_the_band_is_thick_while_the_dots_show_and_ends_now() -> None:
-    band = line(STOPPED, "dots").removeprefix("dots").strip()
+def test_the_band_is_thick_while_the_indicator_shows_and_ends_now() -> None:
+    band = line(STOPPED, "indicator").removeprefix("indicator").strip()
     assert set(band) == {"━", "╌"}
     assert band.count("━") / len(band) == pytest.approx(150 / 160, abs=0.03)
-    assert "╌" not in line(TYPING, "dots")
+    assert "╌" not in line(TYPING, "indicator")
 
 
 def test_the_marks_stand_where_the_requests_arrived() -> None:
     marks = line(STOPPED, "requests")
     assert [mark for mark in marks if mark in "▲△▼◆✗"] == ["▲", "△", "▼"]
-    assert marks.index("▼") == pytest.approx(line(STOPPED, "dots").index("╌"), abs=1)
+    assert marks.index("▼") == pytest.approx(line(STOPPED, "indicator").index("╌"), abs=1)
 
 
 def test_neighbouring_marks_do_not_cover_each_other() -> None:
@@ -123,7 +107,7 @@ def test_a_blocked_loop_is_seen() -> None:
     beats = (*range(10), *range(130, 140))
     blocked = replace(STOPPED, beats=tuple(map(float, beats)))
     assert "blocked" in line(blocked, "your loop")
-    assert "caller's loop was blocked: 1." in text(draw(blocked, 4, 80))
+    assert "loop was blocked: 1." in text(draw(blocked, 80))
 
 
 def test_a_loop_that_has_just_started_is_drawn() -> None:
@@ -131,19 +115,19 @@ def test_a_loop_that_has_just_started_is_drawn() -> None:
 
 
 def test_the_model_is_seen_writing() -> None:
-    assert "the model writes: It is in" in text(draw(replace(TYPING, draft="It is in"), 4, 80))
+    assert "The model writes: It is in" in text(draw(replace(TYPING, draft="It is in"), 80))
 
 
 @pytest.mark.parametrize(
     ("ghost", "words"),
     [
-        (True, "A ghost"),
-        (False, "No ghost"),
+        (True, "A ghost was left showing."),
+        (False, "No ghost."),
     ],
 )
-def test_the_verdict(ghost: bool, words: str) -> None:
-    assert words in text(draw(replace(STOPPED, ghost=ghost), 4, 80))
-    assert words not in text(draw(replace(STOPPED, ghost=None), 4, 80))
+def test_the_result_says_whether_a_ghost_was_left(ghost: bool, words: str) -> None:
+    assert words in text(draw(replace(STOPPED, ghost=ghost), 80))
+    assert words not in text(draw(replace(STOPPED, ghost=None), 80))
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.short_name)
@@ -164,26 +148,22 @@ def test_a_narrow_terminal_does_without_the_phone() -> None:
     assert not any("their phone" in line for line in drawn)
 
 
-def test_counting_in_words() -> None:
-    assert counted(Tally()) == "no request"
-    assert counted(Tally(1, starts=1)) == "1 start"
-    assert counted(Tally(4, starts=1, refreshes=2, stops=1)) == "1 start, 2 refreshes and 1 stop"
-
-
-def test_the_lesson_claims_only_what_came_true() -> None:
-    sent = view(timeline(request("send", 5, 202, "message")))
-    assert "no stop was needed" in lesson(sent)
-    assert lesson(view(timeline(request("send", 5, 202, "message"), request("stop", 6)))) == ""
+def test_the_result_claims_only_what_came_true() -> None:
+    sent = view(timeline(request("send", 5, 202, "message")), ghost=False)
+    assert "no stop was needed" in " ".join(result(sent))
+    stopped = view(timeline(request("send", 5, 202, "message"), request("stop", 6)), ghost=False)
+    assert len(list(result(stopped))) == 1
 
 
 def test_the_summary_adds_up_and_names_the_ghost() -> None:
-    reports = [
-        Report(replace(SCENE, short_name="one"), Tally(4, 1, 2, 0, 1, 0), 150.0, ghost=False),
-        Report(replace(SCENE, short_name="other"), Tally(2, 1, 0, 0, 0, 1), 9.0, ghost=True),
+    sent = timeline(request("start", 0), request("send", 9, 202))
+    views = [
+        replace(STOPPED, scene=replace(SCENE, short_name="one")),
+        view(sent, scene=replace(SCENE, short_name="other"), ghost=True),
     ]
-    drawn = text(summary(reports, ascii_only=True))
+    drawn = text(summary(views, ascii_only=True))
     assert drawn.isascii()
     rows = {words[0]: words[1:] for words in map(str.split, drawn.splitlines()) if words}
-    assert rows["one"] == ["4", "1", "2", "0", "1", "0", "no"]
+    assert rows["one"] == ["3", "1", "1", "0", "1", "0", "no"]
     assert rows["other"] == ["2", "1", "0", "0", "0", "1", "YES"]
-    assert rows["total"] == ["6", "2", "2", "0", "1", "1", "YES"]
+    assert rows["total"] == ["5", "2", "1", "0", "1", "1", "YES"]

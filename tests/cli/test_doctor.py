@@ -13,12 +13,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from commands_kit import Terminal
 
 from linq_typing._core.indicator import Outcome
-from linq_typing.commands._probe import Probe
-from linq_typing.commands._words import problem_of
+from linq_typing.cli._answers import problem_of
+from linq_typing.cli._probe import Probe
 from linq_typing.errors import APIConnectionError, APIStatusError
+
+from .kit import PATIENCE, Terminal
 
 SECRET = "lk_live_0123456789abcdefghij"
 
@@ -67,10 +68,10 @@ def test_a_chat_that_works(terminal: Terminal) -> None:
 
 def test_the_indicator_is_held_for_a_look_and_ctrl_c_takes_it_down(terminal: Terminal) -> None:
     chat = terminal.linq.chat()
-    with terminal.spawn("doctor", chat, "--hold", "30") as process:
-        assert terminal.linq.wait_until(lambda: terminal.linq.visible(chat), 10)
+    with terminal.spawn("doctor", chat, "--hold", "60") as process:
+        terminal.wait_until_visible(chat)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(PATIENCE) == 130
     assert not terminal.linq.visible(chat)
 
 
@@ -119,7 +120,7 @@ def test_a_group_chat_that_is_accepted(terminal: Terminal) -> None:
 def test_sms_is_accepted_and_shows_nothing(terminal: Terminal) -> None:
     done = terminal.main("doctor", terminal.linq.sms(), "--hold", "0")
     assert done.returncode == 1
-    assert "Problem: This chat goes over SMS, which shows no indicator" in done.stdout
+    assert "Problem: This chat uses SMS: requests succeed, but nothing is shown." in done.stdout
 
 
 def test_an_unknown_chat(terminal: Terminal) -> None:
@@ -132,7 +133,7 @@ def test_a_start_that_may_have_worked_is_stopped(terminal: Terminal) -> None:
     chat = terminal.linq.chat()
     terminal.linq.fail("start", 503, effect=True)
     done = terminal.main("doctor", chat)
-    assert (done.returncode, "Problem: Linq has trouble." in done.stdout) == (1, True)
+    assert (done.returncode, "Problem: Linq has an internal error." in done.stdout) == (1, True)
     assert terminal.asked(chat) == ["start", "stop"]
     assert not terminal.linq.visible(chat)
 
@@ -165,7 +166,7 @@ def test_nothing_listens(terminal: Terminal) -> None:
     with socket.socket() as taken:  # bound, and not listening: nobody else can take the port meanwhile
         taken.bind(("127.0.0.1", 0))
         done = terminal.main("doctor", env={"LINQ_API_V3_BASE_URL": f"http://127.0.0.1:{taken.getsockname()[1]}"})
-    assert (done.returncode, "Problem: Nothing listens at that address." in done.stdout) == (1, True)
+    assert (done.returncode, "Problem: Nothing listens on this address." in done.stdout) == (1, True)
 
 
 def test_https_where_only_http_is_spoken(terminal: Terminal) -> None:
@@ -240,13 +241,13 @@ def refused(status: int, code: int | None = None) -> Probe:
         (refused(409, 2009), "still being created"),
         (refused(409, 2013), "unavailable"),
         (refused(409, 2015), "present state"),
-        (refused(422, 4005), "does not go over iMessage"),
+        (refused(422, 4005), "does not use iMessage"),
         (refused(429, 1007), "Too many requests"),
         (refused(408, 3005), "took too long"),
-        (refused(500, 3006), "has trouble"),
-        (refused(301), "redirects elsewhere"),
+        (refused(500, 3006), "has an internal error"),
+        (refused(301), "redirects to another one"),
         (refused(400, 1005), "refuses the request"),
-        (Probe(Outcome.NOT_APPLIED, APIConnectionError("x"), cause=socket.gaierror()), "no address"),
+        (Probe(Outcome.NOT_APPLIED, APIConnectionError("x"), cause=socket.gaierror()), "can't be found"),
         (Probe(Outcome.NOT_APPLIED, APIConnectionError("x"), cause=OSError()), "can't be reached"),
     ],
 )
@@ -254,7 +255,7 @@ def test_every_answer_has_its_words(probe: Probe, words: str) -> None:
     problem = problem_of(probe)
     assert problem is not None
     assert words in problem.what
-    assert problem.cure
+    assert problem.fix
 
 
 def test_an_accepted_request_is_no_problem() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from linq_typing import cli
-from linq_typing.commands import sandbox
+from linq_typing.cli._commands import sandbox
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 REFUSED = (
@@ -30,7 +30,7 @@ def test_a_secret_that_is_none_is_refused_and_not_repeated(
 
 
 def test_a_secret_is_taken() -> None:
-    context = sandbox.command.make_context("sandbox", ["--webhook-secret", SECRET])
+    context = sandbox.make_context("sandbox", ["--webhook-secret", SECRET])
     assert context.params["webhook_secret"] == SECRET
 
 

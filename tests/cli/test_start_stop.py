@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from commands_kit import Terminal
+
+from .kit import Terminal
 
 
 def test_start_then_stop(terminal: Terminal) -> None:
@@ -35,7 +36,7 @@ def test_a_failure_is_not_tried_again(terminal: Terminal) -> None:
     terminal.linq.fail("start", 503)
     done = terminal.main("start", chat)
     assert done.returncode == 1
-    assert "Linq has trouble." in done.stderr
+    assert "Linq has an internal error." in done.stderr
     assert terminal.asked(chat) == ["start"]
 
 

@@ -6,30 +6,27 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from commands_kit import Terminal
+
+from .kit import PATIENCE, Terminal, read_terminal, signals
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 
-#: Says when it is ready, then waits.
-WAITS = "import sys, time; print('ready', flush=True); time.sleep(20)"
+#: Says when it is ready, then waits for the end of its input.
+WAITS = "import sys; print('ready', flush=True); sys.stdin.read()"
 
-#: Counts signals for a while after the first, then ends with a status of its own.
+#: Counts signals from the first one to the end of its input, then ends with a status of its own.
 COUNTS = """
-import signal, sys, time
+import signal, sys
 got = []
 for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, lambda number, frame: got.append(number))
+    signal.signal(number, lambda number, frame: (got.append(number), print('got', int(number), flush=True)))
 print('ready', flush=True)
-deadline = time.monotonic() + 20
-while not got and time.monotonic() < deadline:
-    time.sleep(0.01)
-time.sleep(0.3)
-print('got', *map(int, got), flush=True)
+sys.stdin.readline()
+print('all', *map(int, got), flush=True)
 sys.exit(7)
 """
 
@@ -39,22 +36,15 @@ def python(program: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("status", [0, 3, 255])
-def test_the_exit_status_is_passed_on_and_the_indicator_gone(terminal: Terminal, status: int) -> None:
+def test_the_indicator_shows_while_the_command_runs_and_its_exit_status_is_passed_on(
+    terminal: Terminal, status: int
+) -> None:
     chat = terminal.linq.chat()
-    assert (
-        terminal.run("while", chat, *python(f"import time; time.sleep(0.5); raise SystemExit({status})")).returncode
-        == status
-    )
+    with terminal.spawn("while", chat, *python(f"input(); raise SystemExit({status})")) as process:
+        terminal.wait_until_visible(chat)
+        process.communicate("\n", timeout=PATIENCE)
+    assert process.returncode == status
     assert terminal.asked(chat) == ["start", "stop"]
-    assert not terminal.linq.visible(chat)
-
-
-def test_the_indicator_shows_while_the_command_runs(terminal: Terminal) -> None:
-    chat = terminal.linq.chat()
-    with terminal.spawn("while", chat, *python("input()"), stdin=subprocess.PIPE) as process:
-        assert terminal.linq.wait_until(lambda: terminal.linq.visible(chat), 10)
-        process.communicate("\n", timeout=10)
-    assert process.returncode == 0
     assert not terminal.linq.visible(chat)
 
 
@@ -74,9 +64,11 @@ def test_options_are_the_session_s(terminal: Terminal) -> None:
     chat = terminal.linq.chat()
     assert terminal.run("while", chat, "--start-delay", "20", *python("pass")).returncode == 0
     assert terminal.asked(chat) == []
-    done = terminal.run("while", "--max-duration", "0.1", chat, *python("import time; time.sleep(1)"))
-    assert terminal.asked(chat) == ["start", "stop"]
-    assert "expired" in done.stderr
+    with terminal.spawn("while", "--max-duration", "0.1", chat, *python("input()")) as process:
+        assert process.stderr is not None
+        assert "expired" in process.stderr.readline()
+        assert process.poll() is None
+        process.communicate("\n", timeout=PATIENCE)
 
 
 @posix
@@ -86,11 +78,11 @@ def test_a_signal_ends_the_command_and_takes_the_indicator_down(terminal: Termin
     program = f"import signal; signal.signal({int(number)}, signal.SIG_DFL); {WAITS}"
     with terminal.spawn("while", chat, *python(program), start_new_session=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        assert terminal.linq.wait_until(lambda: terminal.linq.visible(chat))
-        process.send_signal(number)
-        assert process.wait(10) == 128 + number
         assert process.stderr is not None
+        assert process.stdout.readline() == "ready\n"
+        terminal.wait_until_visible(chat)
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 128 + number
         assert process.stderr.read() == ""
     assert terminal.asked(chat) == ["start", "stop"]
     assert not terminal.linq.visible(chat)
@@ -102,49 +94,46 @@ def test_a_command_that_handles_a_signal_has_the_last_word(terminal: Terminal) -
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.terminate()
-        assert process.wait(10) == 7
-        assert process.stdout.read() == f"got {int(signal.SIGTERM)}\n"
+        assert process.stdout.readline() == f"got {int(signal.SIGTERM)}\n"
+        assert process.communicate("\n", timeout=PATIENCE)[0] == f"all {int(signal.SIGTERM)}\n"
+    assert process.returncode == 7
 
 
 @posix
 def test_ctrl_c_at_a_terminal_reaches_the_command_once(terminal: Terminal) -> None:
-    """The terminal tells both of them: passing it on would be the second time."""
-    import pty
-
+    """The terminal sends it to both of them: passed on, it would arrive twice."""
     chat = terminal.linq.chat()
-    pid, screen = pty.fork()
-    if pid == 0:
-        os.execve(sys.executable, terminal.command("while", chat, *python(COUNTS)), terminal.env())
+    ours, theirs = os.openpty()
+    control = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+    command = terminal.command("while", chat, *python(COUNTS), before=control)
+    with signals(signal.SIG_DFL, "SIGINT"):
+        process = subprocess.Popen(
+            command, env=terminal.env(), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        )
+    os.close(theirs)
     said = b""
-    while b"ready" not in said:
-        said += os.read(screen, 1000)
-    terminal.linq.wait_until(lambda: terminal.linq.visible(chat))
-    os.write(screen, b"\x03")
-    _, status = os.waitpid(pid, 0)
-    said += os.read(screen, 1000)
-    os.close(screen)
-    assert os.waitstatus_to_exitcode(status) == 7
-    assert f"got {int(signal.SIGINT)}\r\n".encode() in said
+    with process:
+        for expected, key in ((b"ready", b"\x03"), (b"got", b"\n")):
+            while expected not in said:
+                said += read_terminal(ours)
+            terminal.wait_until_visible(chat)
+            os.write(ours, key)
+        said += b"".join(iter(lambda: read_terminal(ours), b""))
+    os.close(ours)
+    assert process.returncode == 7
+    assert f"all {int(signal.SIGINT)}\r\n".encode() in said
     assert terminal.asked(chat) == ["start", "stop"]
 
 
 @posix
 def test_a_signal_that_is_ignored_stays_so(terminal: Terminal) -> None:
     """As under nohup."""
-    chat = terminal.linq.chat()
-    program = "import time; print('ready', flush=True); time.sleep(1)"
-    process = terminal.spawn(
-        "while",
-        chat,
-        *python(program),
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
-    )
-    with process:
+    with terminal.spawn("while", terminal.linq.chat(), *python(WAITS), ignored="SIGHUP") as process:
         assert process.stdout is not None
-        process.stdout.readline()
+        assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGHUP)
-        assert process.wait(10) == 0
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
 
 
 @posix
@@ -219,17 +208,17 @@ def test_switched_off_it_just_runs_the_command(terminal: Terminal) -> None:
     assert terminal.asked(chat) == []
 
 
-def test_an_api_that_is_down_does_not_keep_the_command(terminal: Terminal) -> None:
-    chat = terminal.linq.chat()
-    began = time.monotonic()
+def test_an_api_that_is_down_changes_nothing_for_the_command(terminal: Terminal) -> None:
     env = {"LINQ_API_V3_BASE_URL": "http://127.0.0.1:1"}
-    done = terminal.run("while", chat, *python("print('done')"), env=env)
+    done = terminal.run("while", terminal.linq.chat(), *python("print('done')"), env=env)
     assert (done.returncode, done.stdout) == (0, "done\n")
-    assert time.monotonic() - began < 10
 
 
 def test_a_refused_indicator_is_told_beside_the_output(terminal: Terminal) -> None:
     group = terminal.linq.group(typing_allowed=False)
-    done = terminal.run("while", group, *python("import time; time.sleep(1); print('done')"))
-    assert (done.returncode, done.stdout) == (0, "done\n")
-    assert done.stderr.startswith(f"linq-typing: typing start refused in chat {group}, attempt 1: HTTP 403")
+    with terminal.spawn("while", group, *python("input(); print('done')")) as process:
+        assert process.stderr is not None
+        told = process.stderr.readline()
+        assert process.communicate("\n", timeout=PATIENCE)[0] == "done\n"
+    assert process.returncode == 0
+    assert told.startswith(f"linq-typing: typing start refused in chat {group}, attempt 1: HTTP 403")

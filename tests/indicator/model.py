@@ -7,6 +7,9 @@ happened and judges every answer of the indicator by that history alone:
   all; one whose answer was lost perhaps not at all, or up to 5 s later. A message clears the indicator at
   some moment between its request and ``settle`` after its acceptance. The indicator fades 85 to 90 s after
   a start took effect.
+* Webhooks tell that an accepted message was sent, delivered (which may be later than ``settle`` after all), or never
+  sent; that somebody else's message has cleared the indicator; and that the person has opened the chat: then the device
+  drops the indicator, and may show no start before it sees a stop or a message.
 * A start may *survive* if no accepted stop, and no accepted message, surely comes after it. As long as one
   may survive, a stop is owed; when none can, a stop is needless.
 
@@ -36,6 +39,9 @@ SHOWN_AT_LEAST = 85.0
 SHOWN_AT_MOST = 90.0
 REFUSED_FOR = 600.0
 MAX_RETRY_AFTER = 3600.0
+KNOWN_FOR = 60.0
+DELIVERED_WITHIN = 0.5
+UP_FOR = 3.0
 
 OPTIONS = (
     SessionOptions(),
@@ -110,15 +116,28 @@ class Message:
     began_at: float
     ended_at: float | None = None
     accepted: bool = False
+    failed: bool = False  # after it was accepted
+    delivered: bool = False
+    settles_at: float = -inf
+    known_until: float = -inf  # when webhooks no longer tell of it
     clears_at: float | None = None  # the concrete moment
+
+
+@dataclass(eq=False)
+class Other:
+    """A message of somebody else."""
+
+    clears_at: float
+    observed_at: float
 
 
 class World:
     """Everything around one indicator. Each method is something that happens; all of them check the answers."""
 
-    def __init__(self, machine: ModuleType, *, starts_work: bool = False) -> None:
+    def __init__(self, machine: ModuleType, *, starts_work: bool = False, observes: bool = False) -> None:
         self.machine = machine
         self.indicator = machine.Indicator(SETTLE)
+        self.observes = observes  # whether there are webhooks
         self.starts_work = starts_work  # then no gap is excused by a failed start
         self.now = 0.0
         self.wake = inf
@@ -130,10 +149,13 @@ class World:
         self.sessions: list[Session] = []
         self.requests: list[Request] = []
         self.messages: list[Message] = []
+        self.others: list[Other] = []
+        self.drops: list[float] = []  # when the device dropped the indicator, because the chat was opened
+        self.to_show_again: Request | None = None  # the start that was confirmed when the chat was opened
         self.in_flight: Request | None = None
         self.forgiven = 0  # requests before this number were given up on
         self.gave_up = False
-        self.faded = 0  # so are those before this one, when a session came after they may have faded
+        self.outdated = 0  # no start before this one is confirmed: it may have faded, or something else cleared it
         self.blocked_until = -inf
         self.cycle: bool | None = None  # of starts (True) or stops (False)
         self.cycle_began = -inf
@@ -141,6 +163,7 @@ class World:
         self.retry_at = -inf  # when a failed request is tried again; inf if its cycle was given up
         self.quarter_from = inf  # a start also a quarter of the interval after this
         self.resumes = self.failures = 0
+        self.revisions = 0  # webhooks that may each cause one more start
         self.wanted_for = 0.0
 
     # -- What is so
@@ -168,8 +191,18 @@ class World:
         return [m for m in self.messages if m.accepted]
 
     @property
+    def undelivered(self) -> list[Message]:
+        """The accepted messages whose delivery has not been told."""
+        return [m for m in self.accepted if not m.delivered]
+
+    @property
+    def known(self) -> list[Message]:
+        """The accepted messages that webhooks may still tell of, or that have not settled."""
+        return [m for m in self.undelivered if not m.failed and self.now < m.known_until]
+
+    @property
     def settled_at(self) -> float:
-        return max((m.ended_at + SETTLE for m in self.accepted if m.ended_at is not None), default=-inf)
+        return max((m.settles_at for m in self.accepted), default=-inf)
 
     def wanted(self, at: float | None = None) -> bool:
         return any(s.wants(self.now if at is None else at) for s in self.sessions)
@@ -181,7 +214,7 @@ class World:
         """The starts that some ordering leaves showing."""
         stops = [r for r in self.requests if not r.start and r.outcome == "ACCEPTED"]
         stopped_at, stops_until = (stops[-1].sent_at, stops[-1].number) if stops else (-inf, -1)
-        began_at = max((m.began_at for m in self.accepted), default=-inf)
+        began_at = max((m.began_at for m in self.accepted if not m.failed), default=-inf)
         oldest = self.now - TIMEOUT - MAY_APPLY_FOR - SHOWN_AT_MOST
         recent = takewhile(lambda request: request.sent_at >= oldest, reversed(self.requests))
         return [
@@ -202,10 +235,10 @@ class World:
             if request.number < self.forgiven:
                 return None
             if request.start and request.outcome == "ACCEPTED":
-                if request.number < self.faded:
+                if request.number < self.outdated:
                     return None
-                untouched = all(m.ended_at + SETTLE <= request.sent_at for m in self.accepted)
-                return request if untouched else None
+                touched = [m.settles_at for m in self.accepted] + [o.observed_at for o in self.others]
+                return request if all(at <= request.sent_at for at in touched) else None
             if not request.start and request.outcome in ("ACCEPTED", "UNKNOWN", "NO_ANSWER"):
                 return None
         return None
@@ -217,13 +250,15 @@ class World:
 
     def visible(self) -> list[tuple[float, float]]:
         """When the recipient sees the dots: the concrete intervals, each start fading as early as it may."""
-        effects = [(r.effect_at, r.number, r.start) for r in self.requests if r.effect_at is not None]
-        clears = [(m.clears_at, -1, False) for m in self.messages if m.clears_at is not None]
-        history = sorted([*effects, *clears])
-        shown = []
-        for index, (at, _, start) in enumerate(history):
-            if start:
-                cleared = next((c for c, _, starts in history[index:] if not starts), inf)
+        effects = [(r.effect_at, r.number, "start" if r.start else "stop") for r in self.requests]
+        clears = [(m.clears_at, -1, "message") for m in [*self.messages, *self.others]]
+        drops = [(at, -1, "drop") for at in self.drops]
+        history = sorted(each for each in [*effects, *clears, *drops] if each[0] is not None)
+        shown, ignores = [], False  # whether the device ignores starts
+        for index, (at, _, what) in enumerate(history):
+            ignores = what == "drop" or (ignores and what == "start")
+            if what == "start" and not ignores:
+                cleared = next((c for c, _, then in history[index:] if then != "start"), inf)
                 shown.append((at, min(cleared, at + SHOWN_AT_LEAST)))
         return shown
 
@@ -240,7 +275,8 @@ class World:
         if self.in_flight is not None or self._held_back():
             return {None}
         if self.wanted():
-            return self._starts_allowed()
+            again = self.to_show_again is not None and self.confirmed() is self.to_show_again
+            return {"STOP"} if again else self._starts_allowed()
         return self._stops_allowed() if self.survivors() else {None}
 
     def _starts_allowed(self) -> set[str | None]:
@@ -303,7 +339,7 @@ class World:
         up = bool(self.survivors())
         busy = self.in_flight is not None or up
         rest = not (
-            self.open or self.lingering() or self.blocking or busy
+            self.open or self.lingering() or self.blocking or self.known or busy
             or self.now < max(self.settled_at, self.blocked_until, self.stop_may_apply_until())
         )  # fmt: skip
         asked = self.indicator
@@ -320,6 +356,7 @@ class World:
         if self.cycle is not start or self.attempt == 0:
             self.cycle, self.cycle_began, self.attempt = start, self.now, 0
         self.attempt += 1
+        self.to_show_again = None
         self.in_flight = Request(start, len(self.requests), self.now)
         self.requests.append(self.in_flight)
         self.indicator.sent(action, self.now)
@@ -441,9 +478,13 @@ class World:
         self.flushing = False
         confirmed = self.confirmed()
         if confirmed is not None and confirmed.answered_at + SHOWN_AT_LEAST <= at:
-            self.faded = len(self.requests) - (self.in_flight is not None)
+            self._outdate()
         if self.cycle is True and self.in_flight is None and not self.wanted(at):
             self._end_cycle()
+
+    def _outdate(self) -> None:
+        """No start that has been answered shows any more."""
+        self.outdated = len(self.requests) - (self.in_flight is not None)
 
     def flush(self) -> None:
         self.flushing = True
@@ -491,6 +532,7 @@ class World:
         elif session is not None:
             began_at, sender = max(began_at, session.joined_at), session.state
         in_flight = self.machine.MessageInFlight(began_at, sender)
+        in_flight.known_for = KNOWN_FOR if self.observes else 0.0
         message = Message(session, in_flight, began_at)
         self.messages.append(message)
         return message
@@ -509,6 +551,9 @@ class World:
         at = max(at, message.began_at)
         message.ended_at, message.accepted = at, accepted
         if accepted:
+            self._outdate()
+            message.settles_at = at + SETTLE
+            message.known_until = at + (KNOWN_FOR if self.observes else SETTLE)
             message.clears_at = message.began_at + (0.01 + 0.98 * where) * (at + SETTLE - message.began_at)
             self._quiet(message.session, at)
         self.indicator.send_ended(message.in_flight, at, accepted)
@@ -518,6 +563,76 @@ class World:
             again = session.options.resume_after
             until = inf if again is None else at + max(again, SETTLE)
             session.quiet_until = max(session.quiet_until, until)
+
+    # -- What happens: webhooks
+
+    def went_out(self, message: Message) -> None:
+        """An accepted message was sent from the line."""
+        self._settle_by(message, self.now + DELIVERED_WITHIN)
+        self.indicator.message_sent(message.in_flight, self.now)
+        self.ask()
+
+    def deliver(self, message: Message, *, late: float = 0.0) -> None:
+        """It was delivered: ``late`` ago, or so long ago as it was accepted. Perhaps after it was said to have
+        failed."""
+        at = max(message.ended_at, self.now - late)
+        if at > message.settles_at:
+            self.revisions += 1
+            self._outdate()
+            message.settles_at = message.clears_at = self.now
+        self._settle_by(message, self.now)
+        message.delivered = True
+        self.indicator.message_delivered(message.in_flight, at, self.now)
+        self.ask()
+
+    def fail(self, message: Message) -> None:
+        """It was never sent. That is the truth only of one that is still known, and was not delivered."""
+        if message in self.known:
+            self.revisions += 1
+            message.failed, message.clears_at = True, None
+            self._settle_by(message, self.now)
+        self.indicator.message_failed(message.in_flight, self.now)
+        self.ask()
+
+    def _settle_by(self, message: Message, at: float) -> None:
+        if at < message.settles_at:
+            self._outdate()
+        message.settles_at = min(message.settles_at, at)
+        message.clears_at = None if message.clears_at is None else min(message.clears_at, at)
+
+    def observe(self, *, late: float = 0.0) -> None:
+        """Somebody else's message has cleared the indicator, ``late`` ago."""
+        self.revisions += 1
+        self._outdate()
+        self._quiet(self.guess(late), self.now - late)
+        self.others.append(Other(self.now - late, self.now))
+        self.indicator.message_observed(self.now - late, self.now)
+        self.ask()
+
+    def read(self, *, drops: bool = True) -> None:
+        """The person has read a message: opened the chat, so that the device drops the indicator, or had it open."""
+        if drops:
+            self.drops.append(self.now)
+        again = self._shows_again()
+        if again:
+            self.revisions += 1
+            self.to_show_again = self.confirmed()
+        assert self.indicator.chat_read(self.now) is again, f"at {self.now}: shown again, or not, against the history"
+        self.ask()
+
+    def _shows_again(self) -> bool:
+        start = self.confirmed()
+        return (
+            self.wanted()
+            and start is not None
+            and start is not self.to_show_again
+            and start.answered_at + UP_FOR <= self.now
+            and start.sent_at >= self.stop_may_apply_until(start)
+            and self.in_flight is None
+            and self.attempt == 0 and self.retry_at == -inf
+            and not self.blocking
+            and self.now >= max(self.settled_at, self.blocked_until)
+        )  # fmt: skip
 
     # -- The end
 
@@ -555,7 +670,7 @@ class World:
         resumed = self.resumes + sum(
             m.session is not None and m.session.options.resume_after is not None for m in self.accepted
         )
-        causes = len(self.sessions) + len(self.accepted) + resumed + self.failures
+        causes = len(self.sessions) + len(self.accepted) + resumed + self.failures + self.revisions
         assert starts <= causes + self.wanted_for / shortest, f"{starts} starts, too many"
 
     def _check_gaps(self) -> None:
@@ -566,19 +681,26 @@ class World:
         """
         shown = self.visible()
         for start in self.requests:
-            if start.start and not any(self._overlap(start, m) for m in self.messages):
+            if start.start and not self._disturbed(start):
                 lost = self.stop_may_apply_until(start)
                 since = start.answered_at if start.sent_at >= lost else max(lost, start.answered_at) + TIMEOUT
                 self._check_gap(since, self._undisturbed_until(start), shown)
 
-    @staticmethod
-    def _overlap(start: Request, message: Message) -> bool:
-        return start.sent_at < message.ended_at + SETTLE and start.answered_at >= message.began_at
+    def _disturbed(self, start: Request) -> bool:
+        """Whether something else may have cleared it at the same time, or the device have ignored it."""
+        spans = [(m.began_at, max(m.ended_at, m.settles_at)) for m in self.messages]
+        spans += [(o.clears_at, o.observed_at) for o in self.others]
+        if any(start.sent_at < to and start.answered_at >= since for since, to in spans):
+            return True
+        dropped = max((at for at in self.drops if at <= start.answered_at), default=-inf)
+        seen = [r.effect_at for r in self.requests if not r.start and r.number < start.number]
+        seen += [m.clears_at for m in [*self.messages, *self.others]]
+        return dropped > -inf and not any(at is not None and dropped < at <= start.sent_at for at in seen)
 
     def _undisturbed_until(self, start: Request) -> float:
         stops = [r.sent_at for r in self.requests if not r.start and r.number > start.number]
-        began = [m.began_at for m in self.messages if m.began_at > start.answered_at]
-        return min([*stops, *began, self.now])
+        began = [m.began_at for m in self.messages] + [o.clears_at for o in self.others] + self.drops
+        return min([*stops, *(at for at in began if at > start.answered_at), self.now])
 
     @staticmethod
     def _check_gap(since: float, until: float, shown: list[tuple[float, float]]) -> None:
@@ -595,9 +717,11 @@ class World:
 def random_walk(machine: ModuleType, seed: int, steps: int = 30) -> None:
     """Let chance drive a world for a while, then finish. No two walks are of the same temper."""
     chance = random.Random(seed)
-    world = World(machine, starts_work=chance.random() < 0.3)
+    world = World(machine, starts_work=chance.random() < 0.3, observes=chance.random() < 0.5)
     kinds = [_time] * chance.choice((1, 2, 6)) + [_session] + [_message] * chance.choice((0, 1, 1))
-    slow = chance.choice((0.0, 0.5, 1.0))  # how seldom an answer comes at once
+    if world.observes:
+        kinds += chance.choice(([_webhook], [_webhook] * 2, [_webhook, _message] * 2, [_reply] * 4, [_open] * 2))
+    slow = chance.choice((0.0, 0.0, 0.5, 1.0))  # how seldom an answer comes at once
     for _ in range(chance.randrange(4, steps)):
         random_step(world, chance, kinds, slow)
     world.finish()
@@ -655,3 +779,39 @@ def _message(world: World, chance: random.Random) -> None:
         world.send(session, late=late)
     else:
         world.sent(session, took=chance.choice((0.0, 0.0, 0.5, 4.0)), late=late, where=where)
+
+
+def _open(world: World, chance: random.Random) -> None:
+    """Somebody comes back to the chat, perhaps right after a refresh was refused."""
+    world.advance(chance.choice((0.25, 3.0, 5.0, 20.0)))
+    if world.in_flight is not None and not world.starts_work:
+        world.answer("REFUSED")
+    world.read(drops=chance.random() < 0.7)
+
+
+def _reply(world: World, chance: random.Random) -> None:
+    """Messages that follow a start, and what webhooks tell of them."""
+    world.advance(chance.choice((0.25, 1.0, 3.0)))
+    if world.in_flight is not None and not world.in_flight.start:
+        world.answer("NOT_APPLIED")
+    elif chance.random() < 0.5:
+        world.sent(None)
+    elif world.known:
+        chance.choice((world.fail, world.fail, world.deliver))(chance.choice(world.known))
+
+
+def _webhook(world: World, chance: random.Random) -> None:
+    kind, about = chance.randrange(8), world.known or world.undelivered
+    if kind == 0:
+        world.observe(late=chance.choice(LATENESS))
+    elif kind == 1 or not about:
+        world.read(drops=chance.random() < 0.7)
+    elif kind == 2:
+        world.went_out(chance.choice(about))
+    elif kind < 5:
+        world.fail(chance.choice(about))
+    elif kind == 5:
+        for message in about:  # the line is down
+            world.fail(message)
+    else:
+        world.deliver(chance.choice(about), late=chance.choice((*LATENESS, 5.0)))

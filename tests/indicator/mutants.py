@@ -19,7 +19,7 @@ from linq_typing._core import indicator as _indicator
 from . import test_races
 from .test_stateful import check_stories
 from .test_table import check_table
-from .test_walks import check_walks
+from .test_walks import RARE, check_walks
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ MUTANTS: Final = (
     Mutant("a message clears nothing", "if self._may_apply_until < message.began_at:", "if False:"),
     Mutant(
         "an older message, reported late, settles sooner",
-        "self._settles_at = max(self._settles_at, at + self._settle)",
-        "self._settles_at = at + self._settle",
+        "self._settles_at = max(self._settles_at, message.settles_at)",
+        "self._settles_at = message.settles_at",
     ),
     Mutant(
         "a start that overlapped a message is confirmed",
@@ -120,7 +120,6 @@ MUTANTS: Final = (
     Mutant("does not wake for max_duration", "yield self.expires_at", "yield inf"),
     Mutant("max_duration is reported again and again", "session.expired = True", "pass"),
     Mutant("an unknown sender is the one that left first", "return max(left, key", "return min(left, key"),
-    Mutant("forgets a message that settles", "or now < self._settles_at\n", ""),
     Mutant("forgets a lost stop", "or now < self._stop_may_apply_until\n", ""),
     Mutant(
         "does not wake to forget a lost stop",
@@ -139,6 +138,93 @@ MUTANTS: Final = (
         "self._repeat_at = now if",
     ),
     Mutant("trusts a start that a lost stop may undo", "interval, self._repeat_at)", "interval, inf)"),
+    Mutant(
+        "a webhook makes a message settle later",
+        "min(message.settles_at, now + DELIVERED_WITHIN)",
+        "now + DELIVERED_WITHIN",
+    ),
+    Mutant(
+        "a message has cleared the indicator when it was sent",
+        "DELIVERED_WITHIN: Final = 0.5",
+        "DELIVERED_WITHIN: Final = 0.0",
+    ),
+    Mutant("a delivered message settles the others", "message.settles_at, *others)", "message.settles_at)"),
+    Mutant("no message clears later than expected", "if at > message.settles_at:", "if False:"),
+    Mutant("a webhook that comes late tells of a late clear", "if at > message.settles_at:", "if True:"),
+    Mutant(
+        "a failed message has cleared the indicator",
+        "self._may_apply_until = max(self._may_apply_until, message.cleared)",
+        "pass",
+    ),
+    Mutant(
+        "a failed message is stopped for though another cleared the indicator",
+        "if another is not None:",
+        "if another is not None and False:",
+    ),
+    Mutant("two failed messages leave a ghost", "another.cleared = max(another.cleared, message.cleared)", "pass"),
+    Mutant("a failed message still settles", "self._settle_anew(message, now)\n        another", "another"),
+    Mutant(
+        "a failed message is stopped for though a stop was accepted",
+        "self._forget_cleared(lambda cleared: cleared <= sent_at)",
+        "pass",
+    ),
+    Mutant(
+        "a failed message is stopped for though a delivered one cleared the indicator",
+        "self._forget_cleared(lambda cleared: cleared < message.began_at)",
+        "pass",
+    ),
+    Mutant("a failed message brings back a stop that was given up", "self._forget_cleared(lambda _: True)", "pass"),
+    Mutant("forgets a message that may still fail", "or self._accepted\n", ""),
+    Mutant("remembers no message that has settled", "max(message.known_for, self._settle)", "self._settle"),
+    Mutant("remembers messages for ever", "if message.known_until <= now:", "if False:"),
+    Mutant(
+        "does not wake to forget a message", "moments.extend(message.known_until for message in self._accepted)", "pass"
+    ),
+    Mutant("somebody else's message quiets nobody", "sender = self.guess_sender(at)", "sender = None"),
+    Mutant(
+        "somebody else's message quiets who came after it",
+        "sender = self.guess_sender(at)",
+        "sender = self.guess_sender(now)",
+    ),
+    Mutant(
+        "somebody else's message clears nothing",
+        "self._confirmed_at = LONG_AGO\n        self._settles_at = max(self._settles_at, now)",
+        "self._settles_at = max(self._settles_at, now)",
+    ),
+    Mutant(
+        "a start that overlapped somebody else's message is confirmed",
+        "self._settles_at = max(self._settles_at, now)",
+        "pass",
+    ),
+    Mutant(
+        "somebody else's message clears the debt",
+        "self._settles_at = max(self._settles_at, now)",
+        "self._settles_at = max(self._settles_at, now); self._may_apply_until = LONG_AGO",
+    ),
+    Mutant(
+        "a start that was just accepted is repeated when the chat is opened",
+        "and now >= self._confirmed_at + UP_FOR",
+        "",
+    ),
+    Mutant("shows it again while a start is to be repeated", "and self._repeat_at == inf\n", ""),
+    Mutant(
+        "shows it again though nobody wants it", "self.wanted(now)\n            and self.confirmed", "self.confirmed"
+    ),
+    Mutant("shows it again while starts fail", "and self._attempt == 0 and self._not_before == LONG_AGO", ""),
+    Mutant(
+        "shows it again while a message is in flight", "and not self._messages\n            and now >=", "and now >="
+    ),
+    Mutant("shows it again before a start may go out", "            and now >= self._blocked_until\n", ""),
+    Mutant(
+        "a stop to show it again is tried again",
+        "if action is Action.STOP and self._repeat_at == LONG_AGO:",
+        "if False:",
+    ),
+    Mutant(
+        "no stop comes before the start that shows it again",
+        "if self.confirmed and self._repeat_at == LONG_AGO:",
+        "if False:",
+    ),
 )
 
 
@@ -163,7 +249,7 @@ def check_races(machine: ModuleType) -> None:
 LAYERS: Final[dict[str, Callable[[ModuleType], None]]] = {
     "races": check_races,
     "table": check_table,
-    "walks": lambda machine: check_walks(machine, range(1_000)),
+    "walks": lambda machine: check_walks(machine, [*range(1_000), *RARE]),
     "stories": lambda machine: check_stories(machine, 60, shrink=False),
 }
 
@@ -174,7 +260,7 @@ def caught_by(mutant: Mutant, layers: dict[str, Callable[[ModuleType], None]]) -
     for name, check in layers.items():
         try:
             check(machine)
-        except Exception:  # whatever goes wrong is noticed
+        except Exception:  # noqa: BLE001 - whatever goes wrong is noticed
             yield name
 
 

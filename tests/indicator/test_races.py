@@ -1003,3 +1003,315 @@ def test_a_pause_takes_it_down_at_once_and_resume_brings_it_back(machine: Module
     world.advance(1.0)
     world.answer("ACCEPTED")
     assert world.log == ["start 0", "stop 1", "start 3"]
+
+
+# -- 4.10 Webhooks
+
+
+def observed(machine: ModuleType) -> World:
+    """A world at time 2 with one session, whose start was accepted at 1; webhooks tell of its messages."""
+    world = confirmed(machine)
+    world.observes = True
+    world.advance(1.0)
+    return world
+
+
+def sent_beside_another(machine: ModuleType) -> World:
+    """At time 2: the first of two sessions has sent a message, accepted now. The second wants the indicator."""
+    world = World(machine, observes=True)
+    world.join(FOR_EVER)
+    world.answer("ACCEPTED")
+    world.join(FOR_EVER)
+    world.advance(2.0)
+    world.sent(world.sessions[0])
+    return world
+
+
+def test_the_start_after_a_message_goes_out_once_it_was_delivered(machine: ModuleType) -> None:
+    """At 3, not at 5."""
+    world = sent_beside_another(machine)
+    world.advance(1.0)
+    world.deliver(world.messages[0])
+    assert world.log == ["start 0", "start 3"]
+
+
+def test_the_start_after_a_message_goes_out_half_a_second_after_it_was_sent(machine: ModuleType) -> None:
+    """The device clears on delivery, which follows: 3 and a half, not 5."""
+    world = sent_beside_another(machine)
+    world.advance(1.0)
+    world.went_out(world.messages[0])
+    passes(world, 1.0)
+    assert world.log == ["start 0", "start 3.5"]
+
+
+def test_a_webhook_never_makes_a_message_settle_later(machine: ModuleType) -> None:
+    """Sent at 2, told at 4.75: the start goes out at 5 as ever."""
+    world = sent_beside_another(machine)
+    world.advance(2.75)
+    world.went_out(world.messages[0])
+    passes(world, 1.0)
+    assert world.log == ["start 0", "start 5"]
+
+
+def test_a_delivered_message_does_not_settle_the_other_one(machine: ModuleType) -> None:
+    """The second message was accepted at 3: the start goes out at 6."""
+    world = sent_beside_another(machine)
+    world.advance(1.0)
+    world.sent(None)
+    world.deliver(world.messages[0])
+    passes(world, 4.0)
+    assert world.log == ["start 0", "start 6"]
+
+
+def test_a_message_that_clears_later_than_expected_is_followed_by_a_start(machine: ModuleType) -> None:
+    """The start at 5 was cleared at 7."""
+    world = sent_beside_another(machine)
+    passes(world, 5.0)
+    world.deliver(world.messages[0])
+    passes(world, 10.0)
+    assert world.log == ["start 0", "start 5", "start 7"]
+
+
+def test_a_webhook_that_comes_late_changes_nothing(machine: ModuleType) -> None:
+    """The message was delivered at 4 and has settled at 5; it is told at 7."""
+    world = sent_beside_another(machine)
+    passes(world, 5.0)
+    world.deliver(world.messages[0], late=3.0)
+    passes(world, 10.0)
+    assert world.log == ["start 0", "start 5"]
+
+
+def test_a_message_that_failed_leaves_no_ghost(machine: ModuleType) -> None:
+    """It had cleared nothing: one stop, the moment that is known."""
+    world = observed(machine)
+    session = world.sessions[0]
+    world.sent(session)
+    world.leave(session)
+    passes(world, 20.0)
+    world.fail(world.messages[0])
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 22"]
+
+
+def test_the_session_that_sent_a_message_stays_quiet_when_it_fails(machine: ModuleType) -> None:
+    """Its work on the message is done; it can resume."""
+    world = observed(machine)
+    world.sent(world.sessions[0])
+    world.fail(world.messages[0])
+    passes(world, 20.0)
+    assert world.log == ["start 0", "stop 2"]
+    world.resume(world.sessions[0])
+    assert world.log == ["start 0", "stop 2", "start 22"]
+
+
+def test_a_message_that_failed_need_not_settle(machine: ModuleType) -> None:
+    """The other session's start goes out at once."""
+    world = sent_beside_another(machine)
+    world.advance(1.0)
+    world.fail(world.messages[0])
+    assert world.log == ["start 0", "start 3"]
+
+
+def test_a_failed_message_needs_no_stop_if_another_has_cleared_the_indicator(machine: ModuleType) -> None:
+    """The later one was accepted; it fails, too, 10 s later: now a stop is owed."""
+    world = observed(machine)
+    world.leave(world.sessions[0])
+    for _ in range(2):
+        world.sent(None)
+    passes(world, 10.0)
+    world.fail(world.messages[0])
+    passes(world, 10.0)
+    assert world.log == ["start 0"]
+    world.fail(world.messages[1])
+    assert world.log == ["start 0", "stop 22"]
+
+
+def test_a_failed_message_needs_no_stop_if_a_delivered_one_has_cleared_the_indicator(machine: ModuleType) -> None:
+    """The later one, which is no longer remembered."""
+    world = observed(machine)
+    world.leave(world.sessions[0])
+    for _ in range(2):
+        world.sent(None)
+    world.deliver(world.messages[1])
+    world.fail(world.messages[0])
+    passes(world, 10.0)
+    assert world.log == ["start 0"]
+
+
+def test_a_failed_message_needs_no_stop_if_one_was_accepted_since(machine: ModuleType) -> None:
+    """It was for the start of a later session."""
+    world = observed(machine)
+    world.leave(world.sessions[0])
+    world.sent(None)
+    passes(world, 4.0)
+    world.leave(world.join(), error=True)
+    world.answer("ACCEPTED")
+    passes(world, 4.0)
+    assert world.log == ["start 0", "start 6", "stop 6"]
+    world.fail(world.messages[0])
+    passes(world, 10.0)
+    assert world.log == ["start 0", "start 6", "stop 6"]
+
+
+def test_a_failed_message_needs_another_stop_if_a_lost_start_may_have_come_after_the_last(machine: ModuleType) -> None:
+    """The start may take effect until 5, the stop went out at 0.25, the message that was to clear both at 6."""
+    world = World(machine, observes=True)
+    session = world.join()
+    world.answer("NO_ANSWER", retry_in=8.0)
+    world.advance(0.25)
+    world.leave(session, error=True)  # its stop goes out
+    world.advance(4.5)
+    message = world.send(None)
+    world.advance(0.25)
+    world.answer("ACCEPTED")
+    world.end(message)
+    world.fail(message)
+    passes(world, 10.0)
+    assert world.log == ["start 0", "stop 0.25", "stop 5"]
+
+
+def test_a_stop_that_was_given_up_is_not_owed_again_when_a_message_fails(machine: ModuleType) -> None:
+    """Everything that could be done was done."""
+    world = observed(machine)
+    world.leave(world.sessions[0])
+    world.sent(None)
+    world.advance(4.0)
+    world.leave(world.join(), error=True)
+    world.answer("ACCEPTED")
+    world.answer("NOT_APPLIED")  # the stop
+    world.fail(world.messages[0])
+    passes(world, 10.0)
+    assert world.log == ["start 0", "start 6", "stop 6"]
+
+
+def test_a_message_is_remembered_for_a_minute(machine: ModuleType) -> None:
+    """After that it can't fail any more; and the chat is forgotten."""
+    world = observed(machine)
+    world.leave(world.sessions[0])
+    world.sent(None)
+    world.advance(59.75)
+    assert not world.indicator.forgettable(world.now)
+    world.advance(0.25)
+    assert world.indicator.forgettable(world.now)
+    world.fail(world.messages[0])
+    passes(world, 10.0)
+    assert world.log == ["start 0"]
+
+
+def test_somebody_elses_message_quiets_one_session_and_is_followed_by_a_start_for_the_other(
+    machine: ModuleType,
+) -> None:
+    """At once: it has been delivered. The oldest session is quiet from now on."""
+    world = confirmed(machine)
+    world.join(FOR_EVER)
+    world.advance(1.0)
+    world.observe()
+    world.answer("ACCEPTED")
+    assert world.log == ["start 0", "start 2"]
+    world.leave(world.sessions[1], error=True)
+    assert world.log == ["start 0", "start 2", "stop 2"]
+
+
+def test_somebody_elses_message_does_not_clear_what_may_have_come_after_it(machine: ModuleType) -> None:
+    """When it cleared is known only by Linq's clock: one stop, perhaps for nothing."""
+    world = confirmed(machine)
+    world.observe()
+    passes(world, 10.0)
+    assert world.log == ["start 0", "stop 1"]
+
+
+def test_a_session_that_began_after_somebody_elses_message_is_not_quieted_by_it(machine: ModuleType) -> None:
+    """The message went out 1 s ago; but it has cleared the indicator, or so one must think."""
+    world = confirmed(machine)
+    world.leave(world.sessions[0], error=True)
+    world.answer("ACCEPTED")
+    world.advance(1.0)
+    world.join(FOR_EVER)
+    world.answer("ACCEPTED")
+    world.observe(late=1.0)
+    world.answer("ACCEPTED")
+    passes(world, 10.0)
+    assert world.log == ["start 0", "stop 1", "start 2", "start 2"]
+
+
+def test_a_start_in_flight_may_have_come_before_somebody_elses_message(machine: ModuleType) -> None:
+    """It was sent at 0 and is answered at 2; the message is told at 1."""
+    world = World(machine)
+    world.join(FOR_EVER)
+    world.join(FOR_EVER)
+    world.advance(1.0)
+    world.observe()
+    world.advance(1.0)
+    world.answer("ACCEPTED")
+    assert world.log == ["start 0", "start 2"]
+
+
+def test_opening_the_chat_is_answered_by_a_stop_and_a_start(machine: ModuleType) -> None:
+    """Once, and then the refreshes go on."""
+    world = confirmed(machine)
+    world.advance(9.0)
+    world.read()
+    passes(world, 70.0)
+    assert world.log == ["start 0", "stop 10", "start 10.25", "start 70.5"]
+
+
+def test_opening_the_chat_right_after_a_start_means_nothing(machine: ModuleType) -> None:
+    """It is shown anew only if it was up for 3 s."""
+    world = confirmed(machine)
+    world.advance(2.75)
+    world.read()
+    passes(world, 10.0)
+    assert world.log == ["start 0"]
+
+
+def test_a_stop_for_showing_it_again_is_not_tried_again_if_it_fails(machine: ModuleType) -> None:
+    """It is still up, and wanted."""
+    world = confirmed(machine)
+    world.advance(9.0)
+    world.read()
+    world.answer("NOT_APPLIED", retry_in=2.0)
+    passes(world, 40.0)
+    assert world.log == ["start 0", "stop 10"]
+
+
+def test_opening_the_chat_is_answered_by_nothing_that_could_leave_it_dark(machine: ModuleType) -> None:
+    """After the stop no start could follow: the chat refuses them, Retry-After holds them back, or they fail."""
+    for outcome, retry_in, retry_after in (("REFUSED", None, 0.0), ("NOT_APPLIED", 2.0, 30.0), ("UNKNOWN", 2.0, 0.0)):
+        world = confirmed(machine, SessionOptions(refresh_interval=20.0, max_duration=None))
+        world.advance(20.0)
+        world.answer(outcome, retry_in=retry_in, retry_after=retry_after)
+        world.advance(1.0)
+        world.read()
+        assert world.log == ["start 0", "start 21"]
+
+
+def test_opening_the_chat_while_something_goes_on_means_nothing(machine: ModuleType) -> None:
+    """A message is in flight, a request is, or nobody wants the indicator."""
+    world = confirmed(machine)
+    world.advance(9.0)
+    message = world.send(None)
+    world.read()
+    world.end(message, accepted=False)
+    world.leave(world.sessions[0])
+    world.read()
+    assert world.log == ["start 0"]
+    passes(world, 1.0)
+    assert world.log == ["start 0", "stop 10.5"]
+    world = confirmed(machine, EVERY_20)
+    world.advance(20.0)
+    world.read()
+    passes(world, 10.0)
+    assert world.log == ["start 0", "start 21"]
+
+
+def test_opening_the_chat_while_a_start_is_to_be_repeated_means_nothing(machine: ModuleType) -> None:
+    """A stop was lost at 1; the start after it is repeated at 6 anyway."""
+    world = confirmed(machine)
+    world.leave(world.sessions[0], error=True)
+    world.answer("NO_ANSWER")
+    world.join(FOR_EVER)
+    world.answer("ACCEPTED")
+    world.advance(4.0)
+    world.read()
+    passes(world, 10.0)
+    assert world.log == ["start 0", "stop 1", "start 1", "start 6"]

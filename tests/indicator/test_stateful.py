@@ -25,9 +25,9 @@ class Story(RuleBasedStateMachine):
         super().__init__()
         self.world = World(self.machine)
 
-    @initialize(starts_work=st.booleans())
-    def begin(self, starts_work: bool) -> None:
-        self.world.starts_work = starts_work
+    @initialize(starts_work=st.booleans(), observes=st.booleans())
+    def begin(self, starts_work: bool, observes: bool) -> None:
+        self.world.starts_work, self.world.observes = starts_work, observes
 
     def pick(self, data: Any, among: list[Any]) -> Any:
         return data.draw(st.sampled_from(among))
@@ -76,6 +76,21 @@ class Story(RuleBasedStateMachine):
     @rule(data=st.data(), took=st.sampled_from((0.0, 0.5, 4.0)), late=late, where=where)
     def sent(self, data: Any, took: float, late: float, where: float) -> None:
         self.world.sent(self.sender(data), took=took, late=late, where=where)
+
+    @precondition(lambda self: self.world.observes and self.world.undelivered)
+    @rule(data=st.data(), what=st.sampled_from((World.went_out, World.deliver, World.fail)))
+    def tell(self, data: Any, what: Any) -> None:
+        what(self.world, self.pick(data, self.world.undelivered))
+
+    @precondition(lambda self: self.world.observes)
+    @rule(late=late)
+    def observe(self, late: float) -> None:
+        self.world.observe(late=late)
+
+    @precondition(lambda self: self.world.observes)
+    @rule(drops=st.booleans())
+    def read(self, drops: bool) -> None:
+        self.world.read(drops=drops)
 
     @precondition(lambda self: self.world.in_flight)
     @rule(where=where)

@@ -18,7 +18,7 @@ import pytest
 from linq_typing._core import indicator as _indicator
 from linq_typing._settings import SessionOptions
 
-from .model import World
+from .model import Message, World
 
 TABLE = Path(__file__).with_name("table.txt")
 FREQUENT = SessionOptions(refresh_interval=20.0)
@@ -228,6 +228,42 @@ def flushing_beside_another(world: World) -> None:
     world.flush()
 
 
+def settling_for_half_a_second(world: World) -> None:
+    settling_clean_beside_another(world)
+    world.went_out(world.messages[0])
+
+
+def settling_twice(world: World) -> None:
+    settling_clean_beside_another(world)
+    world.advance(1.0)
+    world.sent(None)
+
+
+def delivered(world: World) -> None:
+    settling_clean(world)
+    world.deliver(world.messages[0])
+
+
+def started_after_a_message(world: World) -> None:
+    settling_clean_beside_another(world)
+    world.advance(3.0)
+    world.answer("ACCEPTED")
+    world.advance(3.0)
+
+
+def to_show_again(world: World) -> None:
+    confirmed(world)
+    world.advance(3.0)
+    world.has_slot = False
+    world.read()
+
+
+def stopping_to_show_again(world: World) -> None:
+    confirmed(world)
+    world.advance(3.0)
+    world.read()
+
+
 def refused(world: World) -> None:
     world.join()
     world.answer("REFUSED")
@@ -250,8 +286,9 @@ STATES: list[Callable[[World], None]] = [
     stop_in_flight_beside_another, stop_backing_off, stop_lost, confirmed_after_a_lost_stop,
     lost_start_stopped_once, stopping_for_a_pause, paused, expired, message_in_flight, message_in_flight_all_left,
     message_beside_a_start, message_over_a_start, settling_clean, settling_clean_beside_another, settling_dirty,
-    settling_dirty_in_flight, quiet, quiet_for_a_while, flushing_in_a_message, flushing_beside_another, refused,
-    refused_and_left, refused_while_confirmed,
+    settling_dirty_in_flight, quiet, quiet_for_a_while, flushing_in_a_message, flushing_beside_another,
+    settling_for_half_a_second, settling_twice, delivered, started_after_a_message, to_show_again,
+    stopping_to_show_again, refused, refused_and_left, refused_while_confirmed,
 ]  # fmt: skip
 
 
@@ -294,6 +331,20 @@ def mark(world: World, own: bool) -> bool:
     return True
 
 
+def tell(world: World, what: Callable[[World, Message], None]) -> bool:
+    return bool(world.known) and (what(world, world.known[0]) or True)
+
+
+def observe(world: World) -> bool:
+    world.observe()
+    return True
+
+
+def read(world: World) -> bool:
+    world.read()
+    return True
+
+
 def answer(world: World, outcome: str, retry_in: float | None = None) -> bool:
     return world.in_flight is not None and (world.answer(outcome, retry_in=retry_in, where=0.5) or True)
 
@@ -315,6 +366,11 @@ INPUTS: dict[str, Callable[[World], bool]] = {
     "unsent": partial(end, accepted=False),
     "mark": partial(mark, own=True),
     "other's": partial(mark, own=False),
+    "out": partial(tell, what=World.went_out),
+    "there": partial(tell, what=World.deliver),
+    "failed": partial(tell, what=World.fail),
+    "foreign": observe,
+    "read": read,
     "204": partial(answer, outcome="ACCEPTED"),
     "500": partial(answer, outcome="UNKNOWN", retry_in=2.0),
     "lost": partial(answer, outcome="NO_ANSWER", retry_in=2.0),
@@ -327,7 +383,7 @@ INPUTS: dict[str, Callable[[World], bool]] = {
 
 def cell(machine: ModuleType, state: Callable[[World], None], what: Callable[[World], bool]) -> str:
     """What the indicator answers after the input; afterwards the world must come to its rest all the same."""
-    world = World(machine)
+    world = World(machine, observes=True)
     world.ask()
     state(world)
     world.has_slot = False

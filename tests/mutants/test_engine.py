@@ -10,7 +10,11 @@ GROUPS = (
         ("tests/virtual/test_orderings.py", "tests/virtual/test_messages.py", "tests/virtual/test_cadence.py"),
         (
             Mutant("a forgotten chat is looked at again", "                self._timers.cancel(chat)\n", ""),
-            Mutant("an ended session pauses and resumes", "chat is not None and session.is_open", "chat is not None"),
+            Mutant(
+                "an ended session resumes",
+                "if session.is_open:\n            self.tell(chat_id, lambda chat: chat.resume",
+                "if True:\n            self.tell(chat_id, lambda chat: chat.resume",
+            ),
             Mutant(
                 "a slot is lost to a start that nobody wants any more", "                self._queue.release()\n", ""
             ),

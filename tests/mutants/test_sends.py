@@ -132,21 +132,6 @@ GROUPS = (
                 "        if answer.is_stream_consumed:",
                 "        if True:",
             ),
-            Mutant("a long body is kept", "        if self._size <= _MAX_BODY:", "        if True:"),
-            Mutant("a long answer is read as it is closed", " and int(length) <= _MAX_BODY", ""),
-            Mutant(
-                "an answer that was closed twice counts twice",
-                "chunks, self._chunks = self._chunks, []  # only once",
-                "chunks = self._chunks  # only once",
-            ),
-            Mutant(
-                "an answer that is read half is read to its end", "is_json and not self._is_read and", "is_json and"
-            ),
-            Mutant(
-                "a full stack is a body without a chat",
-                "            raise  # the body's nesting is not the cause",
-                "            pass",
-            ),
             Mutant(
                 "a message began when it was answered",
                 "MessageInFlight(self._began_at,",
@@ -210,6 +195,33 @@ GROUPS = (
                 "what strikes the sender leaves the message in flight",
                 "            exchange.end(answer)\n            raise\n\n    return send",
                 "            raise\n\n    return send",
+            ),
+        ),
+    ),
+    Group(
+        "_streams.py",
+        FAST_TESTS_OF_SENDS,
+        (
+            Mutant("a long body is kept", "        if self._size <= MAX_BODY:", "        if True:"),
+            Mutant("a long answer is read as it is closed", " and int(length) <= MAX_BODY", ""),
+            Mutant(
+                "an answer that was closed twice counts twice",
+                "chunks, self._chunks = self._chunks, []  # only once",
+                "chunks = self._chunks  # only once",
+            ),
+            Mutant(
+                "an answer that is read half is read to its end", "is_json and not self._is_read and", "is_json and"
+            ),
+        ),
+    ),
+    Group(
+        "_json.py",
+        FAST_TESTS_OF_SENDS,
+        (
+            Mutant(
+                "a full stack is a body without a chat",
+                "            raise  # the nesting is not the cause",
+                "            pass",
             ),
         ),
     ),

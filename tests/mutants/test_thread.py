@@ -15,7 +15,9 @@ GROUPS = (
                 "    if True:\n        logger",
             ),
             Mutant(
-                "a call that raises ends the thread", "except BaseException:  # whatever", "except OSError:  # whatever"
+                "a call that raises ends the thread",
+                "except BaseException:  # noqa: BLE001 - whatever",
+                "except OSError:  # whatever",
             ),
             Mutant("a busy loop is woken for each call", "        if inbox.ended != sleep:\n", "        if True:\n"),
             Mutant("a look that does not wait counts as a sleep", "        if timeout != 0:", "        if True:"),
@@ -115,8 +117,8 @@ GROUPS = (
             ),
             Mutant(
                 "a late answer stumbles over a closed loop",
-                "        with suppress(RuntimeError):  # nobody",
-                "        if True:  # nobody",
+                "        with suppress(RuntimeError):  # the loop",
+                "        if True:  # the loop",
             ),
         ),
     ),

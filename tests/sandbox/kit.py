@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -58,13 +55,3 @@ def run(program: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run a program in a Python of its own."""
     command = [sys.executable, *options, "-c", textwrap.dedent(program)]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-
-
-@contextlib.contextmanager
-def ctrl_c_works() -> Iterator[None]:
-    """Processes that are started inside react to SIGINT, even if the tests run in the background and ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -94,13 +94,26 @@ def test_group_accepts_by_default_and_refuses_when_told_to(linq: Sandbox, http: 
 
 def test_reopening_needs_a_stop_before_a_start_shows(linq: Sandbox, http: httpx.Client) -> None:
     chat = linq.chat()
+    send(http, chat)
+    assert linq.wait_until(lambda: linq.messages(chat)[0].has_landed(linq.now))
     start(http, chat)
-    linq.reopen(chat)
+    assert [message.text for message in linq.reopen(chat)] == ["hi"]
     start(http, chat)
     assert not linq.visible(chat)
     stop(http, chat)
     start(http, chat)
     assert linq.visible(chat)
+
+
+def test_messages_that_fail_are_accepted_and_clear_nothing(linq: Sandbox, http: httpx.Client) -> None:
+    chat, other = linq.chat(), linq.chat()
+    linq.fail_messages(times=1, chat=chat)
+    linq.fail("send", 500, times=1)
+    start(http, chat)
+    assert [send(http, sent_to).status_code for sent_to in (chat, other, chat, chat)] == [500, 202, 202, 202]
+    assert [message.failure_code for message in linq.messages(chat)] == [4001, None]
+    assert linq.messages(other)[0].failure_code is None
+    assert linq.faults() == ()
 
 
 def test_new_chat_is_found_again_by_its_people_and_line(http: httpx.Client) -> None:

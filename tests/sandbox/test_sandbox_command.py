@@ -21,7 +21,7 @@ import pytest
 from linq_typing.cli import main
 from linq_typing.sandbox import Sandbox, _server
 
-from .kit import PATIENCE, ctrl_c_works
+from .kit import PATIENCE
 
 
 class Running:
@@ -47,8 +47,7 @@ class Running:
 def running(*options: str) -> Iterator[Running]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("LINQ_")}
     command = [sys.executable, "-m", "linq_typing", "sandbox", "--port", "0", *options]
-    with ctrl_c_works():
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
     try:
         yield Running(process)
     finally:
@@ -132,7 +131,7 @@ def test_an_interrupted_start_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) 
     assert linq.wait_until(lambda: set(threading.enumerate()) <= threads)  # the server has come up, and gone
     assert _refuses(port)
     with linq:
-        assert httpx.get(linq.url, verify=False).status_code == 200
+        assert httpx.get(linq.url, timeout=PATIENCE, verify=False).status_code == 200
 
 
 class _Interrupted(Future):  # type: ignore[type-arg]

@@ -194,14 +194,73 @@ def test_records_are_frozen(model: Model) -> None:
             setattr(record, dataclasses.fields(record)[0].name, None)
 
 
-def test_reopening_is_in_the_timeline(model: Model, clock: FakeClock) -> None:
+def test_reopening_drops_the_indicator_only_while_a_message_is_unread(model: Model, clock: FakeClock) -> None:
     chat = model.add_chat(active=True)
+    message, _ = model.send(chat)
+    model.start(chat)
+    assert model.reopen(chat) == (), "it has not landed"
+    assert model.visible(chat)
+    clock += 1
     model.start(chat)
     clock += 3
-    model.reopen(chat)
+    assert model.reopen(chat) == (message,)
+    assert not model.visible(chat)
+    model.stop(chat)
+    model.start(chat)
+    clock += 1
+    assert model.reopen(chat) == (), "it has been read"
+    assert model.visible(chat)
     timeline = model.timeline(chat)
-    assert timeline.reopened == (3,)
-    assert timeline.showings[0].ended_by == "reopened"
+    assert timeline.reopened == (0, 4, 5)
+    assert [showing.ended_by for showing in timeline.showings] == ["message", "reopened", None]
+
+
+def test_reopening_reads_each_message_of_the_line_in_the_order_of_landing(clock: FakeClock) -> None:
+    model = Model(clock=clock, settle=[2, 1, 0, 9])
+    chat = model.add_chat()
+    late, _ = model.send(chat)
+    early, _ = model.send(chat)
+    colleagues = model.send_as_colleague(chat)
+    model.send(chat)
+    model.write(chat)
+    clock += 2
+    assert model.reopen(chat) == (colleagues, early, late)
+
+
+def test_a_colleague_s_message_settles_and_clears_like_the_bot_s(model: Model, clock: FakeClock) -> None:
+    chat = model.add_chat()
+    message = model.send_as_colleague(chat, "I'll take over")
+    model.start(chat)
+    assert (message.from_person, message.from_colleague, message.lands_at) == (False, True, 1)
+    clock += 1
+    assert not model.visible(chat)
+    assert model.timeline(chat).showings[0].ended_by == "message"
+    assert "a colleague's message is there: \"I'll take over\"" in str(model.timeline(chat))
+
+
+def test_a_message_that_fails_clears_nothing_and_is_never_read(model: Model, clock: FakeClock) -> None:
+    chat = model.add_chat(active=True)
+    model.start(chat)
+    message, effect = model.send(chat, "lost", failure=lambda: 4001)
+    assert (effect.change, message.failure_code, message.has_landed(99)) == ("message", 4001, False)
+    clock += 2
+    assert model.visible(chat)
+    assert model.reopen(chat) == ()
+    assert "1.0 s  [...]  the message fails: 'lost'" in str(model.timeline(chat))
+
+
+def test_a_repeated_idempotency_key_uses_up_no_failure(model: Model) -> None:
+    chat, asked = model.add_chat(), itertools.count()
+    for _ in range(2):
+        model.send(chat, key="k", failure=lambda: 4001 if next(asked) == 0 else None)
+    assert next(asked) == 1
+    assert [message.failure_code for message in chat.messages] == [4001]
+
+
+def test_a_message_leaves_the_line_shortly_before_it_lands(clock: FakeClock) -> None:
+    model = Model(clock=clock, settle=[1, 0])
+    chat = model.add_chat()
+    assert [model.send(chat)[0].sent_at for _ in range(2)] == [0.7, 0]
 
 
 def test_clock_runs_scale_times_as_fast_and_does_not_jump(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from linq_typing.sandbox._clock import Clock
 from linq_typing.sandbox._feed import Feed, RevisionLog
 from linq_typing.sandbox._page import PAGE
 from linq_typing.sandbox._records import Endpoint
-from linq_typing.sandbox._webhooks import DEFAULT_SECRET, DEFAULT_VERSION, WebhookSender
+from linq_typing.sandbox._webhooks import WebhookSender
 
 from .kit import PATIENCE, FakeClock, client, send, start, stop, text
 
@@ -198,8 +198,7 @@ def test_an_indicator_that_times_out_is_a_ghost(linq: Sandbox, http: httpx.Clien
 
 def test_the_starts_of_a_loop_do_not_count_the_time_of_a_ghost(model: Model, clock: FakeClock) -> None:
     """The page shows the difference to the starts that were sent as "starts saved"."""
-    webhooks = WebhookSender(model, None, DEFAULT_SECRET, DEFAULT_VERSION)
-    feed = Feed(Clock(), model, Faults(), webhooks, dict)
+    feed = Feed(Clock(), model, Faults(), WebhookSender(model), dict)
 
     def loop_starts() -> int:
         feed.update()
@@ -228,7 +227,7 @@ def test_an_indicator_that_times_out_is_a_ghost_only_after_an_accepted_start(
     model: Model, clock: FakeClock, last: Endpoint, status: int | None, ghosts: int
 ) -> None:
     """As in `linq_typing.testing`: a failed refresh or stop shows that the bot was still at work."""
-    feed = Feed(Clock(), model, Faults(), WebhookSender(model, None, DEFAULT_SECRET, DEFAULT_VERSION), dict)
+    feed = Feed(Clock(), model, Faults(), WebhookSender(model), dict)
     chat = model.add_chat(active=True)
     first = model.log.arrive("POST", "/typing", "start", chat.id)
     model.log.affect(first, model.start(chat))
@@ -267,10 +266,54 @@ def test_the_person_writes_and_reopens(linq: Sandbox, http: httpx.Client, page: 
     act(page, "write", chat=chat, text="Hello")
     assert [(m.text, m.from_person) for m in linq.messages(chat)] == [("Hello", True)]
     start(http, chat)
+    assert act(page, "reopen", chat=chat) == {"read": 0}
     assert linq.visible(chat)
-    act(page, "reopen", chat=chat)
+    act(page, "colleague", chat=chat, text="Me too")
+    assert linq.wait_until(lambda: not linq.visible(chat))
+    start(http, chat)
+    assert act(page, "reopen", chat=chat) == {"read": 1}
     assert not linq.visible(chat)
     assert linq.timeline(chat).showings[-1].ended_by == "reopened"
+    assert [(m.text, m.from_colleague) for m in linq.messages(chat)] == [("Hello", False), ("Me too", True)]
+
+
+def test_a_message_of_a_colleague_or_one_that_fails_is_no_reply(
+    linq: Sandbox, http: httpx.Client, page: httpx.Client
+) -> None:
+    chat = linq.chat()
+    act(page, "fail-messages", times=1)
+    send(http, chat)
+    linq.send_as_colleague(chat)
+    send(http, chat)
+    with listening(page) as events:
+        assert events.until("chats", id=chat, replies=1)["sends"] == 2
+    linq.wait_until(lambda: linq.now > linq.messages(chat)[-1].lands_at)
+    state_now = state(page)
+    assert state_now["chats"][0]["replies"] == 1
+    assert [message["landed"] for message in state_now["messages"]] == [False, True, True]
+
+
+def test_webhooks_and_their_faults_are_listed(linq: Sandbox, page: httpx.Client) -> None:
+    chat = linq.chat()
+    linq.set_webhook(lambda body: None)
+    act(page, "delay-webhooks", seconds=0.1, event="message.received", times=1)
+    act(page, "duplicate-webhooks", copies=2, times=1)
+    act(page, "reorder-webhooks", event="message.read", chat=chat)
+    faults = state(page)["settings"][0]["faults"]
+    assert [(f["kind"], f["endpoint"]) for f in faults] == [
+        ("lateness", "message.received"),
+        ("duplicate", "webhook"),
+        ("reordering", "message.read"),
+    ]
+    linq.write(chat)
+    assert linq.wait_for_webhooks()
+    webhooks = state(page)["webhooks"]
+    assert [(w["event"], w["outcome"], w["status"], w["attempts"]) for w in webhooks] == [
+        ("message.received", "delivered", 200, 1)
+    ] * 3
+    assert len({webhook["event_id"] for webhook in webhooks}) == 1
+    assert "body" not in webhooks[0]
+    assert len(state(page)["settings"][0]["faults"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -362,6 +405,12 @@ def test_the_bot_reads_the_chat(linq: Sandbox, http: httpx.Client, page: httpx.C
         ("set", {"time_scale": 0}, 400, "time_scale"),
         ("new-chat", {"kind": "fax"}, 400, "kind"),
         ("webhook", {"url": "ftp://here"}, 400, "webhook"),
+        ("colleague", {"chat": "c"}, 400, "text"),
+        ("delay-webhooks", {}, 400, "seconds"),
+        ("delay-webhooks", {"seconds": -1}, 400, "seconds"),
+        ("duplicate-webhooks", {"event": "message.edited"}, 400, "event"),
+        ("duplicate-webhooks", {"copies": -1}, 400, "copies"),
+        ("fail-messages", {"times": 0}, 400, "times"),
         ("webhook", {"url": "http://here", "version": "1999"}, 400, "webhook_version"),
         ("nothing", {}, 404, "nothing"),
     ],

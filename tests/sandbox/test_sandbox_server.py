@@ -131,11 +131,12 @@ QUIET = """
         headers = {{"Authorization": "Bearer sandbox-key"}}
         url = f"{{linq.base_url}}/v3/chats/{{chat}}/typing"
         with httpx.Client(headers=headers, timeout=60) as client:
-            for _ in range(3):
+            for count in range(1, 4):
                 try:
                     client.post(url, timeout=httpx.Timeout(60, read=0.05))
                 except httpx.TransportError:
                     pass
+                assert linq.wait_until(lambda: len(linq.requests) == count, 60)
             client.post(url)
             if {stop}:
                 linq.stop()
@@ -185,7 +186,7 @@ def test_lost_answer_reaches_the_client_although_a_forked_child_has_the_socket()
     program = """
         import os, signal, httpx
         from linq_typing.sandbox import Sandbox
-        with Sandbox() as linq, httpx.Client(headers={"Authorization": "Bearer sandbox-key"}, timeout=5) as client:
+        with Sandbox() as linq, httpx.Client(headers={"Authorization": "Bearer sandbox-key"}, timeout=60) as client:
             url = f"{linq.base_url}/v3/chats/{linq.chat()}/typing"
             client.post(url)
             child = os.fork()
@@ -224,21 +225,22 @@ def test_plain_asgi_app_without_a_server() -> None:
 def test_stopping_while_clients_connect_leaves_no_socket_open() -> None:
     """Not even one that was just accepted: an unclosed socket would be a ResourceWarning, which fails the test."""
     for _ in range(20):
-        stopped = threading.Event()
+        connected, stopped = threading.Event(), threading.Event()
         with Sandbox() as sandbox:
             address = ("127.0.0.1", int(sandbox.base_url.split(":")[2].split("/")[0]))
-            thread = threading.Thread(target=_connect_repeatedly, args=(address, stopped))
+            thread = threading.Thread(target=_connect_repeatedly, args=(address, connected, stopped))
             thread.start()
-            time.sleep(0.02)
+            assert connected.wait(PATIENCE)
         stopped.set()
         thread.join()
     gc.collect()
 
 
-def _connect_repeatedly(address: tuple[str, int], stopped: threading.Event) -> None:
+def _connect_repeatedly(address: tuple[str, int], connected: threading.Event, stopped: threading.Event) -> None:
     while not stopped.is_set():
         try:
-            with socket.create_connection(address, 1):
+            with socket.create_connection(address, PATIENCE):
+                connected.set()
                 time.sleep(0.0005)
         except OSError:
             time.sleep(0.001)

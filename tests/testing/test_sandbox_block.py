@@ -60,6 +60,15 @@ def test_it_flushes_before_it_looks_for_ghosts() -> None:
         assert linq.visible(chat)
 
 
+def test_it_flushes_managers_that_were_made_before_it() -> None:
+    """They are not the process-wide one."""
+    with TypingManager(stop_delay=200) as manager, sandbox() as linq:
+        chat = linq.chat()
+        with manager.typing_while(chat):
+            assert linq.wait_until(lambda: linq.visible(chat))
+        assert linq.visible(chat)
+
+
 def test_a_ghost_is_raised_and_the_environment_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LINQ_API_V3_API_KEY", "own")
     monkeypatch.delenv("LINQ_API_V3_BASE_URL", raising=False)

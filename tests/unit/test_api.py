@@ -6,7 +6,7 @@ import email.utils
 import json
 import socket
 import struct
-import time
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -16,8 +16,9 @@ import httpx
 import pytest
 
 from linq_typing._core.indicator import Action, Outcome
-from linq_typing._engine import http as http_side
-from linq_typing._engine.http import Answer, TypingAPI, _proxy, _ssl_context, outcome_of
+from linq_typing._engine import answers
+from linq_typing._engine.answers import Answer, outcome_of
+from linq_typing._engine.http import TypingAPI, _proxy, _ssl_context
 from linq_typing._settings import Credentials, HTTPSettings
 from linq_typing.errors import (
     APIConnectionError,
@@ -30,6 +31,7 @@ from linq_typing.errors import (
 from .kit import CHAT, TinyServer, answer, serving
 
 KEY = "secret-key-0123456789"
+PATIENCE = 60.0  # seconds that guard against hanging
 Handler = Callable[[socket.socket, bytes], None]
 
 
@@ -41,7 +43,7 @@ def _error(status: int, code: int | None = None, **more: Any) -> APIStatusError:
 
 
 def status_error(response: httpx.Response) -> APIStatusError:
-    return http_side.status_error(response, b"".join(response.stream))  # type: ignore[arg-type]
+    return answers.status_error(response, b"".join(response.stream))  # type: ignore[arg-type]
 
 
 def test_the_documented_error_body() -> None:
@@ -311,15 +313,14 @@ async def _once(api: TypingAPI, action: Action) -> Answer:
 
 def _request(url: str, action: Action = Action.START, *, key: str = KEY, **settings: Any) -> Answer:
     headers = settings.pop("headers", {})
-    api = TypingAPI(Credentials(key, url, headers), HTTPSettings(**{"timeout": 2.0, **settings}))
+    api = TypingAPI(Credentials(key, url, headers), HTTPSettings(**{"timeout": PATIENCE, **settings}))
     return asyncio.run(_once(api, action))
 
 
-def _saying(*parts: bytes, pause: float = 0.0) -> Handler:
+def _saying(*parts: bytes) -> Handler:
     def handle(connection: socket.socket, head: bytes) -> None:
         for part in parts:
             connection.sendall(part)
-            time.sleep(pause)
 
     return handle
 
@@ -434,21 +435,29 @@ class AdjustableLoop(asyncio.SelectorEventLoop):
         return super().time() + self._ahead
 
     def put_forward(self, seconds: float) -> None:
-        """From any thread."""
+        """From another thread. Waits until the loop has looked at its timers."""
         self._ahead += seconds
+        looked = threading.Event()
         with contextlib.suppress(RuntimeError):  # the request has ended, and the loop been closed
-            self.call_soon_threadsafe(lambda: None)  # it looks at its timers again
+            self.call_soon_threadsafe(looked.set)
+            while not looked.wait(0.01) and not self.is_closed():
+                pass
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
-        self.put_forward(self._on_connect)
-        self.call_later(1.0, self.put_forward, HOUR)  # or the test would take the rest of the hour when it fails
+        self._ahead += self._on_connect
         await super().sock_connect(sock, address)
 
 
 def _request_within_an_hour(loop: AdjustableLoop, url: str) -> Answer:
     api = TypingAPI(Credentials(KEY, url), HTTPSettings(timeout=HOUR))
-    with contextlib.closing(loop):
-        return loop.run_until_complete(_once(api, Action.START))
+    guard = threading.Timer(PATIENCE, loop.put_forward, [100 * HOUR])  # or a test that fails would take an hour
+    guard.start()
+    try:
+        with contextlib.closing(loop):
+            return loop.run_until_complete(_once(api, Action.START))
+    finally:
+        guard.cancel()
+        guard.join()
 
 
 def test_a_connection_that_times_out_did_nothing(full_backlog: str) -> None:
@@ -470,11 +479,11 @@ def test_no_answer_in_time_may_still_work() -> None:
 @pytest.mark.parametrize("status", [200, 500])
 def test_a_body_that_drips_ends_with_the_time_out(status: int) -> None:
     """Each byte comes in time, the whole does not: the time-out is for the attempt."""
-    loop, drips = AdjustableLoop(), iter(range(60))
+    loop = AdjustableLoop()
 
     def drip(connection: socket.socket, _: bytes) -> None:
-        connection.sendall(f"HTTP/1.1 {status} Status\r\nContent-Length: 1000\r\n\r\n".encode())
-        for _ in drips:
+        connection.sendall(f"HTTP/1.1 {status} Status\r\nContent-Length: 100\r\n\r\n".encode())
+        for _ in range(100):
             connection.sendall(b"x")
             loop.put_forward(HOUR / 50)
 
@@ -549,14 +558,16 @@ def test_a_cancelled_request_is_cancelled() -> None:
     """The engine's cancellation is no time-out."""
 
     async def main() -> None:
-        with serving(lambda *_: time.sleep(0.3)) as server:
+        arrived, release = threading.Event(), threading.Event()
+        with serving(lambda *_: (arrived.set(), release.wait(PATIENCE))) as server:
             api = TypingAPI(Credentials(KEY, server.url), HTTPSettings())
             task = asyncio.create_task(api.request(Action.START, CHAT))
-            await asyncio.sleep(0.05)
+            await asyncio.to_thread(arrived.wait, PATIENCE)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
             await api.aclose()
+            release.set()
 
     asyncio.run(main())
 
@@ -564,7 +575,6 @@ def test_a_cancelled_request_is_cancelled() -> None:
 @pytest.mark.parametrize("warm", [False, True])
 def test_whenever_a_request_is_cancelled_the_next_one_works(warm: bool) -> None:
     """At each turn of the loop in a request's life: httpcore is not proof against asyncio's cancellation."""
-
     handlers: list[asyncio.Task[None] | None] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -577,7 +587,7 @@ def test_whenever_a_request_is_cancelled_the_next_one_works(warm: bool) -> None:
 
     async def cancelled_after(turns: int, url: str) -> bool:
         """Whether the request was over before."""
-        api = TypingAPI(Credentials(KEY, url), HTTPSettings(timeout=2.0))
+        api = TypingAPI(Credentials(KEY, url), HTTPSettings(timeout=PATIENCE))
         if warm:
             assert (await api.request(Action.START, CHAT)).outcome is Outcome.ACCEPTED
         task = asyncio.create_task(api.request(Action.START, CHAT))
@@ -606,10 +616,6 @@ def test_whenever_a_request_is_cancelled_the_next_one_works(warm: bool) -> None:
 def test_a_crowd_shares_no_pool_and_uses_its_connections_again() -> None:
     """Each request under way has a transport of one connection; the next ones take those that are idle."""
 
-    def handle(connection: socket.socket, head: bytes) -> None:
-        time.sleep(0.01)
-        connection.sendall(answer(204))
-
     async def main(server: TinyServer) -> None:
         api = TypingAPI(Credentials(KEY, server.url), HTTPSettings())
         for _ in range(3):
@@ -618,7 +624,7 @@ def test_a_crowd_shares_no_pool_and_uses_its_connections_again() -> None:
         assert len(api._transports) == len(api._idle) == 16
         await api.aclose()
 
-    with serving(handle) as server:
+    with serving(_saying(answer(204))) as server:
         asyncio.run(main(server))
         assert len(server._connections) == 16
 
@@ -675,11 +681,16 @@ def test_a_proxy_that_cannot_be_used_is_a_configuration_error(monkeypatch: pytes
 
 def test_a_tunnel_that_breaks_is_dug_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """httpcore would keep the broken one, and refuse all that follows."""
-    with serving(_saying(b"HTTP/1.1 200 Connection established\r\n\r\n")) as proxy:
+
+    def open_and_close(connection: socket.socket, head: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        connection.shutdown(socket.SHUT_RDWR)
+
+    with serving(open_and_close) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
 
         async def main() -> None:
-            api = TypingAPI(Credentials(KEY, "https://api.example"), HTTPSettings(timeout=0.3))
+            api = TypingAPI(Credentials(KEY, "https://api.example"), HTTPSettings(timeout=PATIENCE))
             for _ in range(3):
                 assert (await api.request(Action.START, CHAT)).error is not None
             assert len(proxy.heads) == 3
@@ -729,7 +740,7 @@ def test_a_transport_may_read_the_answer_itself(status: int) -> None:
             return response
 
     with serving(_saying(answer(status, b"" if status == 204 else b"body"))) as server:
-        api = TypingAPI(Credentials(KEY, server.url), HTTPSettings(timeout=1.0), Reading())
+        api = TypingAPI(Credentials(KEY, server.url), HTTPSettings(timeout=PATIENCE), Reading())
         got = asyncio.run(_once(api, Action.START))
     assert got.outcome is (Outcome.UNKNOWN if status == 500 else Outcome.ACCEPTED)
 
@@ -815,7 +826,7 @@ def test_an_endless_answer_is_read_up_to_a_limit() -> None:
 
 
 async def _twice(url: str) -> tuple[Answer, Answer]:
-    api = TypingAPI(Credentials(KEY, url), HTTPSettings(timeout=5.0))
+    api = TypingAPI(Credentials(KEY, url), HTTPSettings(timeout=PATIENCE))
     try:
         return await api.request(Action.START, CHAT), await api.request(Action.START, CHAT)
     finally:
@@ -858,3 +869,27 @@ def test_the_text_of_a_broken_answer_is_bounded_too() -> None:
     assert got.error is not None
     assert got.error.message.isprintable()
     assert len(got.error.message) <= 200
+
+
+# -- The observer
+
+
+def test_the_observer_gets_each_answer_with_its_body_or_the_exception() -> None:
+    """What the commands tell people and `Answer` leaves out."""
+    results: list[httpx.Response | Exception] = [httpx.Response(404, text="nobody"), httpx.ReadError("x")]
+    waiting, seen = list(results), []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        result = waiting.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def main() -> None:
+        transport = httpx.MockTransport(handle)
+        api = TypingAPI(Credentials(KEY, "http://x"), HTTPSettings(), transport, lambda *told: seen.append(told))
+        for _ in results:
+            await api.request(Action.START, CHAT)
+
+    asyncio.run(main())
+    assert seen == [(results[0], b"nobody"), (results[1], b"")]

@@ -22,26 +22,37 @@ LEVELS = {
     "_linq": 0,
     "errors": 0,
     "_chat_id": 1,
+    "_json": 1,
     "_settings": 1,
     "events": 1,
     "_core.timer_queue": 1,
     "_core.circuit_breaker": 1,
     "_core.indicator": 2,
     "_core.request_queue": 1,
+    "_core.shared_indicator": 3,
+    "_core.member": 4,
+    "_core.observations": 3,
     "_engine.waiting": 1,
     "_engine.loop": 2,
     "_engine.process": 3,
-    "_engine.http": 3,
-    "_engine.interface": 3,
+    "_engine.answers": 3,
+    "_engine.http": 4,
+    "_engine.interface": 4,
     "_engine.chat": 4,
     "_engine.flushing": 5,
     "_engine.outcomes": 5,
     "_engine.runner": 6,
+    "_engine.sharing": 5,
+    "_engine.shared_runner": 7,
     "_engine.lifecycle": 7,
-    "_engine.engine": 8,
-    "_engine.source": 9,
+    "_engine.observing": 8,
+    "_engine.engine": 9,
+    "_engine.source": 10,
+    "webhooks": 10,
+    "redis": 8,  # only with the extra
     "_session": 10,
     "_clients": 10,
+    "_streams": 10,
     "_exchange": 11,
     "_sends": 12,
     "_wrappers": 12,
@@ -54,15 +65,44 @@ FACE = 16  # __init__, testing, sandbox, cli: nothing below imports them
 #: Who may import what. Everything else in the core is the standard library without these.
 MAY_IMPORT = {
     "tenacity": {"_engine.http"},
-    "asyncio": {"_engine.http", "_engine.lifecycle", "_engine.runner", "_engine.loop", "_engine.waiting"},
+    "asyncio": {
+        "_engine.http",
+        "_engine.lifecycle",
+        "_engine.loop",
+        "_engine.observing",
+        "_engine.runner",
+        "_engine.sharing",
+        "_engine.waiting",
+        "redis",
+    },
     "threading": {"_engine.loop", "_engine.process", "_engine.waiting"},
-    "httpx": {"_engine.http", "_engine.source", "_clients", "_exchange", "_sends", "_manager"},
+    "httpx": {
+        "_engine.answers",
+        "_engine.http",
+        "_engine.source",
+        "_clients",
+        "_exchange",
+        "_streams",
+        "_sends",
+        "_manager",
+    },
     "trio": {"_engine.waiting"},  # and only inside of a function
     "atexit": {"_engine.process"},
+    "redis": {"redis"},
     "contextvars": {"_session"},
 }
-PURE = ("_core.timer_queue", "_core.circuit_breaker", "_core.indicator", "_linq", "_core.request_queue", "errors")
+PURE = (
+    "_core.timer_queue",
+    "_core.circuit_breaker",
+    "_core.indicator",
+    "_core.observations",
+    "_core.request_queue",
+    "_linq",
+    "errors",
+)
 CORE = sorted(LEVELS)
+#: What is imported for a manager with redis= only.
+SHARING = {"_core.member", "_core.shared_indicator", "_engine.shared_runner", "_engine.sharing", "redis"}
 
 
 class Import(NamedTuple):
@@ -124,7 +164,7 @@ def test_every_module_of_the_core_has_a_level() -> None:
     """A new one has to be placed; the public face is on top without being named."""
     paths = [*ROOT.glob("_[!_]*.py"), *ROOT.glob("_[!_]*/[!_]*.py")]
     found = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths}
-    assert found | {"errors", "events"} == set(LEVELS)
+    assert found | {"errors", "events", "redis", "webhooks"} == set(LEVELS)
 
 
 @pytest.mark.parametrize("module", CORE)
@@ -202,12 +242,12 @@ def test_the_pure_modules_do_nothing_but_compute(module: str) -> None:
 def test_the_core_needs_only_httpx_and_tenacity(module: str) -> None:
     """Everything else at import time is the standard library."""
     needed = {root for root, found in _roots(module).items() if not (found.lazy or found.for_types)}
-    assert needed <= sys.stdlib_module_names | {"httpx", "tenacity"}
+    assert needed <= sys.stdlib_module_names | {"httpx", "tenacity"} | ({"redis"} if module == "redis" else set())
 
 
 def test_the_package_is_imported_without_any_extra() -> None:
-    """In an interpreter where nothing but the two dependencies and theirs exists. It brings all that it ever imports,
-    and what httpx imports with its first request; and it starts no thread."""
+    """In an interpreter where nothing but the two dependencies and theirs exists. It brings all modules of its own, and
+    the first decorator what httpx imports with its first request; no thread is started."""
     program = """
         import sys
         ALLOWED = {"httpx", "tenacity", "linq_typing",
@@ -220,6 +260,8 @@ def test_the_package_is_imported_without_any_extra() -> None:
         sys.meta_path.insert(0, Bare())
         import linq_typing, threading
         print(*sorted(name.partition(".")[2] for name in sys.modules if name.startswith("linq_typing.")))
+        @linq_typing.typing_while
+        def reply(chat_id): ...
         assert {"httpcore", "anyio._backends._asyncio"} <= set(sys.modules)
         assert threading.active_count() == 1
     """
@@ -228,10 +270,10 @@ def test_the_package_is_imported_without_any_extra() -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert done.stderr == ""
-    assert sorted({*done.stdout.split()} - {"_core", "_engine"}) == CORE
+    assert {*done.stdout.split()} - {"_core", "_engine"} == set(CORE) - SHARING
 
 
 # -- The public face
@@ -278,6 +320,7 @@ def test_all_is_sorted_and_complete() -> None:
         "current_session",
         "flush",
         "mark_sent",
+        "observe",
         "stats",
         "typing_while",
         "unwatch_all",
@@ -334,6 +377,9 @@ TOOLS = {
             "_clock": 0,
             "_http": 0,
             "_records": 0,
+            "_schedule": 0,
+            "_settle": 0,
+            "_webhook_http": 1,
             "_faults": 1,
             "_request_log": 1,
             "_screen": 1,
@@ -343,20 +389,52 @@ TOOLS = {
             "_model": 3,
             "_server": 3,
             "_bodies": 4,
+            "_fault_controls": 4,
             "_endpoints": 5,
-            "_webhooks": 5,
+            "_webhook_payloads": 5,
             "_app": 6,
-            "_feed": 6,
-            "_simulation": 6,
-            "_actions": 7,
-            "_page": 8,
-            "_sandbox": 9,
-            "__init__": 10,
+            "_webhooks": 6,
+            "_background": 7,
+            "_feed": 7,
+            "_simulation": 7,
+            "_actions": 8,
+            "_page": 9,
+            "_sandbox": 10,
+            "__init__": 11,
         },
     ),
     "testing": Tool(
         knows={"core", "sandbox"},
         levels={"_ghosts": 0, "_sandbox": 1, "__init__": 2},
+    ),
+    "cli": Tool(
+        knows={"core", "sandbox", "testing", "cli.demo"},
+        levels={
+            "_access": 0,
+            "_options": 0,
+            "_probe": 0,
+            "_status": 0,
+            "_answers": 1,
+            "_child": 1,
+            "_serve": 1,
+            "_checks": 2,
+            "_request": 2,
+            "_commands": 3,
+            "_main": 4,
+            "__init__": 5,
+        },
+    ),
+    "cli.demo": Tool(
+        knows={"core", "sandbox", "testing"},
+        levels={
+            "__init__": 0,
+            "_counts": 0,
+            "_scenes": 0,
+            "_player": 1,
+            "_picture": 2,
+            "_output": 3,
+            "_runner": 4,
+        },
     ),
 }
 TOOL_MODULES = [(tool, module) for tool in TOOLS for module in TOOLS[tool].levels]

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from linq_typing._engine import process as _process
+from linq_typing._engine.loop import LoopThread
 from linq_typing._engine.process import loop_thread
 from linq_typing.errors import LinqTypingError
 
@@ -252,3 +253,19 @@ def test_a_fork_waits_for_the_lock_and_gives_it_back() -> None:
     assert not _is_free(lock)
     _process._after_fork_in_parent()
     assert _is_free(lock)
+
+
+@pytest.mark.usefixtures("no_thread_yet")
+def test_a_thread_that_starts_while_the_process_ends_is_shut_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs at the end may have run before the thread was there; its first start would leave a ghost."""
+    made = []
+
+    class Late(LoopThread):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+            monkeypatch.setattr(_process, "_exiting", True)
+
+    monkeypatch.setattr(_process, "LoopThread", Late)
+    assert loop_thread() is None
+    assert made[0].dead

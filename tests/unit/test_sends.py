@@ -25,7 +25,7 @@ from unittest.mock import Mock, create_autospec
 import httpx
 import pytest
 
-from linq_typing import TypingManager, _clients, _exchange, _sends
+from linq_typing import TypingManager, _clients, _exchange, _sends, _streams
 from linq_typing._core.indicator import MessageInFlight
 
 from .kit import CHAT, OTHER_CHAT, FakeEngine
@@ -60,6 +60,8 @@ class Engine(FakeEngine):
 
 
 class Listener:
+    _observes = False
+
     def __init__(self) -> None:
         self.engine = Engine()
 
@@ -129,7 +131,7 @@ def strike(call: Callable[[], object], at: int, error: BaseException | None) -> 
     count = 0
 
     def trace(frame: FrameType, event: str, arg: object) -> Any:
-        if frame.f_code.co_filename not in (_sends.__file__, _exchange.__file__):
+        if frame.f_code.co_filename not in (_sends.__file__, _exchange.__file__, _streams.__file__):
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         return trace_opcode
@@ -150,15 +152,6 @@ def strike(call: Callable[[], object], at: int, error: BaseException | None) -> 
     return count
 
 
-def by_hand(coroutine: Any) -> object:
-    """Run a coroutine that never waits."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        return done.value
-    raise AssertionError("it waits")
-
-
 def stream_to_its_end(watched: httpx.Client, url: str) -> None:
     with watched.stream("POST", url) as answer:
         answer.read()
@@ -171,7 +164,7 @@ def sent(listener: Listener) -> Callable[[], object]:
 
 def sent_by_an_async_client(listener: Listener) -> Callable[[], object]:
     watched = _sends.watch(async_client(), listener)
-    return lambda: by_hand(watched.send(post()))
+    return lambda: asyncio.run(watched.send(post()))
 
 
 def refused(listener: Listener) -> Callable[[], object]:
@@ -208,10 +201,23 @@ def heard_by_two(listener: Listener) -> Callable[[], object]:
     return lambda: watched.send(post())
 
 
+def sent_while_observing(listener: Listener) -> Callable[[], object]:
+    listener._observes = True
+    watched = _sends.watch(client(lambda: httpx.Response(202, json={"message": {"id": "m-1"}})), listener)
+    return lambda: watched.send(post())
+
+
 STRIKES = [
     *(
         (send, StruckError)
-        for send in (sent_by_an_async_client, refused, failed, streamed_from_a_new_chat, heard_by_two)
+        for send in (
+            sent_by_an_async_client,
+            refused,
+            failed,
+            streamed_from_a_new_chat,
+            heard_by_two,
+            sent_while_observing,
+        )
     ),
     *(
         (send, error)
@@ -557,7 +563,7 @@ def test_whatever_an_async_stub_returns_goes_to_the_caller(listener: Listener) -
     watched = async_client()
     watched.send = stub  # type: ignore[method-assign, assignment]
     _sends.watch(watched, listener)
-    assert by_hand(watched.send(post())) == "text"  # type: ignore[comparison-overlap]
+    assert asyncio.run(watched.send(post())) == "text"  # type: ignore[comparison-overlap]
     assert listener.heard == [(CHAT, False)]
 
 
@@ -874,7 +880,7 @@ def test_a_body_that_is_nested_too_deeply_names_no_chat_but_a_full_stack_is_the_
 
     content = b'{"a":' * 100 + b"1" + b"}" * 100 if nested else NEW_CHAT
     watched = _sends.watch(client(lambda: httpx.Response(202, content=content)), listener)
-    monkeypatch.setattr(_exchange.json, "loads", loads)
+    monkeypatch.setattr(json, "loads", loads)
     with contextlib.nullcontext() if nested else pytest.raises(RecursionError):
         watched.post(NEW_CHAT_URL)
     assert listener.heard == []
@@ -920,3 +926,57 @@ def test_two_chats_do_not_mix(listener: Listener) -> None:
     watched.post(URL.replace(CHAT, "no-chat"))
     watched.get(URL)
     assert listener.heard == [(CHAT, True), (OTHER_CHAT, True)]
+
+
+# -- The ids of messages, for those who observe webhooks
+
+
+def ids(listener: Listener) -> list[str]:
+    """Of the messages that were told of."""
+    return [*dict.fromkeys(message.id for _, (_, message, *_) in listener.engine.told)]
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("chats/{chat}/messages", {"chat_id": CHAT, "message": {"id": "m-1"}}),
+        ("chats/{chat}/voicememo", {"voice_memo": {"id": "m-1", "voice_memo": {"id": "file"}}}),
+        ("chats/{chat}/polls", {"chat_id": CHAT, "message_id": "m-1", "poll": {}}),
+        ("messages", {"chat_id": CHAT, "message": {"id": "m-1"}}),
+        ("messages/m-1/update", {"chat_id": CHAT, "message": {"id": "m-1"}}),
+        ("chats", {"chat": {"id": CHAT, "message": {"id": "m-1"}}}),
+    ],
+)
+def test_the_answer_tells_the_id_of_the_message(listener: Listener, path: str, answer: dict[str, Any]) -> None:
+    """As the SDK's types say."""
+    listener._observes = True
+    watched = _sends.watch(client(lambda: httpx.Response(202, json=answer)), listener)
+    watched.send(post(f"https://linq.test/v3/{path.format(chat=CHAT)}"))
+    assert ids(listener) == ["m-1"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"{", b"[]", b"5", b'{"message": 5}', b'{"message": {"id": 5}}', b"[" * 50_000, b"\xff",
+     b'{"message": {"id": "m-1"}, "x": "' + b"x" * 65_536 + b'"}'],
+)  # fmt: skip
+def test_an_answer_may_tell_no_id(listener: Listener, answer: bytes) -> None:
+    """Malformed, or longer than Linq's are: the message counts all the same."""
+    listener._observes = True
+    _sends.watch(client(lambda: httpx.Response(202, content=answer)), listener).send(post())
+    assert ids(listener) == [""]
+    assert listener.heard == [(CHAT, True)]
+
+
+def test_a_streamed_answer_is_not_read_for_the_id(listener: Listener) -> None:
+    listener._observes = True
+    watched = _sends.watch(client(lambda: httpx.Response(202, content=iter([b'{"message": {"id": "m-1"}}']))), listener)
+    stream_to_its_end(watched, URL)
+    assert ids(listener) == [""]
+    assert listener.heard == [(CHAT, True)]
+
+
+def test_without_webhooks_no_answer_is_read_for_the_id(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_exchange, "parsed", None)  # it would be called, and fail
+    _sends.watch(client(), listener).send(post())
+    assert ids(listener) == [""]

@@ -337,7 +337,7 @@ def test_methods_may_be_called_from_many_threads_at_once() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join()
     assert len(engine.calls("mark_sent")) == 1600
 
 

@@ -200,7 +200,7 @@ def test_it_may_be_left_in_another_thread(source: FakeSource) -> None:
         session = typing_while.__enter__()
         thread = threading.Thread(target=typing_while.__exit__, args=(None, None, None))
         thread.start()
-        thread.join(5)
+        thread.join()
         assert not session.is_open
         assert current_session() is None
 
@@ -238,7 +238,7 @@ def test_sessions_that_were_left_elsewhere_do_not_pile_up(source: FakeSource) ->
             typing_while.__enter__()
             thread = threading.Thread(target=typing_while.__exit__, args=(None, None, None))
             thread.start()
-            thread.join(5)
+            thread.join()
         return len(carried())
 
     assert contextvars.copy_context().run(worker) <= 2

@@ -53,7 +53,7 @@ ways = pytest.mark.parametrize("way", [Completion.wait, _in_asyncio, _in_trio, _
 @pytest.mark.parametrize("result", [True, False])
 def test_the_result_is_passed_on(way: Way, result: bool) -> None:
     """Ready or soon to be."""
-    assert way(_ready(result), 1.0) is result
+    assert way(_ready(result), 60.0) is result
     assert way(_later(0.02, result), 60.0) is result
 
 
@@ -113,18 +113,16 @@ def test_an_asyncio_loop_goes_on_meanwhile() -> None:
     """Others run while one waits."""
 
     async def main() -> None:
-        ticks = 0
+        done = Completion()
 
         async def tick() -> None:
-            nonlocal ticks
-            while True:
-                await asyncio.sleep(0.005)
-                ticks += 1
+            for _ in range(3):
+                await asyncio.sleep(0.001)
+            done.set(True)
 
         task = asyncio.create_task(tick())
-        assert await wait_for_async(_later(0.06), 60.0)
-        task.cancel()
-        assert ticks >= 3
+        assert await wait_for_async(done, 60.0)
+        await task
 
     asyncio.run(main())
 
@@ -133,19 +131,16 @@ def test_a_trio_loop_goes_on_meanwhile() -> None:
     """Others run while one waits."""
 
     async def main() -> None:
-        ticks = 0
+        done = Completion()
 
         async def tick() -> None:
-            nonlocal ticks
-            while True:
-                await trio.sleep(0.005)
-                ticks += 1
+            for _ in range(3):
+                await trio.sleep(0.001)
+            done.set(True)
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(tick)
-            assert await wait_for_async(_later(0.06), 60.0)
-            nursery.cancel_scope.cancel()
-        assert ticks >= 3
+            assert await wait_for_async(done, 60.0)
 
     trio.run(main)
 
@@ -172,9 +167,7 @@ def test_cancelling_in_trio_ends_the_wait() -> None:
             await wait_for_async(done, 60.0)
         assert scope.cancelled_caught
 
-    began = time.monotonic()
     trio.run(main)
-    assert time.monotonic() - began < 50.0  # of the 60 s
     done.set(True)  # lets the thread end
 
 
@@ -241,15 +234,15 @@ def test_what_strikes_a_waiting_caller_never_blocks_who_sets_it() -> None:
         before = sys.gettrace()
         sys.settrace(trace)
         try:
-            done.wait(5.0)
+            done.wait(60.0)
         except Struck:
             pass
         finally:
             sys.settrace(before)
         if setter is not None:
-            setter.join(5.0)
+            setter.join(60.0)
             assert not setter.is_alive()
-        assert done.wait(1.0)
+        assert done.wait(60.0)
         return left <= 0
 
     assert struck_at(1)

@@ -25,7 +25,7 @@ from linq_typing.sandbox._fault_player import CONNECTION
 from linq_typing.sandbox._faults import Faults
 from linq_typing.sandbox._model import Model
 from linq_typing.sandbox._simulation import Simulation
-from linq_typing.sandbox._webhooks import DEFAULT_SECRET, DEFAULT_VERSION, WebhookSender
+from linq_typing.sandbox._webhooks import WebhookSender
 
 T = TypeVar("T")
 
@@ -186,6 +186,24 @@ class _Connection:
         self._closed.set()
 
 
+class VirtualWebhooks(WebhookSender):
+    """Delivers in virtual time, to a function: ``linq.set_webhook(manager.observe)``."""
+
+    def __init__(self, model: Model, faults: Faults, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self._timer: asyncio.Handle | None = None
+        super().__init__(model, faults=faults)
+
+    def _wake(self) -> None:
+        self._loop.call_soon(self._run)
+
+    def _run(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        due = self.run_due()
+        self._timer = None if due is None else self._loop.call_at(due, self._run)
+
+
 class VirtualLinq(Simulation):
     """The sandbox's simulation without a server: requests come through :meth:`answer`."""
 
@@ -194,7 +212,7 @@ class VirtualLinq(Simulation):
     def __init__(self, loop: VirtualLoop) -> None:
         clock, faults = VirtualClock(loop), Faults(0)
         model = Model(clock=clock)
-        super().__init__(clock, model, faults, WebhookSender(model, None, DEFAULT_SECRET, DEFAULT_VERSION))
+        super().__init__(clock, model, faults, VirtualWebhooks(model, faults, loop))
         self.loop = loop
         self.reachable = True  #: whether anybody listens at its address
         self._app = create_app(model, faults=faults, api_key=KEY)

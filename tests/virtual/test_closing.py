@@ -41,7 +41,7 @@ def test_flush_says_whether_all_stops_went_out(linq: VirtualLinq, make_manager: 
     linq.fail("stop", 500, times=1)
     assert manager.flush() is False
     assert manager.flush() is True  # the stop was given up: nothing is pending
-    linq.reopen(chat)  # takes down what the failed stop has left
+    linq.send_as_colleague(chat)  # takes down what the failed stop has left
 
 
 def test_a_start_that_is_given_up_meanwhile_makes_no_flush_fail(linq: VirtualLinq, make_manager: MakeManager) -> None:
@@ -110,7 +110,7 @@ def test_a_flush_that_waits_is_told_when_the_manager_closes(linq: VirtualLinq, m
     assert linq.now == 2.0 + 2 * 2.25  # closing waits twice
     linq.sleep()
     assert flushing.result() is False
-    linq.reopen(chat)
+    linq.send_as_colleague(chat)
 
 
 def test_close_ends_all_sessions_and_sends_their_stops(linq: VirtualLinq, manager: TypingManager) -> None:
@@ -142,7 +142,7 @@ def test_close_says_so_if_a_stop_was_not_accepted(linq: VirtualLinq, make_manage
     assert not manager.close()
     assert linq.now == 1.0 + 2 * 2.25
     assert [(event.kind, event.action) for event in events] == [("started", "start"), ("gave_up", "stop")]
-    linq.reopen(chat)
+    linq.send_as_colleague(chat)
 
 
 def test_closing_while_a_start_hangs_still_sends_the_stop(linq: VirtualLinq, make_manager: MakeManager) -> None:
@@ -370,7 +370,7 @@ def test_what_closing_does_not_forget_is_forgotten_later(linq: VirtualLinq, mana
     with manager.typing_while(chat) as session:
         linq.sleep(1.0)
         session.mark_sent()
-    linq.reopen(chat)  # the simulation has seen no message that would have cleared it
+    linq.send_as_colleague(chat)  # the simulation has seen no message that would have cleared it
     assert manager.close()
     assert (manager.stats().chats, manager.stats().shown) == (1, 0)
     linq.sleep(10.0)

@@ -94,7 +94,7 @@ def test_mark_sent_of_the_module_is_the_innermost_sessions(linq: VirtualLinq, co
         configure(api_key=KEY, base_url=BASE)
         mark_sent(old.upper())
         mark_sent(linq.chat())
-        linq.reopen(old)
+        linq.send_as_colleague(old)
         linq.sleep(100.0)
     linq.sleep(LONG)
     assert linq.log(old) == [(0.0, "start")]
@@ -145,7 +145,7 @@ def test_configure_keeps_clients_watched_and_the_old_managers_sessions_notice_th
         gc.collect()
         say(client, old)
         mark_sent(marked)
-        linq.reopen(marked)
+        linq.send_as_colleague(marked)
         with typing_while(new):
             linq.sleep(1.0)
             say(client, new)

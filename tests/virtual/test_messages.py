@@ -28,7 +28,7 @@ def test_a_message_that_begins_and_ends_twice_counts_once(
             engine.send_ended(chat, message, at, True)
         linq.sleep(1.0)
         assert events.kinds().count("message_sent") == 1
-    linq.reopen(chat)  # the simulation has seen no message that would have cleared it
+    linq.send_as_colleague(chat)  # the simulation has seen no message that would have cleared it
 
 
 def test_a_message_that_never_began_and_was_not_accepted_is_nothing(linq: VirtualLinq, manager: TypingManager) -> None:

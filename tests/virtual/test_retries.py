@@ -61,7 +61,7 @@ def test_no_pause_is_longer_than_backoff_max(linq: VirtualLinq, make_manager: Ma
         linq.sleep(1.0)
     linq.sleep(LONG)
     assert_backing_off(pauses(linq, chat, "stop"), 0.5, 1.0, 2.0, 4.0, 4.75, 4.75, 4.75)
-    linq.reopen(chat)
+    linq.send_as_colleague(chat)
 
 
 def test_it_gives_up_after_max_retries_and_a_5xx_that_may_have_worked_is_stopped(
@@ -353,7 +353,7 @@ def test_a_stop_that_is_answered_with_a_bad_key_is_not_repeated(linq: VirtualLin
         linq.sleep(1.0)
     linq.sleep(50.0)
     assert linq.asked(chat) == ["start", "stop"]
-    linq.reopen(chat)
+    linq.send_as_colleague(chat)
 
 
 def test_only_a_refused_start_is_the_error_of_sessions_that_begin_later(
@@ -374,7 +374,7 @@ def test_only_a_refused_start_is_the_error_of_sessions_that_begin_later(
             linq.sleep(0.1)
             assert after.error is None
     assert linq.asked(chat) == ["start", "start", "stop"]
-    linq.reopen(chat)
+    linq.send_as_colleague(chat)
 
 
 def test_a_session_that_begins_while_starts_are_suspended_knows_why(
@@ -504,7 +504,7 @@ def test_a_stop_that_is_given_up_says_so(
     assert events[-1].error is events[-2].error is not None
     assert [record.levelname for record in caplog.records if "gave up" in record.message] == ["WARNING"]
     assert linq.visible(chat)
-    linq.reopen(chat)
+    linq.send_as_colleague(chat)
 
 
 def test_a_start_that_is_given_up_for_now_says_so(linq: VirtualLinq, make_manager: MakeManager, events: Events) -> None:

@@ -266,7 +266,7 @@ def test_no_refresh_goes_out_while_the_caller_is_sending(
             await asyncio.sleep(50.0)
             async with session.sending():
                 await asyncio.sleep(20.0)
-                linq.reopen(chat)  # the message, as far as the screen is concerned
+                linq.send_as_colleague(chat)  # the message, as far as the screen is concerned
             await asyncio.sleep(100.0)
 
     linq.run(bot())
@@ -301,7 +301,7 @@ def test_mark_sent_by_the_session_and_by_the_manager(linq: VirtualLinq, manager:
     manager.mark_sent(second.upper())
     manager.mark_sent(nowhere)
     for chat in (first, second):
-        linq.reopen(chat)
+        linq.send_as_colleague(chat)
     linq.sleep(LONG)
     assert linq.asked(first) == linq.asked(second) == ["start"]
     assert linq.asked(nowhere) == []

@@ -12,7 +12,8 @@ Three rules:
   it is set the indicator is up, and no start is due before the next refresh. One exception: a stop without an answer
   may take effect up to 5 s later and clear a start sent meanwhile; so that start is repeated when the 5 s are over.
 
-How inputs change the two (r: a message's request, A: its acceptance; "-": no change)::
+How inputs change the two (r: a message's request, A: its acceptance; "-": no change). The last four are what webhooks
+tell::
 
     input                              may_apply_until                confirmed_at
     start accepted at t                max(., t)                      t, unless it overlapped a message
@@ -26,12 +27,21 @@ How inputs change the two (r: a message's request, A: its acceptance; "-": no ch
     message accepted                   cleared if < r                 cleared
     message failed                     -                              -
     90 s without a start               cleared: it has faded          -
+    accepted message sent              -                              -
+    accepted message delivered         -                              cleared, if only after it had settled
+    accepted message failed            what it had cleared, unless    -
+                                       something else cleared that
+    message of somebody else           -: a start may have come       cleared
+                                       after it
+    chat opened again                  -                              -: see below
 
 What ``next`` says, the first line that applies::
 
     a request is in flight             wait for its answer
     a message is in flight             wait for its end, at most 2 min (not while flushing: then no session wants it)
     a message has not settled          wait until A + settle           (not while flushing)
+    the chat was opened again, while   stop, once: the device shows a start only after a stop. It is not tried again if
+    a session wants the indicator      it fails
     a session wants the indicator      start when due: at once if not confirmed, else refresh_interval after
                                        confirmed_at, or when a stop without an answer can no longer take effect; never
                                        before the end of a back-off, a Retry-After or a refusal
@@ -40,6 +50,9 @@ What ``next`` says, the first line that applies::
                                        at may_apply_until
     otherwise                          wait for the next session
 
+A message settles 3 s (``settle``) after A. Webhooks may tell that it does so sooner: the moment it is delivered, or
+half a second after it was sent from the line. It is remembered until it has settled, and for ``known_for`` after A.
+
 A session *wants* the indicator from its ``start_delay`` on, unless it has left, is paused, has sent its
 message (until resumed) or has lasted ``max_duration``.
 """
@@ -47,7 +60,7 @@ message (until resumed) or has lasted ``max_duration``.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import inf
 from typing import Final, Literal
 
@@ -57,10 +70,12 @@ from ..errors import LinqTypingError
 
 LONG_AGO: Final = -inf  #: one object for all, since there are many chats
 
+DELIVERED_WITHIN: Final = 0.5  #: seconds from when a message was sent to when it clears the indicator
 MAY_APPLY_FOR: Final = 5.0  #: seconds in which a request without an answer may still take effect
 MAX_RETRY_AFTER: Final = 3600.0  #: seconds; a longer Retry-After is cut
 MAX_SEND_TIME: Final = 120.0  #: seconds after which a message in flight no longer holds requests back
 REFUSED_FOR: Final = 600.0  #: seconds that a permanent refusal is remembered, at least
+UP_FOR: Final = 3.0  #: seconds after a start was accepted, from which on opening the chat drops the indicator
 
 
 class Action(enum.Enum):
@@ -137,14 +152,21 @@ UnknownSender = Literal["unknown"]
 
 
 class MessageInFlight:
-    """A message from its request to its answer, or for MAX_SEND_TIME. A later answer still counts."""
+    """A message from its request to its answer, or for MAX_SEND_TIME. A later answer still counts.
 
-    __slots__ = ("began", "began_at", "ended", "sender")
+    Once accepted, it is remembered until it has settled; longer if webhooks may tell what became of it.
+    """
+
+    __slots__ = ("began", "began_at", "cleared", "ended", "id", "known_for", "known_until", "sender", "settles_at")
 
     def __init__(self, began_at: float, sender: SessionState | UnknownSender | None = None) -> None:
         self.began_at = began_at
-        self.began = self.ended = False  # whether that was heard of; the engine's to set
+        self.began = self.ended = False  # whether the engine has processed that
         self.sender = sender
+        self.id = ""  # Linq's, where webhooks are observed and its answer told; the engine's to set
+        self.known_for = 0.0  # seconds after its acceptance in which webhooks may tell of it; the engine's to set
+        self.settles_at = self.known_until = LONG_AGO
+        self.cleared = LONG_AGO  # what may_apply_until was before this message, and nothing else, cleared it
 
     @property
     def blocks_until(self) -> float:
@@ -154,9 +176,10 @@ class MessageInFlight:
 class Indicator:
     """The typing indicator of one chat. See the module's docstring for its rules."""
 
-    __slots__ = ("_attempt", "_blocked_until", "_confirmed_at", "_cycle_began", "_flushing", "_may_apply_until",
-                 "_messages", "_not_before", "_quarter_from", "_repeat_at", "_retried", "_second_stop_at", "_sent_at",
-                 "_settle", "_settles_at", "_stop_may_apply_until", "in_flight", "sessions")  # fmt: skip
+    __slots__ = ("_accepted", "_attempt", "_blocked_until", "_confirmed_at", "_cycle_began", "_flushing",
+                 "_may_apply_until", "_messages", "_not_before", "_quarter_from", "_repeat_at", "_retried",
+                 "_second_stop_at", "_sent_at", "_settle", "_settles_at", "_stop_may_apply_until", "in_flight",
+                 "sessions")  # fmt: skip
 
     def __init__(self, settle: float) -> None:
         self._settle = settle
@@ -164,10 +187,11 @@ class Indicator:
         self.sessions: tuple[SessionState, ...] = ()
         self.in_flight: Action | None = None
         self._messages: tuple[MessageInFlight, ...] = ()
+        self._accepted: tuple[MessageInFlight, ...] = ()  # those that have not settled, or that webhooks may tell of
         self._settles_at = LONG_AGO
         self._may_apply_until = LONG_AGO
         self._confirmed_at = LONG_AGO
-        self._repeat_at = inf  # when the confirmed start is to be repeated
+        self._repeat_at = inf  # when the confirmed start is to be repeated; LONG_AGO: now, after a stop
         self._stop_may_apply_until = LONG_AGO  # when a stop without an answer can no longer take effect
         self._sent_at = LONG_AGO
         self._second_stop_at = LONG_AGO
@@ -200,6 +224,11 @@ class Indicator:
         return self._confirmed_at > LONG_AGO
 
     @property
+    def is_sending(self) -> bool:
+        """Whether a message is in flight."""
+        return bool(self._messages)
+
+    @property
     def attempt(self) -> int:
         """The number of the attempt in flight, or of the last one, in its retry cycle; 1 is the first."""
         return self._attempt
@@ -209,6 +238,7 @@ class Indicator:
         return not (
             self.sessions
             or self._messages
+            or self._accepted
             or self.in_flight
             or now < self._settles_at
             or now < self._blocked_until
@@ -270,14 +300,94 @@ class Indicator:
         self._messages = tuple(other for other in self._messages if other is not message)
         if not accepted:
             return
-        self._settles_at = max(self._settles_at, at + self._settle)
+        message.settles_at = at + self._settle
+        message.known_until = at + max(message.known_for, self._settle)
+        self._accepted += (message,)
+        self._settles_at = max(self._settles_at, message.settles_at)
         self._confirmed_at = LONG_AGO
         if self._may_apply_until < message.began_at:  # it came after every start: it clears them all
-            self._may_apply_until = LONG_AGO
+            message.cleared, self._may_apply_until = self._may_apply_until, LONG_AGO
         if isinstance(message.sender, SessionState):
-            resume_after = message.sender.options.resume_after
-            until = inf if resume_after is None else at + max(resume_after, self._settle)
-            message.sender.quiet_until = max(message.sender.quiet_until, until)
+            self._quiet(message.sender, at)
+
+    def _quiet(self, sender: SessionState, at: float) -> None:
+        resume_after = sender.options.resume_after
+        until = inf if resume_after is None else at + max(resume_after, self._settle)
+        sender.quiet_until = max(sender.quiet_until, until)
+
+    # -- Inputs from webhooks
+
+    def message_sent(self, message: MessageInFlight, now: float) -> None:
+        """An accepted message has gone out from the line. It clears the indicator on its delivery, which follows."""
+        message.settles_at = min(message.settles_at, now + DELIVERED_WITHIN)
+        self._settle_anew(message, now)
+
+    def message_delivered(self, message: MessageInFlight, at: float, now: float) -> None:
+        """An accepted message was delivered ``at`` some time, and cleared the indicator: if that was later than
+        expected, also one that has been shown since."""
+        if at > message.settles_at:
+            self._confirmed_at = LONG_AGO
+            message.settles_at = now
+        message.settles_at = min(message.settles_at, now)
+        self._settle_anew(message, now)
+        self._drop(message)
+
+    def message_failed(self, message: MessageInFlight, now: float) -> None:
+        """An accepted message was not sent after all, and has cleared nothing.
+
+        Its sender stays quiet: its work on the message is done. Its program may send again, or resume.
+        """
+        if message not in self._accepted:
+            return
+        self._accepted = tuple(other for other in self._accepted if other is not message)
+        message.settles_at = min(message.settles_at, now)
+        self._settle_anew(message, now)
+        another = next((other for other in self._accepted if message.cleared < other.began_at), None)
+        if another is not None:
+            another.cleared = max(another.cleared, message.cleared)
+        else:
+            self._may_apply_until = max(self._may_apply_until, message.cleared)
+
+    def message_observed(self, at: float, now: float) -> None:
+        """Somebody else's message went out ``at`` some time; that is known only now."""
+        sender = self.guess_sender(at)
+        if sender is not None:
+            self._quiet(sender, at)
+        self._confirmed_at = LONG_AGO
+        self._settles_at = max(self._settles_at, now)  # a start that is in flight may have come before it
+
+    def chat_read(self, now: float) -> bool:
+        """The person has opened the chat, so the device may have dropped the indicator. Returns whether a stop and a
+        start will show it again: only if it was up, and nothing else is going on."""
+        show_again = (
+            self.wanted(now)
+            and self.confirmed
+            and now >= self._confirmed_at + UP_FOR
+            and self._repeat_at == inf
+            and self._attempt == 0 and self._not_before == LONG_AGO  # no request is in flight, or has failed since
+            and not self._messages
+            and now >= self._blocked_until
+        )  # fmt: skip
+        if show_again:
+            self._repeat_at = LONG_AGO
+        return show_again
+
+    def _settle_anew(self, message: MessageInFlight, now: float) -> None:
+        """A message settles at another time than expected; the others still count."""
+        others = (other.settles_at for other in self._accepted)
+        self._settles_at = max(min(self._settles_at, now), message.settles_at, *others)
+
+    def _drop(self, message: MessageInFlight) -> None:
+        """A message was sent for sure. It has cleared all that came before it."""
+        if message in self._accepted:
+            self._accepted = tuple(other for other in self._accepted if other is not message)
+            self._forget_cleared(lambda cleared: cleared < message.began_at)
+
+    def _forget_cleared(self, surely: Callable[[float], bool]) -> None:
+        """Starts that may have applied until then need no stop, even if the message that has cleared them fails."""
+        for message in self._accepted:
+            if surely(message.cleared):
+                message.cleared = LONG_AGO
 
     # -- Inputs from requests
 
@@ -285,6 +395,8 @@ class Indicator:
         """The engine does what ``next`` said: the request goes out now."""
         self.in_flight = action
         self._sent_at = now
+        if action is Action.STOP and self._repeat_at == LONG_AGO:
+            self._repeat_at = inf
         if self._retried is not action or self._attempt == 0:
             self._retried = action
             self._attempt = 0
@@ -344,11 +456,13 @@ class Indicator:
                 self._may_apply_until = LONG_AGO
             else:
                 self._second_stop_at = self._may_apply_until
+            self._forget_cleared(lambda cleared: cleared <= sent_at)
             self._end_cycle()
         elif retry_in is None:
             self._end_cycle()
             if not self.wanted(now):  # else the stop is not given up, but not needed now
                 self._may_apply_until = self._confirmed_at = LONG_AGO
+                self._forget_cleared(lambda _: True)
         else:
             self._not_before = now + max(retry_in, retry_after)
 
@@ -379,6 +493,8 @@ class Indicator:
         elif now < self._settles_at and not self._flushing:
             due = self._settles_at
         elif self.wanted(now):
+            if self.confirmed and self._repeat_at == LONG_AGO:
+                return Action.STOP, self._next_change(now)
             due = self._start_due(now)
             if due <= now:
                 return Action.START, self._next_change(now)
@@ -406,6 +522,9 @@ class Indicator:
             self.sessions = tuple(session for session in self.sessions if session.lingers_until > now)
         if any(message.blocks_until <= now for message in self._messages):
             self._messages = tuple(message for message in self._messages if message.blocks_until > now)
+        for message in self._accepted:
+            if message.known_until <= now:
+                self._drop(message)
 
     def _start_due(self, now: float) -> float:
         if any(session.refused and session.is_open for session in self.sessions):
@@ -429,7 +548,9 @@ class Indicator:
         """The next moment at which the passing of time may change what ``next`` says."""
         fades_at = self._may_apply_until + SHOWN_AT_MOST
         moments = [self._settles_at, self._blocked_until, self._stop_may_apply_until, fades_at]
-        moments.extend(message.blocks_until for message in self._messages)
+        if self._messages or self._accepted:  # seldom, and this is asked often
+            moments.extend(message.blocks_until for message in self._messages)
+            moments.extend(message.known_until for message in self._accepted)
         for session in self.sessions:
             moments.extend(session.changes())
         return min((moment for moment in moments if moment > now), default=inf)

@@ -1,6 +1,6 @@
 """Which request goes out next: a queue of our own before httpx's pools. Pure.
 
-Stops go first: a ghost is worse than a late start. Then first starts: somebody looks at an empty screen.
+Stops go first: a ghost is worse than a late start. Then first starts: the person sees nothing yet.
 Refreshes can wait: an indicator stays up 25 s beyond its refresh. Every eighth slot goes to a first start even while
 stops wait, so that many sessions that end do not delay those that begin.
 """
@@ -14,7 +14,7 @@ from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
-FIRST_START_TURN: Final = 8  #: one of so many slots goes to a first start, if one waits
+FIRST_START_TURN: Final = 8  #: every 8th slot goes to a first start, if one is queued
 
 
 class Priority(enum.IntEnum):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .._core.indicator import MessageInFlight, SessionState
+from .._core.observations import Observation
 from ..events import EventHook, Stats
 from .http import TypingAPI
 from .lifecycle import READY, Life, Lifecycle
 from .loop import LoopThread
+from .observing import Observing
 from .runner import Runner
 from .waiting import Completion
 
@@ -17,13 +19,21 @@ class LoopEngine:
     """The indicators of one manager, on a loop thread. See :class:`.interface.Engine` for the inputs."""
 
     def __init__(
-        self, thread: LoopThread, api: TypingAPI, *, settle: float, max_connections: int, hooks: Sequence[EventHook]
+        self,
+        thread: LoopThread,
+        api: TypingAPI,
+        *,
+        settle: float,
+        max_connections: int,
+        hooks: Sequence[EventHook],
+        make_runner: Callable[..., Runner] = Runner,
     ) -> None:
         self._thread = thread
         self._post = thread.post
         self.now = thread.now
-        self._runner = Runner(thread.now, api, settle=settle, max_connections=max_connections, hooks=hooks)
+        self._runner = make_runner(thread.now, api, settle=settle, max_connections=max_connections, hooks=hooks)
         self._lifecycle = Lifecycle(thread, self._runner, api)
+        self._observing = Observing(self._runner, self._lifecycle)
 
     @property
     def life(self) -> Life:
@@ -66,10 +76,13 @@ class LoopEngine:
         self._post(self._lifecycle.open, self._runner.send_began, chat_id, message)
 
     def send_ended(self, chat_id: str, message: MessageInFlight, at: float, accepted: bool) -> None:
-        self._post(self._lifecycle.hear, self._runner.send_ended, chat_id, message, at, accepted)
+        self._post(self._lifecycle.hear, self._observing.send_ended, chat_id, message, at, accepted)
 
     def mark_sent(self, chat_id: str, message: MessageInFlight) -> None:
-        self._post(self._lifecycle.hear, self._runner.mark_sent, chat_id, message)
+        self._post(self._lifecycle.open, self._observing.mark_sent, chat_id, message)
+
+    def observe(self, observation: Observation | None, at: float) -> None:
+        self._post(self._observing.hear, observation, at)
 
     # -- Ends
 

@@ -1,20 +1,13 @@
-"""The HTTP side: start, stop, and what their answers mean. httpx and tenacity live here.
-
-(``_sends`` looks at httpx clients of the user's, and ``_manager`` names httpx's types.)
-"""
+"""Starts and stops over HTTP. httpx's transports and tenacity live here."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import importlib
-import json
-import math
 import ssl
-from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Callable
+from typing import Final, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -22,20 +15,14 @@ import httpx
 import tenacity
 
 from .._core.indicator import Action, Outcome
-from .._linq import PUBLIC_BASE_URL, START_METHOD, STOP_METHOD, is_transient, may_have_worked, typing_url
+from .._linq import PUBLIC_BASE_URL, START_METHOD, STOP_METHOD, typing_url
 from .._settings import Credentials, HTTPSettings
 from ..errors import APIConnectionError, APIStatusError, APITimeoutError, ConfigurationError, LinqTypingError
-
-# httpx and httpcore import these with the first request, which would wait for them.
-for _on_demand in ("httpcore", "anyio._backends._asyncio", "encodings.idna"):
-    with contextlib.suppress(ImportError):
-        importlib.import_module(_on_demand)
+from .answers import Answer, outcome_of, printable, status_error
 
 KEEPALIVE_EXPIRY: Final = 30.0  # seconds; load balancers drop idle connections after 60
 FIRST_BACKOFF: Final = 0.5  # seconds
-SHORTEST_KEY: Final = 8  # characters: what is shorter is no key, and part of many a word
-MAX_TEXT: Final = 200  # characters of the API's that are kept: an error is for a log line
-MAX_CODE: Final = 10**9
+SHORTEST_KEY: Final = 8  # characters: shorter is too short to redact safely: it would match ordinary words
 MAX_BODY: Final = 64 * 1024  # bytes of an answer that are read
 LONGEST_JITTER: Final = 0.25  # seconds
 CLOSE_TIMEOUT: Final = 1.0  # seconds for dropping connections
@@ -51,12 +38,8 @@ _NEVER_SENT: Final = (
     httpx.LocalProtocolError,
 )
 
-
-class Answer(NamedTuple):
-    """How a request ended."""
-
-    outcome: Outcome
-    error: LinqTypingError | None = None
+#: Called when a request has ended: with the answer and its body, or with the exception and no body.
+Observer = Callable[[httpx.Response | BaseException, bytes], object]
 
 
 class TypingAPI:
@@ -71,11 +54,13 @@ class TypingAPI:
         credentials: Credentials,
         settings: HTTPSettings,
         transport: httpx.AsyncBaseTransport | None = None,
+        observer: Observer | None = None,
     ) -> None:
+        import_for_requests()
         self.credentials = credentials
         self._base = credentials.base_url or PUBLIC_BASE_URL
         self._key = credentials.api_key or ""
-        self._timeout = settings.timeout
+        self.timeout = settings.timeout
         self._headers = httpx.Headers(
             {
                 "User-Agent": "linq-typing",
@@ -85,7 +70,7 @@ class TypingAPI:
                 "Authorization": f"Bearer {self._key}",
             }
         )
-        # Ours need keep no time but this, which tells a request that was never sent from one that was lost.
+        # The built-in transports need only a connect time-out: it tells a request that was never sent from a lost one.
         others = None if transport is None else settings.timeout
         self._timeouts = httpx.Timeout(others, connect=0.9 * settings.timeout).as_dict()
         self._make_transport = _transport_maker(self._base, transport)
@@ -93,6 +78,7 @@ class TypingAPI:
         self._idle = list(self._transports)
         self._shared = transport is not None
         self._retrying = _retrying(settings)
+        self._observe = observer or (lambda result, body: None)
 
     async def request(self, action: Action, chat_id: str) -> Answer:
         """Make one attempt. Never raises, except when cancelled."""
@@ -106,14 +92,14 @@ class TypingAPI:
             overdue = True
             task.cancel()
 
-        timer = loop.call_later(self._timeout, give_up)
+        timer = loop.call_later(self.timeout, give_up)
         try:
             return self._answer_to(*await self._send(METHODS[action], typing_url(self._base, chat_id)))
         except asyncio.CancelledError:
             if not overdue:
                 raise
-            return Answer(Outcome.NO_ANSWER, APITimeoutError(f"no answer within {self._timeout:g} s"))
-        except BaseException as exc:  # a transport of the user's may raise anything; a SystemExit would end the thread
+            return Answer(Outcome.NO_ANSWER, APITimeoutError(f"no answer within {self.timeout:g} s"))
+        except BaseException as exc:  # noqa: BLE001 - a transport of the user's may raise anything, and end the thread
             return self._failure(exc)
         finally:
             timer.cancel()
@@ -167,12 +153,14 @@ class TypingAPI:
         return transport
 
     def _answer_to(self, response: httpx.Response, body: bytes) -> Answer:
+        self._observe(response, body)
         if response.is_success:
             return Answer(Outcome.ACCEPTED)
         error = status_error(response, body, self._without_key)
         return Answer(outcome_of(error), error)
 
     def _failure(self, exc: BaseException) -> Answer:
+        self._observe(exc, b"")
         # The httpx exception is not chained: its request carries the key.
         text = printable(self._without_key(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__))
         # A transport of the user's may raise these for an answer that was lost: it is not believed.
@@ -185,79 +173,14 @@ class TypingAPI:
         return text.replace(self._key, "***") if len(self._key) >= SHORTEST_KEY else text
 
 
-def outcome_of(error: APIStatusError) -> Outcome:
-    """What an error status says of the request's effect."""
-    if may_have_worked(error.status_code):
-        return Outcome.UNKNOWN
-    return Outcome.NOT_APPLIED if is_transient(error.status_code, error.code) else Outcome.REFUSED
+def import_for_requests() -> None:
+    """Import what httpx and httpcore import on demand, in the caller's thread.
 
-
-def status_error(response: httpx.Response, content: bytes, redact: Callable[[str], str] = str) -> APIStatusError:
-    """An error answer in our own words, from whatever body it has. ``redact`` takes out what must not be told."""
-    body = _error_body(content)
-    details = body.get("error")
-    details = details if isinstance(details, Mapping) else {}
-    code = details.get("code")
-    told = _first_seconds(response.headers.get("Retry-After"), details.get("retry_after"))
-    message = details.get("message") or body.get("message") or _plain_text(content) or response.reason_phrase
-    return APIStatusError(
-        printable(redact(str(message))),
-        status_code=response.status_code,
-        code=code if isinstance(code, int) and abs(code) < MAX_CODE else None,
-        trace_id=_text(body.get("trace_id") or response.headers.get("X-Trace-ID"), redact),
-        doc_url=_text(details.get("doc_url"), redact),
-        retry_after=told,
-    )
-
-
-def printable(text: str) -> str:
-    """The text as one bounded line without control characters, fit for a log."""
-    line = "".join(char if char.isprintable() else " " for char in text[: 4 * MAX_TEXT])
-    return " ".join(line.split())[:MAX_TEXT]
-
-
-def _error_body(content: bytes) -> Mapping[str, Any]:
-    try:
-        body = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return body if isinstance(body, Mapping) else {}
-
-
-def _plain_text(content: bytes) -> str:
-    text = content.decode("utf-8", "replace").strip()  # whatever charset it claims: some codecs raise
-    return "" if text.startswith(("{", "[")) else text
-
-
-def _text(value: object, redact: Callable[[str], str]) -> str | None:
-    return printable(redact(value)) or None if isinstance(value, str) else None
-
-
-def _first_seconds(*values: object) -> float | None:
-    return next((seconds for seconds in map(_seconds, values) if seconds is not None), None)
-
-
-def _seconds(value: object) -> float | None:
-    """``Retry-After``: a number of seconds, or a date. None for what is neither."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return _seconds_until(value)
-    except OverflowError:
-        return None
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
-
-
-def _seconds_until(date: object) -> float | None:
-    try:
-        when = parsedate_to_datetime(str(date))
-    except (TypeError, ValueError, OverflowError):
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=timezone.utc)
-    return max((when - datetime.now(timezone.utc)).total_seconds(), 0.0)
+    Where the first request would import it, on the library's thread beside a caller who computes, it takes seconds.
+    """
+    for name in ("httpcore", "anyio._backends._asyncio", "encodings.idna"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> tuple[httpx.Response, bytes]:
@@ -303,7 +226,7 @@ def _proxy(base: str) -> str | None:
 
 
 def _ssl_context(base: str) -> ssl.SSLContext:
-    """One for all transports: loading the certificates is slow. A plain http base gets one that trusts nobody."""
+    """Shared by all transports: loading the certificates is slow. For plain http, one that trusts no certificate."""
     if not base.lower().startswith("https"):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Protocol
 
 from .._core.indicator import MessageInFlight, SessionState
+from .._core.observations import Observation
 from .waiting import Completion
 
 
 class Engine(Protocol):
     """Takes what happens to sessions and messages. Every method may be called from any thread, and none blocks.
 
-    Inputs are heard in the order in which a thread gives them. Each carries the time, of :meth:`now`, at which it
+    Inputs are processed in the order in which a thread gives them. Each carries the time, of :meth:`now`, at which it
     happened for the caller.
     """
 
@@ -60,4 +61,9 @@ class Engine(Protocol):
 
     def mark_sent(self, chat_id: str, message: MessageInFlight) -> None:
         """A message was sent in a way that the library can't detect. Means nothing in a chat without a session."""
+        ...
+
+    def observe(self, observation: Observation | None, at: float) -> None:
+        """A webhook has come, of which None says nothing: but from now on own messages are remembered, to know them
+        by their webhooks. Means nothing while the engine is closed."""
         ...

@@ -1,11 +1,11 @@
-"""A daemon thread with an event loop. Knows nothing of typing; ``_process`` keeps the one of the process.
+"""A daemon thread with an event loop. Knows nothing of typing; ``process`` keeps the one of this process.
 
-Why a thread of our own: a bot's loop may be blocked, and a bot may have no loop at all.
+Why a thread of its own: a bot's event loop may be blocked, and a bot may have none.
 
 The inbox. ``call_soon_threadsafe`` writes to a pipe for each call: a system call, at which the caller gives up the
 interpreter lock and may get it back milliseconds later. So calls go into a deque, and the loop is woken only when it
 is asleep, once for each sleep. The selector numbers a sleep just before it begins, then looks into the inbox once
-more. A caller that appends after that look finds a sleep that nobody has ended and ends it; a call that was appended
+more. A caller that appends after that look finds a sleep that has not been ended, and ends it; a call that was appended
 before is seen.
 """
 
@@ -35,7 +35,7 @@ def log_exception(text: str, *args: object) -> None:
 
 
 class Resident(Protocol):
-    """What lives on the loop and wants to finish when the process does."""
+    """Lives on the loop, and has work to finish before the process ends."""
 
     def begin_exit(self) -> Completion:
         """Start to finish, for good; the completion is set once that is done. Called from any thread."""
@@ -93,7 +93,7 @@ class _Loop(asyncio.SelectorEventLoop):
             call: Callable[[Any], None] = done.set_result
             try:
                 outcome: Any = socket.getaddrinfo(host, port, **options)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - it is the caller's
                 call, outcome = done.set_exception, error
             with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
                 self.call_soon_threadsafe(tell, call, outcome)
@@ -138,8 +138,8 @@ class LoopThread:
     def post(self, call: Callable[..., object], *args: Any) -> None:
         """Have the loop call ``call(*args)`` soon, after all that was posted before. Never blocks.
 
-        Raises only what strikes the caller here: a signal handler's exception, a RecursionError. Two calls deep at the
-        most, so that whoever had room on the stack to post one call has room for the next.
+        Raises only what strikes the caller here: a signal handler's exception, a RecursionError. At most
+        two calls deep: a caller with enough stack left to post one call has enough for the next.
         """
         if self.dead:
             return
@@ -198,5 +198,5 @@ class LoopThread:
             call, args = calls.popleft()
             try:
                 call(*args)
-            except BaseException:  # whatever it is, this thread must go on
+            except BaseException:  # noqa: BLE001 - whatever it is, this thread must go on
                 log_exception("linq-typing: internal error")

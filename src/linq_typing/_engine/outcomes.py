@@ -9,8 +9,8 @@ from .._core.circuit_breaker import Change, CircuitBreaker, Verdict
 from .._core.indicator import Action, Outcome
 from ..errors import APIStatusError, LinqTypingError
 from ..events import EventHook, EventKind, Failing, LoggingHook, TypingEvent, is_bad_key
+from .answers import Answer
 from .chat import Chat
-from .http import Answer
 from .loop import log_exception
 
 
@@ -110,11 +110,14 @@ class Outcomes:
         elapsed: float = 0.0,
     ) -> None:
         """Tell the hooks of something that happened to the chat."""
-        event = TypingEvent(kind, chat.id, action and action.value, error, attempt, elapsed)
+        self.tell(TypingEvent(kind, chat.id, action and action.value, error, attempt, elapsed))
+
+    def tell(self, event: TypingEvent) -> None:
+        """Tell the hooks."""
         for hook in self._hooks:
             try:
                 hook(event)
-            except BaseException:  # a SystemExit would end the loop of the whole process
+            except BaseException:  # noqa: BLE001 - a SystemExit would end the loop of the whole process
                 log_exception("linq-typing: on_event raised on %s", event)
 
 

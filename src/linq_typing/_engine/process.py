@@ -52,18 +52,20 @@ def loop_thread() -> LoopThread | None:
                 if _is_ending():
                     return None
                 thread = _current = _started()
+                _finish_with_multiprocessing()
+                if _is_ending():  # meanwhile: what shuts the thread down may have run before it was there
+                    thread.shut_down(EXIT_TIMEOUT)
+                    return None
     return thread
 
 
 def _started() -> LoopThread:
     try:
-        thread = LoopThread()
+        return LoopThread()
     except (OSError, RuntimeError) as error:
         if not _is_out_of_resources(error):
             raise
         raise LinqTypingError(f"the library's thread could not be started: {error}") from None
-    _finish_with_multiprocessing()
-    return thread
 
 
 def _is_out_of_resources(error: Exception) -> bool:

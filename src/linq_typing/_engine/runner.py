@@ -14,13 +14,15 @@ from math import inf
 from typing import Any
 
 from .._core.indicator import Action, MessageInFlight, Outcome, SessionState
+from .._core.observations import News
 from .._core.request_queue import RequestQueue
 from .._core.timer_queue import TimerQueue
 from ..errors import APITimeoutError
 from ..events import EventHook, Stats
+from .answers import Answer
 from .chat import Chat
 from .flushing import Flushes
-from .http import CLOSE_TIMEOUT, Answer, TypingAPI
+from .http import CLOSE_TIMEOUT, TypingAPI
 from .outcomes import Outcomes
 from .waiting import Completion
 
@@ -90,17 +92,18 @@ class Runner:
         self.on_change()
 
     def pause(self, chat_id: str, session: SessionState, at: float) -> None:
-        self._tell(Chat.pause, chat_id, session, at)
+        if session.is_open:
+            self.tell(chat_id, lambda chat: chat.pause(session, at))
 
     def resume(self, chat_id: str, session: SessionState, at: float) -> None:
-        self._tell(Chat.resume, chat_id, session, at)
+        if session.is_open:
+            self.tell(chat_id, lambda chat: chat.resume(session, at))
 
-    def _tell(
-        self, what: Callable[[Chat, SessionState, float], None], chat_id: str, session: SessionState, at: float
-    ) -> None:
-        chat = self._chats.get(chat_id)
-        if chat is not None and session.is_open:
-            what(chat, session, at)
+    def tell(self, chat_id: str, what: Callable[[Chat], object]) -> None:
+        """Let a chat have an input, if there is anything to do or to remember about it."""
+        chat = self.find(chat_id)
+        if chat is not None:
+            what(chat)
             self._go_on(chat)
 
     # -- Inputs from messages
@@ -132,6 +135,16 @@ class Runner:
             self.send_ended(chat_id, message, message.began_at, True)
         else:
             logger.debug("mark_sent for chat %s, which has no session", chat_id)
+
+    def foreign_message(self, news: News) -> None:
+        """A webhook tells of a message that this process has not sent."""
+        if news.kind != "failed":
+            self.tell(news.chat_id, lambda chat: self._foreign_message(chat, news.at))
+
+    def _foreign_message(self, chat: Chat, at: float) -> None:
+        if chat.sessions:
+            self._outcomes.emit("message_sent", chat)
+        chat.message_observed(at, self.now())
 
     # -- Flushing and ending
 
@@ -198,6 +211,9 @@ class Runner:
         self._dispatch()
 
     # -- Deciding
+
+    def find(self, chat_id: str) -> Chat | None:
+        return self._chats.get(chat_id)
 
     def _chat(self, chat_id: str) -> Chat:
         chat = self._chats.get(chat_id)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import httpx
 
 from .._core.indicator import SessionState
+from .._core.observations import Observation
 from .._linq import PUBLIC_BASE_URL
 from .._settings import Credentials, HTTPSettings, enabled_by_environment, from_environment
 from ..errors import ConfigurationError, LinqTypingError
@@ -21,12 +22,12 @@ from .http import TypingAPI
 from .lifecycle import Life
 from .loop import LoopThread
 from .process import loop_thread, process_lock
+from .runner import Runner
 
 logger = logging.getLogger("linq_typing")
 
 
-@dataclass(frozen=True)
-class EngineSettings:
+class EngineSettings(NamedTuple):
     """What was given to make engines with."""
 
     credentials: Credentials
@@ -35,6 +36,7 @@ class EngineSettings:
     transport: httpx.AsyncBaseTransport | None = None
     hooks: Sequence[EventHook] = ()
     enabled: bool | None = None
+    make_runner: Callable[..., Runner] = Runner  #: another one, if its chats are shared with other processes
 
     @property
     def is_enabled(self) -> bool:
@@ -54,6 +56,7 @@ class EngineSource:
         self._api: TypingAPI | None = None
         self._made_in: int | None = None  # the process that made the engine
         self._finalizer = weakref.finalize(self, lambda: None)
+        self.observes = False  # whether webhooks have come
         self._problem: str | None = None  # why no engine could be made, as it was logged
 
     @property
@@ -61,6 +64,11 @@ class EngineSource:
         if not self.settings.is_enabled:
             return Life.DISABLED
         return Life.OPEN if self.engine is None or not self.engine.alive else self.engine.life
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether its chats are shared with other processes."""
+        return self.settings.make_runner is not Runner
 
     @property
     def base_url(self) -> str:
@@ -76,16 +84,27 @@ class EngineSource:
             self._api = self._make_api()
 
     def get(self, state: SessionState | None = None) -> LoopEngine | None:
-        """The engine, ready for use. None if there can be none; ``state`` is told why."""
+        """The engine, ready for use. None if there can be none: ``state.error`` says why."""
         engine = self.engine
         return engine if engine is not None and engine.is_ready else self._open(state)
 
     def get_to_listen(self) -> LoopEngine | None:
-        """The engine to tell of a message. None where that helps nobody: disabled, or without a key."""
+        """The engine to tell about a message. None if it would do nothing: disabled, or without a key."""
         engine = self.engine
         if engine is not None and engine.is_ready:
             return engine
         return self._open() if self.settings.known_credentials().api_key else None
+
+    def get_to_mark(self) -> LoopEngine | None:
+        """The engine to tell about a message in a chat that may have a session. None if no engine knows of one."""
+        return self.get_to_listen() if self.is_shared else self.engine
+
+    def observe(self, observation: Observation | None) -> None:
+        """Tell the engine, if there is one, what a webhook says; and every later one that there are webhooks."""
+        self.observes = True
+        engine = self.engine if observation is None else self.get_to_mark()
+        if engine is not None:
+            engine.observe(observation, engine.now())
 
     def get_to_wait_for(self) -> LoopEngine | None:
         """The engine, if it was ever needed in this process. RuntimeError where waiting for it would dead-lock."""
@@ -167,7 +186,10 @@ class EngineSource:
             settle=settings.settle,
             max_connections=settings.http.max_connections,
             hooks=settings.hooks,
+            make_runner=settings.make_runner,
         )
+        if self.observes:
+            engine.observe(None, engine.now())
         self._made_in = os.getpid()
         self._finalizer.detach()
         self._finalizer = weakref.finalize(self, engine.retire)  # if the manager is dropped, not closed

@@ -70,7 +70,7 @@ async def wait_for_async(done: Completion, timeout: float, *, shield: bool = Fal
     woken = asyncio.Event()
 
     def wake(result: bool) -> None:
-        with suppress(RuntimeError):  # nobody waits any more: the loop is closed
+        with suppress(RuntimeError):  # the loop is closed: its task no longer waits
             loop.call_soon_threadsafe(woken.set)
 
     done.add_callback(wake)

@@ -4,7 +4,7 @@ try:
     from linq_typing.sandbox._app import create_app
     from linq_typing.sandbox._faults import Faults
     from linq_typing.sandbox._model import Model
-    from linq_typing.sandbox._records import Message, Request, Showing
+    from linq_typing.sandbox._records import Message, Request, Showing, Webhook
     from linq_typing.sandbox._sandbox import Sandbox
     from linq_typing.sandbox._timeline import Timeline
 except ModuleNotFoundError as error:
@@ -12,4 +12,4 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError('linq_typing.sandbox needs starlette and uvicorn: pip install "linq-typing[sandbox]"') from error
 
-__all__ = ["Faults", "Message", "Model", "Request", "Sandbox", "Showing", "Timeline", "create_app"]
+__all__ = ["Faults", "Message", "Model", "Request", "Sandbox", "Showing", "Timeline", "Webhook", "create_app"]

@@ -63,7 +63,7 @@ class Fields:
         return self.text(name) if name in self else None
 
 
-Action = Callable[[Simulation, Fields], dict[str, str] | None]
+Action = Callable[[Simulation, Fields], dict[str, Any] | None]
 """Returns the JSON of its answer; None: empty."""
 
 
@@ -71,8 +71,12 @@ def _write(simulation: Simulation, fields: Fields) -> dict[str, str]:
     return {"message": simulation.write(fields.text("chat"), fields.text("text")).id}
 
 
-def _reopen(simulation: Simulation, fields: Fields) -> None:
-    simulation.reopen(fields.text("chat"))
+def _colleague(simulation: Simulation, fields: Fields) -> dict[str, str]:
+    return {"message": simulation.send_as_colleague(fields.text("chat"), fields.text("text")).id}
+
+
+def _reopen(simulation: Simulation, fields: Fields) -> dict[str, int]:
+    return {"read": len(simulation.reopen(fields.text("chat")))}
 
 
 def _new_chat(simulation: Simulation, fields: Fields) -> dict[str, str]:
@@ -120,6 +124,26 @@ def _lose(simulation: Simulation, fields: Fields) -> None:
     )
 
 
+def _fail_messages(simulation: Simulation, fields: Fields) -> None:
+    simulation.fail_messages(**_scope(fields), code=int(fields.number("code", 4001)))
+
+
+def _delay_webhooks(simulation: Simulation, fields: Fields) -> None:
+    simulation.delay_webhooks(fields.number("seconds"), _event(fields), **_scope(fields))
+
+
+def _duplicate_webhooks(simulation: Simulation, fields: Fields) -> None:
+    simulation.duplicate_webhooks(_event(fields), **_scope(fields), copies=int(fields.number("copies", 1)))
+
+
+def _reorder_webhooks(simulation: Simulation, fields: Fields) -> None:
+    simulation.reorder_webhooks(_event(fields), **_scope(fields))
+
+
+def _event(fields: Fields) -> str:
+    return fields.optional_text("event") or "webhook"
+
+
 def _scope(fields: Fields) -> dict[str, Any]:
     return {
         "times": fields.integer("times"),
@@ -145,12 +169,17 @@ def _set_webhook(simulation: Simulation, fields: Fields) -> None:
 
 ACTIONS: Final[dict[str, Action]] = {
     "write": _write,
+    "colleague": _colleague,
     "reopen": _reopen,
     "new-chat": _new_chat,
     "change-chat": _change_chat,
     "fail": _fail,
     "slow": _slow,
     "lose": _lose,
+    "fail-messages": _fail_messages,
+    "delay-webhooks": _delay_webhooks,
+    "duplicate-webhooks": _duplicate_webhooks,
+    "reorder-webhooks": _reorder_webhooks,
     "clear-faults": _clear_faults,
     "set": _set,
     "webhook": _set_webhook,

@@ -81,7 +81,7 @@ class PartnerApi:
             raise ApiError(404, 1005, f"No such endpoint: {request.method} {request.path}")
         body = await _json(Request(scope, receive)) if route.has_body else {}
         key = headers.get(b"idempotency-key", b"").decode("latin-1") or None
-        call = Call(self._model, target, body, key, exchange.trace_id)
+        call = Call(self._model, target, body, key, exchange.trace_id, self._faults)
         if exchange.chat_id is None and (chat := find_chat(call)) is not None:
             self._log.join(exchange, chat.id)
         perform = partial(self._perform, exchange, route, call)

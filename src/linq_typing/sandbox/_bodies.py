@@ -100,18 +100,24 @@ def voice_memo(model: Model, chat: Chat, message: Message, content: Mapping[str,
     }
 
 
-def poll(model: Model, chat: Chat, message: Message, options: list[str]) -> Json:
+def poll(model: Model, chat: Chat, message: Message) -> Json:
     """`PollEnvelope`."""
     at = model.wall_time(message.accepted_at)
-    creator = handle(model, chat, chat.line)
     return {
         "chat_id": chat.id,
         "message_id": message.id,
         "created_at": at,
         "updated_at": at,
         "reactions": [],
-        "poll": {"options": [_option(text, creator) for text in options], "total_voters": 0},
+        "poll": poll_snapshot(model, chat, message),
     }
+
+
+def poll_snapshot(model: Model, chat: Chat, message: Message) -> Json:
+    """A poll's options, and who voted for them: nobody."""
+    creator = handle(model, chat, chat.line)
+    options = [_option(f"{message.id}/{index}", text, creator) for index, text in enumerate(message.options)]
+    return {"options": options, "total_voters": 0}
 
 
 def reaction(trace_id: str) -> Json:
@@ -156,9 +162,9 @@ def handle(model: Model, chat: Chat, address: str) -> Json:
     }
 
 
-def _option(text: str, creator: Json) -> Json:
+def _option(name: str, text: str, creator: Json) -> Json:
     return {
-        "option_id": str(uuid.uuid4()),
+        "option_id": str(uuid.uuid5(uuid.NAMESPACE_URL, name)),
         "text": text,
         "can_be_edited": False,
         "creator_handle": creator,
@@ -168,11 +174,12 @@ def _option(text: str, creator: Json) -> Json:
 
 def _part(part: Mapping[str, Any]) -> Json:
     if part.get("type") == "media":
-        return _media(part)
+        return {**media(part), "reactions": None}
     return {"reactions": None, **part}
 
 
-def _media(part: Mapping[str, Any]) -> Json:
+def media(part: Mapping[str, Any]) -> Json:
+    """`MediaPartResponse`."""
     attachment = part.get("attachment_id") or str(uuid.uuid4())
     url = part.get("url") or f"{_CDN}/{attachment}/file"
     return {
@@ -182,5 +189,4 @@ def _media(part: Mapping[str, Any]) -> Json:
         "mime_type": "application/octet-stream",
         "size_bytes": 0,
         "url": url,
-        "reactions": None,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -33,14 +34,20 @@ class Chat:
     read_by_person: float | None = None
     """When the person last opened the chat."""
 
-    def reopen(self, now: float) -> Message | None:
-        """The person opens the chat. Returns the bot's latest message if it was unread until now."""
-        self.screen.reopen(now)
+    def unread(self, now: float) -> tuple[Message, ...]:
+        """The messages of the line that the person has not read, in the order in which they landed."""
+        read = -math.inf if self.read_by_person is None else self.read_by_person
+        found = (m for m in self.messages if not m.from_person and m.has_landed(now) and m.lands_at > read)
+        return tuple(sorted(found, key=lambda message: message.lands_at))
+
+    def reopen(self, now: float) -> tuple[Message, ...]:
+        """The person opens the chat, and reads what was unread. Returns those messages."""
+        unread = self.unread(now)
+        if unread:
+            self.screen.reopen(now)
         self.reopened.append(now)
-        before, self.read_by_person = self.read_by_person, now
-        landed = [message for message in self.messages if not message.from_person and message.lands_at <= now]
-        latest = max(landed, key=lambda message: message.lands_at, default=None)
-        return latest if latest and (before is None or latest.lands_at > before) else None
+        self.read_by_person = now
+        return unread
 
 
 class ChatUpdate(NamedTuple):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from linq_typing.sandbox import _bodies as bodies
 from linq_typing.sandbox._chat import Chat
+from linq_typing.sandbox._faults import Faults
 from linq_typing.sandbox._http import ApiError
 from linq_typing.sandbox._model import LINE, Model
-from linq_typing.sandbox._records import Endpoint
+from linq_typing.sandbox._records import Endpoint, Message, MessageKind
 from linq_typing.sandbox._request_log import Effect
 
 
@@ -25,6 +26,7 @@ class Call:
     key: str | None
     """The `Idempotency-Key` header."""
     trace_id: str
+    faults: Faults
 
     @property
     def chat(self) -> Chat:
@@ -68,6 +70,22 @@ def find_chat(call: Call) -> Chat | None:
     return call.model.chat_between(map(str, people), call.body.get("from"))
 
 
+def _accept(
+    call: Call,
+    chat: Chat,
+    text: str = "",
+    *,
+    kind: MessageKind = "message",
+    key: str | None = None,
+    options: Sequence[str] = (),
+) -> tuple[Message, Effect]:
+    def failure() -> int | None:
+        fault = call.faults.pick_failure(chat.id)
+        return fault.failure_code if fault else None
+
+    return call.model.send(chat, text, kind=kind, key=key, options=options, failure=failure)
+
+
 def _start(call: Call) -> Reply:
     return Reply(204, effect=call.model.start(call.chat))
 
@@ -78,7 +96,7 @@ def _stop(call: Call) -> Reply:
 
 def _send(call: Call) -> Reply:
     content = _message(call.body)
-    message, effect = call.model.send(call.chat, _text(content), key=_key(call, content))
+    message, effect = _accept(call, call.chat, _text(content), key=_key(call, content))
     return Reply(202, bodies.sent(call.model, call.chat, message, content), effect)
 
 
@@ -86,7 +104,7 @@ def _voice_memo(call: Call) -> Reply:
     sources = [name for name in ("voice_memo_url", "attachment_id") if call.body.get(name)]
     if len(sources) != 1:
         raise ApiError(400, 1001, "Either voice_memo_url or attachment_id must be provided, but not both")
-    message, effect = call.model.send(call.chat, kind="voicememo", key=call.key)
+    message, effect = _accept(call, call.chat, kind="voicememo", key=call.key)
     return Reply(202, bodies.voice_memo(call.model, call.chat, message, call.body), effect)
 
 
@@ -95,15 +113,16 @@ def _poll(call: Call) -> Reply:
     options = [str(_field(option, "text")) for option in _list(content, "options")]
     if len(options) < 2:
         raise ApiError(400, 1005, "A poll needs at least two options")
-    message, effect = call.model.send(call.chat, " / ".join(options), kind="poll", key=_key(call, content))
-    return Reply(202, bodies.poll(call.model, call.chat, message, options), effect)
+    text, key = " / ".join(options), _key(call, content)
+    message, effect = _accept(call, call.chat, text, kind="poll", key=key, options=options)
+    return Reply(202, bodies.poll(call.model, call.chat, message), effect)
 
 
 def _create_chat(call: Call) -> Reply:
     content = _message(call.body)
     people, line = _people(call.body), str(_field(call.body, "from"))
     chat = call.model.chat_between(people, line) or call.model.add_chat(people, line=line)
-    message, effect = call.model.send(chat, _text(content), key=_key(call, content))
+    message, effect = _accept(call, chat, _text(content), key=_key(call, content))
     return Reply(201, bodies.created_chat(call.model, chat, message, content), effect)
 
 
@@ -112,7 +131,7 @@ def _create_message(call: Call) -> Reply:
     people = _people(call.body)
     known = call.model.chat_between(people)
     chat = known or call.model.add_chat(people, line=LINE)
-    message, effect = call.model.send(chat, _text(content), key=_key(call, content))
+    message, effect = _accept(call, chat, _text(content), key=_key(call, content))
     answer = bodies.created_message(call.model, chat, message, content, is_new=known is None)
     return Reply(202, answer, effect)
 
@@ -120,7 +139,7 @@ def _create_message(call: Call) -> Reply:
 def _update_card(call: Call) -> Reply:
     layout = _object(call.body, "layout")
     chat = call.model.chat(call.model.message(call.target).chat_id)
-    message, effect = call.model.send(chat, str(layout.get("caption") or ""), kind="update", key=call.key)
+    message, effect = _accept(call, chat, str(layout.get("caption") or ""), kind="update", key=call.key)
     return Reply(202, bodies.sent(call.model, chat, message, {}), effect)
 
 

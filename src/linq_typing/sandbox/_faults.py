@@ -1,6 +1,7 @@
-"""Faults that the API has on purpose: wrong statuses, delays, lost answers.
+"""Faults that Linq has on purpose: wrong statuses, delays, lost answers, messages that fail, disorderly webhooks.
 
-Clients meet faults with time-outs of their own, so all durations here are real seconds, whatever the time scale.
+Clients meet the API's faults with time-outs of their own, so those durations are real seconds, whatever the time scale.
+A webhook's delay is in modelled seconds.
 """
 
 from __future__ import annotations
@@ -9,19 +10,27 @@ import itertools
 import random
 import threading
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar, get_args
 
-from linq_typing.sandbox._records import TYPING, Endpoint
+from linq_typing.sandbox._records import TYPING, Endpoint, WebhookEvent
 
 Delay = float | tuple[float, float]
 """Seconds, or the two ends of a range from which each request's delay is drawn."""
 
-_ALL: Final[frozenset[Endpoint]] = frozenset({"start", "stop", "send", "react", "read", "get", "other"})
+Affected = Endpoint | WebhookEvent
+"""What a fault may affect."""
 
-_COVERS: Final[dict[str, frozenset[Endpoint]]] = {
-    "*": _ALL,
-    "typing": TYPING,
-    **{endpoint: frozenset({endpoint}) for endpoint in _ALL},
+_Covers = dict[str, frozenset[Affected]]
+
+_REQUESTS: Final[_Covers] = {
+    "*": frozenset(get_args(Endpoint)),
+    "typing": frozenset(TYPING),
+    **{endpoint: frozenset({endpoint}) for endpoint in get_args(Endpoint)},
+}
+_MESSAGES: Final[_Covers] = {"send": frozenset({"send"})}
+_WEBHOOKS: Final[_Covers] = {
+    "webhook": frozenset(get_args(WebhookEvent)),
+    **{event: frozenset({event}) for event in get_args(WebhookEvent)},
 }
 
 
@@ -68,6 +77,46 @@ class Slowness:
 
 
 @dataclass(frozen=True, slots=True)
+class SendFailure:
+    """Accepts a message that is never sent."""
+
+    failure_code: int = 4001
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """Delivers a webhook so many modelled seconds late."""
+
+    late: Delay
+
+    def __post_init__(self) -> None:
+        _check_delay("seconds", self.late)
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """Delivers a webhook more than once."""
+
+    copies: int = 1
+
+    def __post_init__(self) -> None:
+        if self.copies < 1:
+            raise ValueError(f"copies must be at least 1, got {self.copies!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reordering:
+    """Delivers a webhook after the next one of its chat."""
+
+
+RequestFault = Answer | Loss | Slowness
+WebhookFault = Lateness | Duplicate | Reordering
+Fault = RequestFault | SendFailure | WebhookFault
+
+_F = TypeVar("_F", bound=Fault)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The faults of one request."""
 
@@ -76,20 +125,29 @@ class Plan:
     after: float
 
 
+@dataclass(frozen=True, slots=True)
+class WebhookPlan:
+    """How one webhook is delivered."""
+
+    late: float
+    copies: int
+    reordered: bool
+
+
 class FaultRule(NamedTuple):
-    """A fault that is set, and the requests it is for."""
+    """A fault that is set, and the requests or webhooks it is for."""
 
     id: int
-    fault: Answer | Loss | Slowness
+    fault: Fault
     endpoint: str
     chat: str | None
     rate: float
     left: int | None
-    """How many more requests it affects; None: no limit."""
+    """How many more it affects; None: no limit."""
 
-    def covers(self, endpoint: Endpoint, chat_id: str | None) -> bool:
-        """Whether it is for this request."""
-        return endpoint in _COVERS[self.endpoint] and self.chat in (None, chat_id)
+    def covers(self, affected: Affected, chat_id: str | None) -> bool:
+        """Whether it is for this request or webhook."""
+        return affected in _covers(self.fault)[self.endpoint] and self.chat in (None, chat_id)
 
 
 class Faults:
@@ -103,7 +161,7 @@ class Faults:
 
     def add(
         self,
-        fault: Answer | Loss | Slowness,
+        fault: Fault,
         endpoint: str,
         *,
         chat: str | None = None,
@@ -113,13 +171,15 @@ class Faults:
         """Set a fault.
 
         Parameters:
-            endpoint: `start`, `stop`, `typing` (both), `send`, `react`, `read`, `get`, `other` or `*`.
+            endpoint: `start`, `stop`, `typing` (both), `send`, `react`, `read`, `get`, `other` or `*`; for a
+                `SendFailure`: `send`; for a webhook's fault: an event, or `webhook` (all).
             chat: only for that chat; default: for all.
-            times: how many requests it affects; default: all.
-            rate: the probability that it affects a request.
+            times: how many it affects; default: all.
+            rate: the probability that it affects one.
         """
-        if endpoint not in _COVERS:
-            raise ValueError(f"endpoint must be one of {', '.join(sorted(_COVERS))}, got {endpoint!r}")
+        if endpoint not in (known := _covers(fault)):
+            name = "event" if known is _WEBHOOKS else "endpoint"
+            raise ValueError(f"{name} must be one of {', '.join(sorted(known))}, got {endpoint!r}")
         if not 0 <= rate <= 1:
             raise ValueError(f"rate must be a probability from 0 to 1, got {rate!r}")
         if times is not None and times < 1:
@@ -153,17 +213,30 @@ class Faults:
         with self._lock:
             outcome = self._first((Answer, Loss), endpoint, chat_id)
             slow = self._first((Slowness,), endpoint, chat_id)
+            assert outcome is None or isinstance(outcome, (Answer, Loss))  # for the type checker
             if outcome is None and slow is None:
                 return None
-            assert not isinstance(outcome, Slowness)
-            before, after = (slow.before, slow.after) if isinstance(slow, Slowness) else (0.0, 0.0)
+            before, after = (slow.before, slow.after) if slow else (0.0, 0.0)
             return Plan(outcome, self._draw(before), self._draw(after))
 
-    def _first(
-        self, kinds: tuple[type, ...], endpoint: Endpoint, chat_id: str | None
-    ) -> Answer | Loss | Slowness | None:
+    def pick_failure(self, chat_id: str) -> SendFailure | None:
+        """The failure of this message that has just been accepted."""
+        with self._lock:
+            return self._first((SendFailure,), "send", chat_id)
+
+    def pick_webhook(self, event: WebhookEvent, chat_id: str) -> WebhookPlan:
+        """The faults for this webhook: at most one of each kind."""
+        with self._lock:
+            late = self._first((Lateness,), event, chat_id)
+            duplicate = self._first((Duplicate,), event, chat_id)
+            reordering = self._first((Reordering,), event, chat_id)
+            return WebhookPlan(
+                self._draw(late.late) if late else 0.0, duplicate.copies if duplicate else 0, reordering is not None
+            )
+
+    def _first(self, kinds: tuple[type[_F], ...], affected: Affected, chat_id: str | None) -> _F | None:
         for rule in self._rules.values():
-            if isinstance(rule.fault, kinds) and rule.covers(endpoint, chat_id) and self._hits(rule):
+            if isinstance(rule.fault, kinds) and rule.covers(affected, chat_id) and self._hits(rule):
                 self._use(rule)
                 return rule.fault
         return None
@@ -179,6 +252,12 @@ class Faults:
 
     def _draw(self, delay: Delay) -> float:
         return self._random.uniform(*delay) if isinstance(delay, tuple) else delay
+
+
+def _covers(fault: Fault) -> _Covers:
+    if isinstance(fault, SendFailure):
+        return _MESSAGES
+    return _REQUESTS if isinstance(fault, (Answer, Loss, Slowness)) else _WEBHOOKS
 
 
 def _check_delay(name: str, delay: Delay) -> None:

@@ -17,9 +17,9 @@ from linq_typing.sandbox._chat import Chat
 from linq_typing.sandbox._clock import Clock
 from linq_typing.sandbox._faults import FaultRule, Faults
 from linq_typing.sandbox._model import Model
-from linq_typing.sandbox._records import Message, Request, Showing
+from linq_typing.sandbox._records import Message, Request, Showing, Webhook
 from linq_typing.sandbox._timeline import EFFECTS, is_ghost
-from linq_typing.sandbox._webhooks import Delivery, WebhookSender
+from linq_typing.sandbox._webhooks import WebhookSender
 
 Record = dict[str, Any]
 
@@ -27,7 +27,7 @@ LOOP_INTERVAL: Final = 5.0
 """Modelled seconds between the starts of the simple loop that bots without this library use."""
 
 _LIMITS: Final = {"chats": 200, "messages": 2000, "showings": 2000, "requests": 1000, "webhooks": 500, "settings": 1}
-_RECENT = 50  # the latest webhooks, which may still change
+_RECENT = 50  # the latest times at which a chat was re-opened
 
 
 class RevisionLog:
@@ -96,6 +96,7 @@ class Feed:
         self._records = RevisionLog(_LIMITS)
         self._progress: defaultdict[str, _Progress] = defaultdict(_Progress)
         self._log_revision = 0
+        self._webhooks_read: dict[int, Webhook] = {}
 
     def update(self) -> str:
         """Read what has changed. Returns the cursor of the current state."""
@@ -107,8 +108,7 @@ class Feed:
             effect = EFFECTS[request.change]
             record = _record(request, at=request.received_at, latency=exchange.latency, effect=effect)
             self._records.put("requests", request.id, record)
-        for delivery in list(self._webhooks.deliveries)[-_RECENT:]:
-            self._records.put("webhooks", delivery.id, _record(delivery))
+        self._update_webhooks()
         self._records.put("settings", 0, self._settings())
         return f"{self._epoch}-{self._records.revision}"
 
@@ -123,14 +123,23 @@ class Feed:
             **self._records.since(revision or 0),
         }
 
+    def _update_webhooks(self) -> None:
+        webhooks = {webhook.id: webhook for webhook in self._webhooks.log}
+        for number, webhook in webhooks.items():
+            if webhook is not self._webhooks_read.get(number):
+                record = _record(webhook)
+                del record["body"]
+                self._records.put("webhooks", number, record)
+        self._webhooks_read = webhooks
+
     def _update_chat(self, chat: Chat) -> None:
         progress = self._progress[chat.id]
         update = self._model.update_of(chat, progress.messages, progress.showings)
         for message in update.messages:
-            self._records.put("messages", message.id, _record(message, landed=message.lands_at <= update.now))
+            self._records.put("messages", message.id, _record(message, landed=message.has_landed(update.now)))
         for message in takewhile(lambda message: message.lands_at <= update.now, update.messages):
             progress.messages += 1
-            progress.replies += not message.from_person
+            progress.replies += not message.from_person and not message.from_colleague and message.failure_code is None
         for number, showing in update.showings:
             self._update_showing(chat, number, showing, progress)
         last = update.showings[-1][1] if update.showings else None
@@ -194,7 +203,7 @@ class Feed:
         }
 
 
-def _record(source: Message | Request | Delivery, **more: object) -> Record:
+def _record(source: Message | Request | Webhook, **more: object) -> Record:
     record: Record = asdict(source)
     return {"chat": record.pop("chat_id"), **record, **more}
 

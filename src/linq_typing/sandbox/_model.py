@@ -8,6 +8,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 from linq_typing.sandbox._chat import Chat, ChatUpdate
 from linq_typing.sandbox._clock import Clock
@@ -15,13 +16,10 @@ from linq_typing.sandbox._http import ApiError
 from linq_typing.sandbox._records import Message, MessageKind, Service
 from linq_typing.sandbox._request_log import Effect, RequestLog
 from linq_typing.sandbox._screen import Screen
+from linq_typing.sandbox._settle import DEFAULT_SETTLE, Settle, checked_seconds, settle_function
 from linq_typing.sandbox._timeline import Timeline
 
 LINE = "+12025550100"
-DEFAULT_SETTLE = 1.0
-
-Settle = float | Iterable[float] | Callable[[], float]
-
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -43,11 +41,13 @@ class Model:
         keep: int | None = None,
     ) -> None:
         self.clock = clock or Clock()
+        self.on_message: Callable[[Chat, Message], None] | None = None
+        """Called for each new message, with the model locked."""
         self.log = RequestLog(self.clock, keep)
         self._keep = keep
-        self.shown_for = _seconds("shown_for", shown_for)
-        self._active_for = _seconds("active_for", active_for)
-        self._settle = _settle_function(settle)
+        self.shown_for = checked_seconds("shown_for", shown_for)
+        self._active_for = checked_seconds("active_for", active_for)
+        self._settle = settle_function(settle)
         self._epoch = datetime.now(timezone.utc)
         self._lock = threading.RLock()
         self._chats: dict[str, Chat] = {}
@@ -140,24 +140,38 @@ class Model:
             return Effect(chat.id, now, *chat.screen.stop(now))
 
     def send(
-        self, chat: Chat, text: str = "", *, kind: MessageKind = "message", key: str | None = None
+        self,
+        chat: Chat,
+        text: str = "",
+        *,
+        kind: MessageKind = "message",
+        key: str | None = None,
+        options: Sequence[str] = (),
+        failure: Callable[[], int | None] = lambda: None,
     ) -> tuple[Message, Effect]:
-        """Accept a message from the bot. It is really sent, and clears the indicator, when it has settled.
+        """Accept a message from the bot. It lands, and clears the indicator, when it has settled.
 
         Parameters:
             key: an idempotency key: a second message under the same key is not sent.
+            options: of a poll.
+            failure: called once it is accepted; returns the error code with which it fails instead of landing, or None.
         """
         with self._lock:
-            now = self.clock()
             if key is not None and key in chat.sent:
-                return chat.sent[key], Effect(chat.id, now, "nothing", "idempotency key used before")
-            message = self._add(chat, text, kind, now, lands_at=now + self._settle())
-            chat.screen.accepted(now, message.lands_at)
+                return chat.sent[key], Effect(chat.id, self.clock(), "nothing", "idempotency key used before")
+            message = self._accept(
+                chat, text, kind, idempotency_key=key, options=tuple(options), failure_code=failure()
+            )
             if key is not None:
                 chat.sent[key] = message
                 if self._keep is not None and len(chat.sent) > self._keep:
                     del chat.sent[next(iter(chat.sent))]
-            return message, Effect(chat.id, now, "message")
+            return message, Effect(chat.id, message.accepted_at, "message")
+
+    def send_as_colleague(self, chat: Chat, text: str = "") -> Message:
+        """A human sends a message from the bot's own number. It settles and clears as one of the bot does."""
+        with self._lock:
+            return self._accept(chat, text, "message", from_colleague=True)
 
     def read(self, chat: Chat) -> None:
         """The bot marks the chat as read."""
@@ -170,13 +184,13 @@ class Model:
         with self._lock:
             now = self.clock()
             chat.screen.received(now)
-            return self._add(chat, text, "message", now, lands_at=now, from_person=True)
+            return self._add(chat, text, "message", now, now, from_person=True)
 
-    def reopen(self, chat: Chat) -> Message | None:
-        """The person opens the chat again: the device drops the indicator, and the messages are read.
+    def reopen(self, chat: Chat) -> tuple[Message, ...]:
+        """The person opens the chat again, and reads its unread messages. Returns those.
 
-        A start alone does not bring the indicator back until a stop or a message has come. Returns the bot's latest
-        message if it was unread until now.
+        If there are any, the device drops the indicator, and a start alone does not bring it back until a stop or a
+        message has come.
         """
         with self._lock:
             return chat.reopen(self.clock())
@@ -245,15 +259,24 @@ class Model:
         """A modelled time in the API's format, ISO 8601."""
         return (self._epoch + timedelta(seconds=moment)).isoformat().replace("+00:00", "Z")
 
+    def _accept(self, chat: Chat, text: str, kind: MessageKind, **more: Any) -> Message:
+        now = self.clock()
+        message = self._add(chat, text, kind, now, now + self._settle(), from_person=False, **more)
+        if message.failure_code is None:
+            chat.screen.accepted(now, message.lands_at)
+        return message
+
     def _add(
-        self, chat: Chat, text: str, kind: MessageKind, now: float, *, lands_at: float, from_person: bool = False
+        self, chat: Chat, text: str, kind: MessageKind, now: float, lands_at: float, from_person: bool, **more: Any
     ) -> Message:
-        message = Message(str(uuid.uuid4()), chat.id, kind, text, from_person, now, lands_at)
+        message = Message(str(uuid.uuid4()), chat.id, kind, text, from_person, now, lands_at, **more)
         chat.messages.append(message)
         self._messages[message.id] = message
         if self._keep is not None and len(chat.messages) > self._keep:
             del self._messages[chat.messages.pop(0).id]
             chat.forgotten += 1
+        if self.on_message is not None:
+            self.on_message(chat, message)
         return message
 
     def _join(self, chat: Chat, person: str) -> None:
@@ -269,19 +292,3 @@ class Model:
 def _check_typing_allowed(chat: Chat) -> None:
     if not chat.typing_allowed:
         raise ApiError(403, 2005, "Typing indicators are not supported for group chats")
-
-
-def _settle_function(settle: Settle) -> Callable[[], float]:
-    if callable(settle):
-        return settle
-    if isinstance(settle, Iterable):
-        delays = iter(settle)
-        return lambda: next(delays, DEFAULT_SETTLE)
-    fixed = _seconds("settle", settle)
-    return lambda: fixed
-
-
-def _seconds(name: str, value: float) -> float:
-    if not value >= 0:
-        raise ValueError(f"{name} must be seconds, 0 or more, got {value!r}")
-    return value

@@ -5,7 +5,7 @@ All times are in modelled seconds since the sandbox was created (see `Sandbox.ti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Service = Literal["iMessage", "SMS", "RCS"]
@@ -23,7 +23,23 @@ EndedBy = Literal["stop", "message", "expired", "reopened"]
 
 MessageKind = Literal["message", "voicememo", "poll", "update"]
 
+WebhookVersion = Literal["2025-01-01", "2026-02-03"]
+
+WebhookEvent = Literal[
+    "message.received",
+    "message.sent",
+    "message.delivered",
+    "message.failed",
+    "message.read",
+    "poll.sent",
+    "poll.delivered",
+    "poll.failed",
+    "poll.read",
+]
+
 TYPING: frozenset[Endpoint] = frozenset({"start", "stop"})
+
+_SENT_AHEAD = 0.3  # modelled seconds from the line to the recipient's device
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +104,50 @@ class Message:
     from_person: bool
     accepted_at: float
     lands_at: float
-    """When it is really sent, and clears the indicator; may be in the future."""
+    """When it is on the recipient's device, and clears the indicator (or when it fails); may be in the future."""
+    from_colleague: bool = False
+    """Sent from the bot's own number, but by a human."""
+    idempotency_key: str | None = None
+    options: tuple[str, ...] = ()
+    """Of a poll."""
+    failure_code: int | None = None
+    """Linq's error code if it was accepted but will never be sent; else None."""
+
+    @property
+    def sent_at(self) -> float:
+        """When it leaves the line, shortly before it lands."""
+        return max(self.accepted_at, self.lands_at - _SENT_AHEAD)
+
+    def has_landed(self, now: float) -> bool:
+        """Whether the recipient has it."""
+        return self.failure_code is None and self.lands_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """One webhook that is being delivered, or was. A duplicate is a record of its own with the same `event_id`."""
+
+    id: int
+    """Position in the order in which they were created, from 1."""
+    event: WebhookEvent
+    event_id: str
+    chat_id: str
+    message_id: str
+    version: WebhookVersion
+    url: str
+    """Empty if it goes to a function."""
+    body: str = field(repr=False)
+    """The JSON."""
+    at: float
+    """When the event happened."""
+    outcome: Literal["pending", "delivered", "failed"] = "pending"
+    """`failed`: it will not be tried again."""
+    attempts: int = 0
+    status: int | None = None
+    """The answer to the latest attempt; None without an answer."""
+    error: str = ""
+    """Why the latest attempt had no answer; else empty."""
+    latency: float | None = None
+    """How long the latest attempt took, in real seconds."""
+    next_at: float | None = None
+    """When it is tried again; else None."""

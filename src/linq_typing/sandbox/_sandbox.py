@@ -5,14 +5,19 @@ from __future__ import annotations
 from types import TracebackType
 
 from linq_typing.sandbox._app import BASE_PATH, DEFAULT_API_KEY, create_app
+from linq_typing.sandbox._background import BackgroundSender
 from linq_typing.sandbox._clock import Clock
 from linq_typing.sandbox._faults import Faults
 from linq_typing.sandbox._feed import Feed
-from linq_typing.sandbox._model import Model, Settle
+from linq_typing.sandbox._model import Model
 from linq_typing.sandbox._page import Page
+from linq_typing.sandbox._records import WebhookVersion
 from linq_typing.sandbox._server import Server
+from linq_typing.sandbox._settle import DEFAULT_SETTLE, Settle
 from linq_typing.sandbox._simulation import Simulation
-from linq_typing.sandbox._webhooks import DEFAULT_SECRET, DEFAULT_VERSION, WebhookSender, WebhookVersion
+from linq_typing.sandbox._webhook_http import DEFAULT_SECRET
+from linq_typing.sandbox._webhook_payloads import DEFAULT_VERSION
+from linq_typing.sandbox._webhooks import Target
 
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 """How to reach a server that listens on all addresses."""
@@ -44,8 +49,9 @@ class Sandbox(Simulation):
             seconds; or an iterable with one such duration per message (1.0 once it is exhausted); or a function that
             returns one.
         seed: for the randomness of faults.
-        webhook: the URL to which to post what the person does (`message.received`, `message.read`), as Linq does;
-            default: no webhooks.
+        webhook: the URL to which to post what happens to messages (`message.received`, `.sent`, `.delivered`,
+            `.failed`, `.read`; those of polls likewise), as Linq does; or a function (see `set_webhook`); default: no
+            webhooks.
         webhook_secret: signs webhooks (`whsec_...`); the bot must have the same one.
         webhook_version: of the payload: 2025-01-01 or 2026-02-03.
         keep: how many of the latest requests, and per chat of the latest messages and showings, to keep; None: all.
@@ -60,9 +66,9 @@ class Sandbox(Simulation):
         time_scale: float = 1.0,
         shown_for: float = 85.0,
         active_for: float = 300.0,
-        settle: Settle = 1.0,
+        settle: Settle = DEFAULT_SETTLE,
         seed: int = 0,
-        webhook: str | None = None,
+        webhook: Target | None = None,
         webhook_secret: str = DEFAULT_SECRET,
         webhook_version: WebhookVersion = DEFAULT_VERSION,
         keep: int | None = None,
@@ -71,7 +77,7 @@ class Sandbox(Simulation):
             raise ValueError(f"keep must be at least 1, or None for all, got {keep!r}")
         clock, faults = Clock(time_scale), Faults(seed)
         model = Model(clock=clock, shown_for=shown_for, active_for=active_for, settle=settle, keep=keep)
-        webhooks = WebhookSender(model, webhook, webhook_secret, webhook_version)
+        webhooks = BackgroundSender(model, webhook, webhook_secret, webhook_version, faults=faults)
         super().__init__(clock, model, faults, webhooks)
         self._api_key = api_key
         self._host = host
@@ -89,11 +95,12 @@ class Sandbox(Simulation):
         return self
 
     def stop(self) -> None:
-        """Close all connections and stop serving. Idempotent.
+        """Close all connections and stop serving. Idempotent. Pending webhooks are dropped.
 
         Chats and timelines remain; `start()` serves them again on the same port.
         """
         self._server.stop()
+        self._webhooks.drop_pending("the sandbox has stopped")
 
     def __enter__(self) -> Sandbox:
         return self.start()

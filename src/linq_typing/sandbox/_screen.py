@@ -12,6 +12,8 @@ without a call, so each method first applies what was due by `now` (`advance`).
 | expiry   | -                                       | hides                    |
 | reopen   | -                                       | hides, and is stuck      |
 
+`reopen` stands for opening the chat while a message in it is unread; otherwise the indicator stays.
+
 *Idle*: no message for `active_for` seconds. *Stuck*: the device has dropped the indicator by itself, while the sender
 still counts as typing, so another start changes nothing.
 """
@@ -68,7 +70,7 @@ class Screen:
         return "hidden", ""
 
     def accepted(self, now: float, lands_at: float) -> None:
-        """A message from the bot was accepted; it is really sent, and clears the indicator, at `lands_at`."""
+        """A message was accepted; it lands, and clears the indicator, at `lands_at`."""
         self.advance(now)
         self._last_message = now
         insort(self._clears, lands_at)
@@ -80,7 +82,7 @@ class Screen:
         self._last_message = now
 
     def reopen(self, now: float) -> bool:
-        """The person opened the chat again. Returns whether that dropped the indicator."""
+        """The person opened the chat with an unread message. Returns whether that dropped the indicator."""
         self.advance(now)
         if self._since is None:
             return False

@@ -119,7 +119,7 @@ class Server:
             server = await loop.create_server(
                 lambda: _Connection(config, state, {}, loop), sock=sock, backlog=config.backlog
             )
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised by start()
             sock.close()
             ready.set_exception(error)
             return

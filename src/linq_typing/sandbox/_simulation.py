@@ -5,23 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from linq_typing.sandbox._chat import Chat
 from linq_typing.sandbox._clock import Clock
-from linq_typing.sandbox._faults import Answer, Delay, FaultRule, Faults, Loss, Slowness
-from linq_typing.sandbox._http import ApiError
+from linq_typing.sandbox._fault_controls import FaultControls
+from linq_typing.sandbox._faults import Faults
 from linq_typing.sandbox._model import Model
-from linq_typing.sandbox._records import Message, Request, Service
+from linq_typing.sandbox._records import Message, Request, Service, Webhook
 from linq_typing.sandbox._timeline import Timeline
-from linq_typing.sandbox._webhooks import WebhookSender
+from linq_typing.sandbox._webhooks import Target, WebhookSender
 
 
-class Simulation:
+class Simulation(FaultControls):
     """What a sandbox offers without its server. Every method and property may be called from any thread."""
 
     def __init__(self, clock: Clock, model: Model, faults: Faults, webhooks: WebhookSender) -> None:
+        super().__init__(model, faults)
         self._clock = clock
-        self._model = model
-        self._faults = faults
         self._webhooks = webhooks
 
     # Time
@@ -73,21 +71,26 @@ class Simulation:
         return self._model.add_chat(to, group=True, typing_allowed=typing_allowed, active=active).id
 
     def write(self, chat: str, text: str = "Hello?") -> Message:
-        """The person writes: the chat is active again; the indicator stays as it is."""
-        found = self._chat(chat)
-        message = self._model.write(found, text)
-        self._webhooks.send("message.received", found, message)
-        return message
+        """The person writes: the chat is active again; the indicator stays as it is. Sends `message.received`."""
+        return self._model.write(self._chat(chat), text)
 
-    def reopen(self, chat: str) -> None:
-        """The person opens the chat again: the device drops the indicator, and the bot's messages are read.
+    def send_as_colleague(self, chat: str, text: str = "A colleague here: I'll take over.") -> Message:
+        """A human sends a message from the bot's own number, past the bot.
 
-        A start alone does not bring the indicator back until a stop or a message has come.
+        It settles, clears the indicator and is told by `message.sent` and `message.delivered` as a message of the bot.
+        """
+        return self._model.send_as_colleague(self._chat(chat), text)
+
+    def reopen(self, chat: str) -> tuple[Message, ...]:
+        """The person opens the chat again, and reads its unread messages. Sends `message.read` for each; returns them.
+
+        If there are any, the device drops the indicator, and a start alone does not bring it back until a stop or a
+        message has come. If there are none, the indicator stays as it is.
         """
         found = self._chat(chat)
-        message = self._model.reopen(found)
-        if message is not None:
-            self._webhooks.send("message.read", found, message)
+        messages = self._model.reopen(found)
+        self._webhooks.read(found, messages)
+        return messages
 
     def change(
         self,
@@ -105,19 +108,38 @@ class Simulation:
         """
         self._model.change(self._chat(chat), service=service, group=group, typing_allowed=typing_allowed)
 
-    def set_webhook(self, url: str | None, *, secret: str | None = None, version: str | None = None) -> None:
-        """Change where webhooks are sent (None: nowhere). A secret or version of None keeps the present one."""
-        self._webhooks.configure(url, secret, version)
+    # Webhooks
+
+    def set_webhook(self, target: Target | None, *, secret: str | None = None, version: str | None = None) -> None:
+        """Change where webhooks are sent. A secret or version of None keeps the present one.
+
+        Parameters:
+            target: a URL; or a function, which gets each webhook's JSON as text, on a thread of the sandbox (if it
+                raises an exception, it gets the webhook again later); or None: nowhere, and what is pending is dropped.
+        """
+        self._webhooks.configure(target, secret, version)
 
     @property
     def webhook(self) -> str | None:
-        """The URL that webhooks are sent to; None: no webhooks."""
+        """The URL that webhooks are sent to; None: they go to a function, or nowhere."""
         return self._webhooks.url
 
     @property
     def webhook_secret(self) -> str:
         """The secret that signs webhooks."""
         return self._webhooks.secret
+
+    @property
+    def webhooks(self) -> tuple[Webhook, ...]:
+        """The latest 500 webhooks, in the order in which they happened: pending, delivered and failed ones."""
+        return self._webhooks.log
+
+    def wait_for_webhooks(self, timeout: float = 30.0) -> bool:
+        """Wait up to `timeout` real seconds until no webhook is pending. Returns whether that is so.
+
+        It waits for messages that are still to land, for late webhooks, and for those that are to be tried again.
+        """
+        return self.wait_until(self._webhooks.is_idle, timeout)
 
     # What can be seen
 
@@ -150,109 +172,3 @@ class Simulation:
                 return bool(predicate())
             time.sleep(0.002)
         return True
-
-    # Faults
-
-    def fail(
-        self,
-        endpoint: str = "start",
-        status: int = 500,
-        times: int | None = None,
-        rate: float = 1.0,
-        chat: str | None = None,
-        *,
-        code: int | None = None,
-        message: str | None = None,
-        retry_after: float | str | None = None,
-        body: bytes | None = None,
-        effect: bool | None = None,
-        effect_after: float = 0.0,
-    ) -> None:
-        """Answer with this status instead of the right one.
-
-        Of all `fail` and `lose` faults that match a request, the one that was set first applies, until its `times` are
-        used up; a `slow` fault applies in addition. Requests with a wrong key or an unknown chat are refused first,
-        and use up no fault.
-
-        Parameters:
-            endpoint: `start`, `stop`, `typing` (both), `send` (all six), `react`, `read`, `get` or `*`.
-            status: from 200 to 599.
-            times: how many requests it affects; default: all, until `clear_faults()`.
-            rate: the probability that it affects a request.
-            chat: only for that chat; default: for all.
-            code: Linq's error code; default: the usual one for that status (409: 2009, try again).
-            message: the error's text; default: the usual one for that code.
-            retry_after: real seconds, in header and body, or an HTTP date, in the header; default: none.
-            body: sent unchanged, instead of Linq's JSON.
-            effect: whether the request takes effect nevertheless; default: only if the status is below 400.
-            effect_after: real seconds by which the effect is delayed, possibly until after the answer.
-        """
-        takes_effect = status < 400 if effect is None else effect
-        fault = Answer(status, code, message, retry_after, body, takes_effect, effect_after)
-        self._set(fault, endpoint, times, rate, chat)
-
-    def slow(
-        self,
-        endpoint: str = "typing",
-        before: Delay = 0.0,
-        after: Delay = 0.0,
-        times: int | None = None,
-        rate: float = 1.0,
-        chat: str | None = None,
-    ) -> None:
-        """Answer slowly. The request takes effect even if the client no longer waits.
-
-        Parameters:
-            before: real seconds from the arrival to the effect; a pair: a random time between the two.
-            after: real seconds from the effect to the answer; likewise.
-            endpoint, times, rate, chat: as in `fail`.
-        """
-        self._set(Slowness(before, after), endpoint, times, rate, chat)
-
-    def lose(
-        self,
-        endpoint: str = "start",
-        times: int | None = None,
-        rate: float = 1.0,
-        chat: str | None = None,
-        *,
-        hang: bool = False,
-        effect: bool = True,
-        effect_after: float = 0.0,
-    ) -> None:
-        """Lose the answer: the connection is closed without one.
-
-        Parameters:
-            hang: keep the connection open without an answer, until the client gives up.
-            effect: whether the request takes effect.
-            effect_after: real seconds by which the effect is delayed, possibly until after the loss.
-            endpoint, times, rate, chat: as in `fail`.
-        """
-        self._set(Loss(hang, effect, effect_after), endpoint, times, rate, chat)
-
-    def faults(self) -> tuple[FaultRule, ...]:
-        """The faults that are set, in the order in which they were set."""
-        return self._faults.standing()
-
-    def clear_faults(self, fault: int | None = None) -> None:
-        """Remove faults. Requests in flight keep theirs.
-
-        Parameters:
-            fault: the id of the one to remove; default: all.
-        """
-        if fault is None:
-            self._faults.clear()
-        else:
-            self._faults.remove(fault)
-
-    def _set(
-        self, fault: Answer | Loss | Slowness, endpoint: str, times: int | None, rate: float, chat: str | None
-    ) -> None:
-        chat_id = None if chat is None else self._chat(chat).id
-        self._faults.add(fault, endpoint, chat=chat_id, times=times, rate=rate)
-
-    def _chat(self, chat_id: str) -> Chat:
-        try:
-            return self._model.chat(str(chat_id))
-        except ApiError:
-            raise LookupError(f"the sandbox has no chat {chat_id!r}: make one with chat()") from None

@@ -150,8 +150,11 @@ def _answer(request: Request) -> str:
 def _message(message: Message, now: float) -> Iterator[_Row]:
     if message.from_person:
         yield _Row(message.accepted_at, 0, f"the person writes: {_short(message.text)}")
+    elif message.has_landed(now):
+        whose = "a colleague's" if message.from_colleague else "the"
+        yield _Row(message.lands_at, 0, f"{whose} message is there: {_short(message.text)}")
     elif message.lands_at <= now:
-        yield _Row(message.lands_at, 0, f"the message is there: {_short(message.text)}")
+        yield _Row(message.lands_at, 0, f"the message fails: {_short(message.text)}")
 
 
 def _short(text: str) -> str:

@@ -1,206 +1,266 @@
-"""Webhooks as Linq sends them to a bot: both payload versions, signed as Standard Webhooks."""
+"""Which webhooks are due, in which order they are delivered, and when a failed delivery is tried again.
+
+Webhooks about messages from the line (sent, delivered, failed, read) are delivered one by one in each chat: the next
+one when the bot has answered the one before, or has failed to. Those about messages from people do not wait, so the
+bot may take its time to answer them. A delivery that waits to be tried again delays no other.
+
+No thread and no timer: `run_due` does what is due and returns. `BackgroundSender` calls it whenever something is due.
+"""
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
 import threading
 import time
 import uuid
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any, Final, Literal, get_args
+from functools import partial
+from typing import Any
 
-import httpx
-
-from linq_typing.sandbox import _bodies as bodies
 from linq_typing.sandbox._chat import Chat
+from linq_typing.sandbox._faults import Faults
 from linq_typing.sandbox._model import Model
-from linq_typing.sandbox._records import Message
+from linq_typing.sandbox._records import Message, Webhook, WebhookEvent, WebhookVersion
+from linq_typing.sandbox._schedule import Schedule
+from linq_typing.sandbox._webhook_http import DEFAULT_SECRET, check_secret, check_url, post, signer
+from linq_typing.sandbox._webhook_payloads import DEFAULT_VERSION, VERSIONS, Happening, payload
 
-WebhookVersion = Literal["2025-01-01", "2026-02-03"]
-Event = Literal["message.received", "message.read"]
+Target = str | Callable[[str], object]
+"""Where webhooks go: a URL, or a function that gets each one's JSON."""
 
-VERSIONS: Final[tuple[WebhookVersion, ...]] = get_args(WebhookVersion)
-DEFAULT_VERSION: Final[WebhookVersion] = "2026-02-03"
-DEFAULT_SECRET: Final = "whsec_" + base64.b64encode(b"the linq-typing sandbox's secret").decode()
+HELD_BACK = 10.0
+"""Modelled seconds after which a reordered webhook no longer waits for a next one."""
 
-_PARTNER = "sandbox"
-_TIMEOUT = 10.0  # real seconds for the bot's answer
-_KEPT = 500  # deliveries
+_KEPT = 500  # webhooks in the log
+_FIRST_PAUSE, _LONGEST_PAUSE, _RETRIED_FOR = 5.0, 300.0, 1800.0  # modelled seconds
 
 
 @dataclass(slots=True, eq=False)
-class Delivery:
-    """One webhook that is being delivered, or was."""
-
-    id: int
-    chat_id: str
-    event: Event
-    version: WebhookVersion
-    url: str
-    at: float
-    """In modelled seconds."""
-    status: int | None = None
-    error: str = ""
-    """Why there was no answer; else empty."""
-    latency: float | None = None
-    """In real seconds; None: still waiting for the answer."""
+class _Delivery:
+    webhook: Webhook
+    target: Target
+    lane: str
+    """At most one delivery of each lane is in flight."""
 
 
 class WebhookSender:
-    """Sends each webhook on a thread of its own, so that nothing waits for the bot. Every method may be called from
-    any thread.
+    """Tells a bot what happens to the messages of a model. Every method may be called from any thread.
 
     Parameters:
-        url: where to send them; None: nowhere.
+        target: where to send webhooks; None: nowhere.
         secret: the key that signs them, `whsec_...`.
+        faults: what goes wrong on purpose; default: nothing.
+        wall_clock: returns the time for `created_at` and for signatures; default: the real one.
     """
 
-    def __init__(self, model: Model, url: str | None, secret: str, version: WebhookVersion) -> None:
+    def __init__(
+        self,
+        model: Model,
+        target: Target | None = None,
+        secret: str = DEFAULT_SECRET,
+        version: WebhookVersion = DEFAULT_VERSION,
+        *,
+        faults: Faults | None = None,
+        wall_clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+    ) -> None:
         self._model = model
-        self._numbers = itertools.count(1)
-        self.deliveries: deque[Delivery] = deque(maxlen=_KEPT)
-        self.url: str | None = None
+        self._faults = faults or Faults()
+        self._wall_clock = wall_clock
+        self._lock = threading.RLock()
+        self._ids = itertools.count(1)
+        self._schedule = Schedule()
+        self._planned = 0  # happenings that are still to come
+        self._lanes: dict[str, deque[_Delivery]] = {}  # what waits behind the delivery in flight
+        self._ready: list[_Delivery] = []
+        self._held: list[_Delivery] = []
+        self._pending: set[_Delivery] = set()
+        self._log: deque[_Delivery] = deque(maxlen=_KEPT)
+        self.target: Target | None = None
         self.version: WebhookVersion = DEFAULT_VERSION
-        self.configure(url, secret, version)
+        self.configure(target, secret, version)
+        model.on_message = self._on_message
 
-    def configure(self, url: str | None, secret: str | None = None, version: str | None = None) -> None:
-        """Change where and how to send. A secret or version of None keeps the present one."""
-        if url is not None:
-            _check_url(url)
+    # What callers use
+
+    def configure(self, target: Target | None, secret: str | None = None, version: str | None = None) -> None:
+        """Change where and how to send. A secret or version of None keeps the present one.
+
+        Without a target, what is pending is dropped.
+        """
+        if isinstance(target, str):
+            check_url(target)
         if secret is not None:
-            _check_secret(secret)
+            check_secret(secret)
             self.secret = secret
         if version is not None:
             self.version = _checked_version(version)
-        if url is not None:
-            self._signer()  # raises now, rather than at the first message, if the package is missing
-        self.url = url
+        if target is not None:
+            signer(self.secret)  # raises now, rather than at the first message, if the package is missing
+        with self._lock:
+            self.target = target
+            if target is None:
+                self.drop_pending("there is no webhook any more")
 
-    def send(self, event: Event, chat: Chat, message: Message) -> None:
-        """Tell the bot that the person has sent this message, or has read this message of the bot."""
-        if self.url is None:
-            return
-        delivery = Delivery(next(self._numbers), chat.id, event, self.version, self.url, self._model.clock())
-        body = json.dumps(payload(self._model, event, chat, message, self.version, delivery.at))
-        self.deliveries.append(delivery)
-        threading.Thread(target=self._deliver, args=(delivery, body), name="linq-webhook", daemon=True).start()
+    @property
+    def url(self) -> str | None:
+        """The target, if it is a URL."""
+        return self.target if isinstance(self.target, str) else None
 
-    def _deliver(self, delivery: Delivery, body: str) -> None:
-        began = time.monotonic()
+    @property
+    def log(self) -> tuple[Webhook, ...]:
+        """The latest webhooks, in the order in which they were created."""
+        with self._lock:
+            return tuple(delivery.webhook for delivery in self._log)
+
+    def is_idle(self) -> bool:
+        """Whether no webhook is pending, not even one about a message that is still to land."""
+        with self._lock:
+            return not self._planned and not self._pending
+
+    def read(self, chat: Chat, messages: tuple[Message, ...]) -> None:
+        """Tell the bot that the person has read these messages."""
+        now = self._model.clock()
+        self._plan(*(Happening(_event(message, "read"), chat, message, now) for message in messages))
+
+    def drop_pending(self, why: str) -> None:
+        """Deliver nothing of what is pending."""
+        with self._lock:
+            self._schedule.clear()
+            self._planned = 0
+            self._lanes.clear()
+            self._ready.clear()
+            self._held.clear()
+            for delivery in self._pending:
+                delivery.webhook = replace(delivery.webhook, outcome="failed", error=why, next_at=None)
+            self._pending.clear()
+
+    def run_due(self) -> float | None:
+        """Do what is due. Returns when something is due next, in modelled seconds; None: nothing is scheduled."""
+        while True:
+            with self._lock:
+                while call := self._schedule.pop(self._model.clock()):
+                    call()
+                ready, self._ready = self._ready, []
+                if not ready:
+                    return self._schedule.next_at
+            for delivery in ready:
+                self._start(partial(self._attempt, delivery))
+
+    # What `BackgroundSender` does differently
+
+    def _wake(self) -> None:
+        """Called when there may be something due earlier than `run_due` said."""
+
+    def _start(self, call: Callable[[], None]) -> None:
+        """Begin a delivery."""
+        call()
+
+    # From what happens to what is due
+
+    def _on_message(self, chat: Chat, message: Message) -> None:
+        if message.from_person:
+            self._plan(Happening("message.received", chat, message, message.lands_at))
+        elif message.failure_code is not None:
+            self._plan(Happening(_event(message, "failed"), chat, message, message.lands_at))
+        else:
+            sent = Happening(_event(message, "sent"), chat, message, message.sent_at)
+            self._plan(sent, Happening(_event(message, "delivered"), chat, message, message.lands_at))
+
+    def _plan(self, *happenings: Happening) -> None:
+        with self._lock:
+            if self.target is None:
+                return
+            for happening in happenings:
+                self._planned += 1
+                self._schedule.add(happening.at, partial(self._create, happening))
+        self._wake()
+
+    def _create(self, happening: Happening) -> None:
+        """It has happened: from now on, its webhook is on its way."""
+        self._planned -= 1
+        event, chat, message, at = happening
+        target, event_id = self.target, str(uuid.uuid4())
+        assert target is not None, "without a target, nothing is planned"
+        created_at = self._wall_clock().isoformat().replace("+00:00", "Z")
+        body = json.dumps(payload(self._model, happening, self.version, event_id, created_at))
+        plan = self._faults.pick_webhook(event, chat.id)
+        for _ in range(1 + plan.copies):
+            url = target if isinstance(target, str) else ""
+            webhook = Webhook(next(self._ids), event, event_id, chat.id, message.id, self.version, url, body, at)
+            delivery = _Delivery(webhook, target, message.id if message.from_person else chat.id)
+            self._pending.add(delivery)
+            self._log.append(delivery)
+            begin = self._hold_back if plan.reordered else self._enqueue
+            self._schedule.add(self._model.clock() + plan.late, partial(begin, delivery))
+
+    def _hold_back(self, delivery: _Delivery) -> None:
+        self._held.append(delivery)
+        self._schedule.add(self._model.clock() + HELD_BACK, partial(self._release, delivery))
+
+    def _release(self, delivery: _Delivery) -> None:
+        if delivery in self._held:
+            self._held.remove(delivery)
+            self._enqueue(delivery)
+
+    def _enqueue(self, delivery: _Delivery) -> None:
+        if delivery.lane in self._lanes:
+            self._lanes[delivery.lane].append(delivery)
+        else:
+            self._lanes[delivery.lane] = deque()
+            self._ready.append(delivery)
+
+    # Deliveries
+
+    def _attempt(self, delivery: _Delivery) -> None:
+        status, error, began = None, "", time.monotonic()
         try:
-            delivery.status = _post(delivery.url, body, self._headers(body))
-        except httpx.HTTPError as error:
-            delivery.error = str(error) or type(error).__name__
-        delivery.latency = time.monotonic() - began
+            status = self._deliver(delivery)
+        except Exception as problem:  # noqa: BLE001 - of the network, or any of a function's
+            error = str(problem) or type(problem).__name__
+        with self._lock:
+            if delivery in self._pending:
+                attempts = delivery.webhook.attempts + 1
+                result: dict[str, Any] = {"status": status, "error": error, "latency": time.monotonic() - began}
+                self._finish(delivery, replace(delivery.webhook, attempts=attempts, **result))
+        self._wake()
 
-    def _headers(self, body: str) -> dict[str, str]:
-        event_id, now = json.loads(body)["event_id"], datetime.now(timezone.utc)
-        return {
-            "content-type": "application/json",
-            "user-agent": "linq-typing-sandbox",
-            "webhook-id": event_id,
-            "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": self._signer().sign(event_id, now, body),
-        }
+    def _deliver(self, delivery: _Delivery) -> int:
+        if callable(delivery.target):
+            delivery.target(delivery.webhook.body)
+            return 200
+        return post(delivery.webhook, self.secret, self._wall_clock())
 
-    def _signer(self) -> Any:
-        try:
-            from standardwebhooks import Webhook
-        except ModuleNotFoundError as error:
-            raise ImportError('webhooks need standardwebhooks: pip install "linq-typing[sandbox]"') from error
-        return Webhook(self.secret)
+    def _finish(self, delivery: _Delivery, webhook: Webhook) -> None:
+        retry_at = self._retry_at(webhook)
+        if retry_at is None:
+            accepted = webhook.status is not None and 200 <= webhook.status < 300
+            delivery.webhook = replace(webhook, outcome="delivered" if accepted else "failed", next_at=None)
+            self._pending.remove(delivery)
+        else:
+            delivery.webhook = replace(webhook, next_at=retry_at)
+            self._schedule.add(retry_at, partial(self._enqueue, delivery))
+        if behind := self._lanes.pop(delivery.lane):
+            self._ready.append(behind.popleft())
+            self._lanes[delivery.lane] = behind
+        for held in self._held.copy():
+            if held.webhook.chat_id == webhook.chat_id and held.webhook.id < webhook.id:
+                self._release(held)
 
-
-def _post(url: str, body: str, headers: dict[str, str]) -> int:
-    # Plain http needs no certificates, which are slow to load; a proxy cannot reach this machine's ports.
-    with httpx.Client(timeout=_TIMEOUT, trust_env=False, verify=url.startswith("https:")) as client:
-        return client.post(url, content=body, headers=headers).status_code
-
-
-def payload(
-    model: Model, event: Event, chat: Chat, message: Message, version: WebhookVersion, now: float
-) -> bodies.Json:
-    """A webhook's JSON."""
-    data = _data_2025 if version == "2025-01-01" else _data_2026
-    return {
-        "api_version": "v3",
-        "webhook_version": version,
-        "event_type": event,
-        "event_id": str(uuid.uuid4()),
-        "created_at": model.wall_time(now),
-        "trace_id": uuid.uuid4().hex,
-        "partner_id": _PARTNER,
-        "data": data(model, event, chat, message, now),
-    }
+    def _retry_at(self, webhook: Webhook) -> float | None:
+        """When to try again: after network errors, 429 and 5xx, for half an hour with growing pauses."""
+        if webhook.status is not None and webhook.status != 429 and webhook.status < 500:
+            return None
+        retry_at = self._model.clock() + min(_FIRST_PAUSE * 2 ** (webhook.attempts - 1), _LONGEST_PAUSE)
+        return retry_at if retry_at <= webhook.at + _RETRIED_FOR else None
 
 
-def _data_2026(model: Model, event: Event, chat: Chat, message: Message, now: float) -> bodies.Json:
-    """`MessageEventV2`."""
-    sent = model.wall_time(message.lands_at)
-    read = event == "message.read"
-    return {
-        "id": message.id,
-        "chat": {
-            "id": chat.id,
-            "is_group": chat.is_group,
-            "owner_handle": bodies.handle(model, chat, chat.line),
-            "health_status": bodies.health_status(model, chat),
-        },
-        "direction": "inbound" if message.from_person else "outbound",
-        "sender_handle": bodies.handle(model, chat, _sender(chat, message)),
-        "parts": _parts(message),
-        "effect": None,
-        "reply_to": None,
-        "service": chat.service,
-        "preferred_service": None,
-        "idempotency_key": None,
-        "sent_at": sent,
-        "delivered_at": sent if read else None,
-        "read_at": model.wall_time(now) if read else None,
-    }
-
-
-def _data_2025(model: Model, event: Event, chat: Chat, message: Message, now: float) -> bodies.Json:
-    when = "read_at" if event == "message.read" else "received_at"
-    return {
-        "chat_id": chat.id,
-        "from": _sender(chat, message),
-        "recipient_phone": chat.line if message.from_person else chat.people[0],
-        when: model.wall_time(now),
-        "is_from_me": not message.from_person,
-        "service": chat.service,
-        "message": {"id": message.id, "parts": _parts(message), "effect": None, "reply_to": None},
-    }
-
-
-def _parts(message: Message) -> list[bodies.Json]:
-    return [{"type": "text", "value": message.text}]
-
-
-def _sender(chat: Chat, message: Message) -> str:
-    return chat.people[0] if message.from_person else chat.line
-
-
-def _check_url(url: str) -> None:
-    try:
-        parsed = httpx.URL(url)
-    except (httpx.InvalidURL, TypeError):
-        parsed = httpx.URL()
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(f"webhook must be an http:// or https:// URL, got {url!r}")
-
-
-def _check_secret(secret: str) -> None:
-    try:
-        key = base64.b64decode(secret.removeprefix("whsec_") + "==", validate=False)
-    except ValueError:
-        key = b""
-    if not key:
-        raise ValueError(f"webhook_secret must be base64, with or without whsec_ before it, got {secret!r}")
+def _event(message: Message, stage: str) -> WebhookEvent:
+    event: WebhookEvent = f"{'poll' if message.kind == 'poll' else 'message'}.{stage}"  # type: ignore[assignment]
+    return event
 
 
 def _checked_version(version: str) -> WebhookVersion:

@@ -16,7 +16,7 @@ MAX_LANDING: Final = 5.0
 
 
 class GhostError(AssertionError):
-    """A typing indicator was left showing while no bot was at work."""
+    """A typing indicator was left showing although nothing was running."""
 
 
 class Diagnosis(NamedTuple):
@@ -43,7 +43,7 @@ def assert_no_ghost(linq: Sandbox) -> None:
 def report(with_ghost: list[Timeline], open_sessions: int) -> str:
     """The error's text."""
     where = "a chat" if len(with_ghost) == 1 else f"{len(with_ghost)} chats"
-    parts = [f"The typing indicator was left showing in {where}, with nobody at work: a ghost."]
+    parts = [f"The typing indicator was left showing in {where}, although nothing is running: a ghost indicator."]
     for timeline in with_ghost:
         found = diagnosis(timeline, open_sessions)
         parts += ["", describe(timeline), "", f"Why: {found.why}", f"Fix: {found.fix}"]
@@ -67,7 +67,7 @@ def diagnosis(timeline: Timeline, open_sessions: int) -> Diagnosis:
 def _still_open(count: int) -> Diagnosis:
     blocks = "a typing_while block is" if count == 1 else f"{count} typing_while blocks are"
     return Diagnosis(
-        f"{blocks} still open: the test ended while the bot was at work.",
+        f"{blocks} still open: the test ended before the bot did.",
         "await the task, join the thread or close the generator that replies before the test ends; or wait for its "
         "message: linq_sandbox.wait_until(lambda: linq_sandbox.messages(chat)).",
     )

@@ -13,7 +13,7 @@ import linq_typing
 from linq_typing._default import default_manager
 from linq_typing._linq import SETTLE
 from linq_typing._manager import managers_from_environment
-from linq_typing._settings import ENABLED_VARIABLE, HTTP, OPTIONS, from_environment
+from linq_typing._settings import ENABLED_VARIABLE, HTTP, OPTIONS, REDIS_URL_VARIABLE, from_environment
 from linq_typing.sandbox import Sandbox
 from linq_typing.testing._ghosts import assert_no_ghost
 
@@ -40,7 +40,7 @@ def sandbox(*, time_scale: float = TIME_SCALE, **options: Any) -> Iterator[Sandb
     indicator is left showing.
 
     Parameters:
-        time_scale: modelled seconds per real second, for the sandbox and for the process-wide manager: `stop_delay`,
+        time_scale: the simulation speed (1: real time), for the sandbox and for the process-wide manager: `stop_delay`,
             `refresh_interval`, `max_duration`, `settle` and `backoff_max` are their defaults divided by it.
         options: for `Sandbox`.
     """
@@ -80,7 +80,7 @@ def _started(time_scale: float, options: Mapping[str, Any]) -> Sandbox:
 def _variables(linq: Sandbox) -> dict[str, str]:
     host = urlsplit(linq.base_url).hostname or ""
     direct = {name: ",".join(filter(None, (os.environ.get(name), host))) for name in _NO_PROXY}
-    return {**linq.env(), **direct, ENABLED_VARIABLE: "1"}
+    return {**linq.env(), **direct, ENABLED_VARIABLE: "1", REDIS_URL_VARIABLE: ""}
 
 
 @contextmanager

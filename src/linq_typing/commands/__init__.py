@@ -1,1 +1,0 @@
-"""The commands of `linq-typing`, one module each."""

@@ -1,0 +1,254 @@
+"""The module that speaks with the server, on real ones."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from linq_typing._core.member import MOST_CHATS, PATIENCE, Call
+from linq_typing._engine.sharing import ServerError
+
+from .servers import Server
+
+redis = pytest.importorskip("redis", reason="redis is not installed")
+
+import redis.asyncio as aioredis  # noqa: E402
+
+from linq_typing.redis import RedisServer, key_prefix  # noqa: E402
+
+KEYS = ("{t}:members", "{t}:held", "{t}:news")
+
+
+def join(member: str) -> Call:
+    return Call("heartbeat", KEYS, (member, "join", "", 3000, 60_000, MOST_CHATS))
+
+
+def exchange(member: str, chat: str, n: int = 1, since: Any = "") -> Call:
+    args = (member, n, chat, since, "", 0, "", 7500, 10_500, 60_000, "", "", "", "", "", 0, 0, 0, 0, 0, 0)
+    return Call("exchange", (f"{{t}}:chat:{chat}", *KEYS), args)
+
+
+def on(source: Any, story: Callable[[RedisServer], Coroutine[Any, Any, None]]) -> None:
+    """Run the story with a server that is connected, and close it."""
+
+    async def run() -> None:
+        server = RedisServer(source)
+        try:
+            await server.connect()
+            await story(server)
+        finally:
+            await server.aclose()
+        assert not asyncio.all_tasks() - {asyncio.current_task()}
+
+    asyncio.run(run())
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine may be slow."""
+    monkeypatch.setattr("linq_typing.redis.PATIENCE", 20.0)
+    monkeypatch.setattr("linq_typing.redis.CONNECT_TIMEOUT", 20.0)
+
+
+@pytest.fixture(autouse=True)
+def _empty(shared_server: Server) -> None:
+    with redis.Redis.from_url(shared_server.url) as client:
+        client.flushall()
+
+
+def sources(url: str, path: str) -> dict[str, Any]:
+    return {
+        "url": url,
+        "client": redis.Redis(unix_socket_path=path, db=0, retry=None),
+        "asyncio client": aioredis.Redis.from_url(url),
+        "callable": lambda: aioredis.Redis.from_url(url, decode_responses=True),
+        "callable, bytes": lambda: aioredis.Redis.from_url(url),
+    }
+
+
+@pytest.mark.parametrize("kind", list(sources("unix://x", "x")))
+def test_whatever_redis_is_given(shared_server: Server, kind: str) -> None:
+    """A URL, a client of either kind, or a callable; the replies are the same, as text."""
+    source = sources(shared_server.url, shared_server.socket)[kind]
+
+    async def story(server: RedisServer) -> None:
+        (joined,) = await server.run([join("a")], heartbeat=True)
+        assert joined[1:] == [1, 0, [], []]
+        first, second = await server.run([exchange("a", "x", 1, 5), exchange("b", "x")])
+        assert (first[0], first[2:6]) == ("no", [0, 0, 1, ""])
+        assert second[0] == "unknown"
+
+    on(source, story)
+
+
+def test_the_users_client_is_never_used(shared_server: Server) -> None:
+    """Its settings are copied; its pool stays empty."""
+    client = aioredis.Redis.from_url(shared_server.url)
+
+    async def story(server: RedisServer) -> None:
+        await server.run([join("a")])
+
+    on(client, story)
+    assert client.connection_pool._available_connections == []  # type: ignore[attr-defined]
+    assert not client.connection_pool._in_use_connections  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("source", [7, object(), None])
+def test_anything_else_is_a_type_error(source: Any) -> None:
+    """That says what is possible."""
+    with pytest.raises(TypeError, match="takes a URL, a redis-py client, or a callable"):
+        RedisServer(source)
+
+
+def test_a_bad_url_is_a_value_error() -> None:
+    """Where the manager is made."""
+    with pytest.raises(ValueError, match="scheme"):
+        RedisServer("http://example.com")
+
+
+def test_scripts_come_back(shared_server: Server) -> None:
+    """After SCRIPT FLUSH, in the midst of a batch; each call is run once."""
+
+    async def story(server: RedisServer) -> None:
+        await server.run([join("a")])
+        with redis.Redis.from_url(shared_server.url) as client:
+            client.script_flush()
+        replies = await server.run([exchange("a", chat) for chat in "xyz"])
+        assert [reply[0] for reply in replies] == ["no"] * 3
+
+    on(shared_server.url, story)
+
+
+def test_a_batch_goes_out_at_once(shared_server: Server) -> None:
+    """200 exchanges in one pipeline."""
+
+    async def story(server: RedisServer) -> None:
+        await server.run([join("a")])
+        replies = await server.run([exchange("a", f"c{number}") for number in range(200)])
+        assert len(replies) == 200
+
+    on(shared_server.url, story)
+
+
+def test_a_server_that_is_not_there(server: Server) -> None:
+    """Refused: at once. After it is back, the same object connects again."""
+
+    async def story(redis_server: RedisServer) -> None:
+        server.kill()
+        with pytest.raises(ServerError):
+            await redis_server.run([join("a")])
+        with pytest.raises(ServerError):
+            await redis_server.connect()
+        with pytest.raises(ServerError, match="not connected"):
+            await redis_server.run([join("a")])
+        server.start()
+        await redis_server.connect()
+        assert (await redis_server.run([join("a")]))[0][1] == 1
+
+    on(server.url, story)
+
+
+def test_a_frozen_server(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs 0.25 s, once; afterwards a new connection is made, which nothing late can confuse."""
+
+    async def story(redis_server: RedisServer) -> None:
+        server.freeze()
+        monkeypatch.setattr("linq_typing.redis.PATIENCE", PATIENCE)
+        try:
+            with pytest.raises(ServerError, match=r"no answer within 0\.25 s"):
+                await redis_server.run([join("a")])
+            with pytest.raises(ServerError, match="not connected"):
+                await redis_server.run([join("a")], heartbeat=True)
+        finally:
+            server.thaw()
+        monkeypatch.setattr("linq_typing.redis.PATIENCE", 20.0)
+        await redis_server.connect()
+        (reply,) = await redis_server.run([join("b")])
+        assert reply[1] == 1
+
+    on(server.url, story)
+
+
+def test_a_loop_that_is_held_up_does_not_blame_the_server(
+    shared_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer came in time, but nobody looked."""
+
+    async def story(server: RedisServer) -> None:
+        await server.run([join("a")])
+        monkeypatch.setattr("linq_typing.redis.PATIENCE", 1.0)
+        asyncio.get_running_loop().call_later(0.0, time.sleep, 1.2)
+        assert (await server.run([join("a")]))[0][1] == 1
+
+    on(shared_server.url, story)
+
+
+@pytest.mark.parametrize("bad", [lambda: 1 / 0, lambda: None])
+def test_a_callable_that_makes_no_client(bad: Any) -> None:
+    """It is as if there was no server."""
+    with pytest.raises(ServerError):
+        on(bad, _nothing)
+
+
+@pytest.mark.parametrize("password", ["", "wrong"])
+def test_no_or_a_wrong_password(executable: str, password: str) -> None:
+    """It is told apart from a server that is down."""
+    server = Server(executable, "--requirepass", "right")
+    try:
+        with pytest.raises(ServerError) as caught:
+            on(f"unix://:{password}@{server.socket}" if password else server.url, _nothing)
+        assert caught.value.denied
+        on(f"unix://:right@{server.socket}", _nothing)
+    finally:
+        server.close()
+
+
+def test_no_permission(executable: str) -> None:
+    """A user that may not run scripts."""
+    server = Server(executable, "--user", *["bot", "on", ">secret", "~*", "+ping"])
+    try:
+        with pytest.raises(ServerError) as caught:
+            on(f"unix://bot:secret@{server.socket}", _nothing)
+        assert caught.value.denied
+        assert "NoPermissionError" in str(caught.value)
+    finally:
+        server.close()
+
+
+@pytest.mark.slow
+def test_a_cluster_through_a_callable(executable: str) -> None:
+    """All keys lie in one slot."""
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        port, bus = one.getsockname()[1], two.getsockname()[1]
+    options = ["--port", str(port), "--cluster-port", str(bus), "--cluster-enabled", "yes", "--bind", "127.0.0.1"]
+    server = Server(executable, *options)
+    try:
+        with redis.Redis(port=port) as client:
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            while "cluster_state:ok" not in str(client.execute_command("CLUSTER", "INFO")):
+                time.sleep(0.01)
+
+        async def story(redis_server: RedisServer) -> None:
+            await redis_server.run([join("a")], heartbeat=True)
+            assert (await redis_server.run([exchange("a", "x")]))[0][0] == "no"
+
+        on(lambda: aioredis.RedisCluster(host="127.0.0.1", port=port), story)
+    finally:
+        server.close()
+
+
+def test_the_prefix_tells_keys_apart() -> None:
+    """And has a hash tag, so that all keys lie in one slot."""
+    prefixes = {key_prefix(base, key) for base in ("https://a", "https://b") for key in ("1", "2")}
+    assert len(prefixes) == 4
+    assert all(prefix.startswith("{linq-typing:1:") and prefix.endswith("}") for prefix in prefixes)
+    assert "secret" not in key_prefix("https://a", "secret")
+
+
+async def _nothing(server: RedisServer) -> None:
+    await server.run([join("a")])
