@@ -4,6 +4,7 @@ Needs what webhook_bot.py needs, and webhooks of the version 2026-02-03. Then: p
 """
 
 import os
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,12 +18,12 @@ from fake_llm import answer_async
 from linq_typing import TypingEvent, TypingManager
 
 linq = AsyncLinqAPIV3()
-answered: set[str] = set()  # chats in which a message went out since the bot began to work
+sent: Counter[str] = Counter()  # messages by chat, the bot's own and those of colleagues
 
 
 def on_event(event: TypingEvent) -> None:
     if event.kind == "message_sent":
-        answered.add(event.chat_id)
+        sent[event.chat_id] += 1
 
 
 indicator = TypingManager(client=linq, on_event=on_event)
@@ -50,9 +51,9 @@ async def webhook(request: Request, tasks: BackgroundTasks) -> None:
 
 @indicator.typing_while
 async def reply(chat_id: str, text: str) -> None:
-    answered.discard(chat_id)
+    sent_before = sent[chat_id]
     message = await answer_async(text)
-    if chat_id not in answered:
+    if sent[chat_id] == sent_before:
         await linq.chats.messages.send(chat_id, message={"parts": [{"type": "text", "value": message}]})
 
 

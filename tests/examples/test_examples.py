@@ -238,6 +238,7 @@ def test_colleague_who_answers_by_hand_ends_the_indicator_and_the_bot_says_nothi
         assert linq.wait_until(lambda: shape(linq.timeline(chat)) == "start stop")
         assert not linq.visible(chat)
         hold.unlink()
+        assert linq.wait_until(hold.exists)  # the first answer is there
         linq.write(chat, "Thank you. One more question:")
         bot.answer_once_it_shows()
         assert linq.wait_until(lambda: len(linq.messages(chat)) == 4)

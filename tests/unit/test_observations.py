@@ -58,14 +58,16 @@ def test_a_message_of_somebody_else_is_told_once_after_a_second() -> None:
     assert observed.hear(told("delivered", "x"), 5.5) == []
     assert observed.next_at == 6.0
     assert released(observed, 5.9) == []
-    assert released(observed, 7.0) == [News("sent", CHAT, None, 3.0)]
+    assert released(observed, 7.0) == [News("sent", CHAT, None, 3.0, "x")]
     assert observed.hear(told("delivered", "x"), 8.0) == []
 
 
-def test_a_failure_of_somebody_elses_message_is_nothing() -> None:
+def test_a_failure_of_somebody_elses_message_is_told_once() -> None:
+    """It may be another process's."""
     observed = Observations()
     observed.hear(told("failed", "x"), 0.0)
-    assert released(observed, 1.0) == []
+    assert released(observed, 1.0) == [News("failed", CHAT, None, 0.0, "x")]
+    assert observed.hear(told("failed", "x"), 2.0) == []
     assert observed.next_at == float("inf")
 
 
@@ -74,7 +76,7 @@ def test_a_webhook_may_come_before_the_answer() -> None:
     observed.hear(told("sent", "x"), 0.0)
     observed.hear(told("sent", "m"), 0.25)
     assert observed.sent(CHAT, own, 0.5) == [News("sent", CHAT, own, 0.25)]
-    assert released(observed, 5.0) == [News("sent", CHAT, None, 0.0)]
+    assert released(observed, 5.0) == [News("sent", CHAT, None, 0.0, "x")]
 
 
 def test_it_waits_while_a_message_of_the_chat_is_in_flight() -> None:
@@ -83,7 +85,7 @@ def test_it_waits_while_a_message_of_the_chat_is_in_flight() -> None:
     observed.hear(told("sent", "x"), 0.0)
     assert released(observed, 1.0, sending=True) == []
     assert observed.next_at == 2.0
-    assert released(observed, 60.0, sending=True) == [News("sent", CHAT, None, 0.0)]
+    assert released(observed, 60.0, sending=True) == [News("sent", CHAT, None, 0.0, "x")]
 
 
 def test_own_messages_without_an_id_are_known_by_number() -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from math import inf
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -45,7 +46,8 @@ class Call(NamedTuple):
     args: Sequence[str | int]
 
 
-class Exchange(NamedTuple, Generic[C]):
+@dataclass(frozen=True)
+class Exchange(Generic[C]):
     """A call about one chat, and what was so when it was made."""
 
     call: Call
