@@ -30,6 +30,12 @@ class Mutant:
     old: str
     new: str
 
+    def planted_in(self, source: str) -> str:
+        """The source with the bug in it."""
+        times = source.count(self.old)
+        assert times == 1, f"{self.bug!r} fits {times} times, not once: write it anew ({self.old!r})"
+        return source.replace(self.old, self.new)
+
 
 MUTANTS: Final = (
     Mutant("two requests at once", "return None, inf", "pass"),
@@ -98,6 +104,16 @@ MUTANTS: Final = (
     Mutant("the time of pauses counts", "self.options.max_duration + self.paused_for", "self.options.max_duration"),
     Mutant("a paused session still wants it", "and self.paused_at is None", ""),
     Mutant("no start_delay", "return self.joined_at + self.options.start_delay", "return self.joined_at"),
+    Mutant(
+        "a session waits for the retries of the one before",
+        "and self.in_flight is None and not self.wanted(now):",
+        "and False:",
+    ),
+    Mutant(
+        "a stop that is given up while a session wants the indicator took it down",
+        "if not self.wanted(now):  # else the stop",
+        "if True:  # else the stop",
+    ),
     Mutant("resume does not end the quiet", "session.quiet_until = LONG_AGO", "pass"),
     Mutant("resume_after before the message has settled", "max(resume_after, self._settle)", "resume_after"),
     Mutant("does not wake for resume_after", "yield self.quiet_until", "yield inf"),
@@ -215,13 +231,11 @@ MUTANTS: Final = (
 def planted(mutant: Mutant) -> ModuleType:
     """The indicator's module with the bug in it."""
     assert _indicator.__file__ is not None
-    source = Path(_indicator.__file__).read_text(encoding="utf-8")
-    times = source.count(mutant.old)
-    assert times == 1, f"{mutant.bug!r} fits {times} times, not once: write it anew ({mutant.old!r})"
+    source = mutant.planted_in(Path(_indicator.__file__).read_text(encoding="utf-8"))
     module = ModuleType(f"{_indicator.__name__}_mutant")
     module.__package__ = _indicator.__package__
     sys.modules[module.__name__] = module  # where dataclasses look
-    exec(compile(source.replace(mutant.old, mutant.new), _indicator.__file__, "exec"), module.__dict__)
+    exec(compile(source, _indicator.__file__, "exec"), module.__dict__)
     return module
 
 

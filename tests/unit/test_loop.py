@@ -282,6 +282,24 @@ def test_posting_after_the_end_is_nothing() -> None:
     assert made == []
 
 
+def test_a_thread_whose_loop_has_ended_is_dead(thread: LoopThread) -> None:
+    """Whatever has ended it: the next use starts another one."""
+    thread.post(asyncio.BaseEventLoop.stop, thread._loop)
+    thread._thread.join(PATIENCE)
+    assert thread.dead
+
+
+def test_a_thread_that_is_marked_dead_is_not_woken(thread: LoopThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forked child shares what its parent's loop sleeps on."""
+    while thread._inbox.ended == thread._inbox.sleeps:  # until it sleeps
+        time.sleep(0.001)
+    with monkeypatch.context() as patch:
+        patch.setattr(thread, "dead", True)
+        patch.setattr(thread, "_waker", waker := CountingWaker(thread._waker))
+        thread.post(lambda: None)
+    assert waker.sent == 0
+
+
 def test_posting_to_a_loop_that_was_closed_under_us_marks_it_dead(thread: LoopThread) -> None:
     """As when the interpreter exits between the two: no exception, and the next use starts afresh."""
     closed = LoopThread()
@@ -385,3 +403,19 @@ def test_what_strikes_in_post_reaches_the_caller_and_leaves_the_thread_alive(
     thread.post(made.append, 2)
     _call(thread, lambda: None)
     assert made == [1, 2]
+
+
+def test_a_log_handler_that_raises_does_not_stop_the_thread(thread: LoopThread) -> None:
+    """Not even with an exception that would end an event loop."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise SystemExit
+
+    handler = Handler()
+    logging.getLogger("linq_typing").addHandler(handler)
+    try:
+        thread.post(lambda: 1 / 0)
+        assert _call(thread, lambda: "alive") == "alive"
+    finally:
+        logging.getLogger("linq_typing").removeHandler(handler)

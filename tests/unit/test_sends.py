@@ -9,6 +9,7 @@ import dataclasses
 import gc
 import gzip
 import inspect
+import itertools
 import json
 import logging
 import signal
@@ -435,6 +436,35 @@ def test_transfer_hands_over_clients_that_define_equality(listener: Listener) ->
     assert listener.heard == old.heard == [(CHAT, True)]
 
 
+def test_transfer_hands_over_a_client_that_others_watch_too(listener: Listener) -> None:
+    old, other, watched = Listener(), Listener(), client()
+    for watcher in (other, old):
+        _sends.watch(watched, watcher)
+    _sends.transfer(old, listener)
+    watched.post(URL)
+    assert listener.heard == old.heard == other.heard == [(CHAT, True)]
+
+
+def test_what_has_wrapped_the_watched_send_of_all_clients_stays_when_the_watching_ends(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another library that patches httpx does. Nothing is heard any more, although it goes on to call ours."""
+    monkeypatch.setattr(httpx.Client, "send", httpx.Client.send)  # puts it back in the end
+    _sends.add_listener(listener)
+    _sends.watch_all()
+    ours = httpx.Client.send
+
+    def send(self: httpx.Client, *args: Any, **kwargs: Any) -> httpx.Response:
+        return ours(self, *args, **kwargs)
+
+    httpx.Client.send = send  # type: ignore[method-assign]
+    client().post(URL)
+    _sends.unwatch_all()
+    assert httpx.Client.send is send
+    assert client().post(URL).status_code == 202
+    assert listener.heard == [(CHAT, True)]
+
+
 def test_a_watched_client_goes_when_nobody_holds_it_and_leaves_nothing_behind(listener: Listener) -> None:
     before = dict(_sends._watching)
     ref = weakref.ref(_sends.watch(client(), listener))
@@ -476,6 +506,8 @@ def test_a_watched_client_looks_like_any_other(listener: Listener, kind: type[ht
     plain, watched = kind(), _sends.watch(kind(), listener)
     assert watched.__class__ is kind
     assert isinstance(watched, kind)
+    for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+        assert getattr(type(watched), name) == getattr(kind, name)
     assert repr(watched).partition(" at ")[0] == repr(plain).partition(" at ")[0]
     assert inspect.signature(watched.send) == inspect.signature(plain.send)
     assert inspect.iscoroutinefunction(_sends.watch(async_client(), listener).send)
@@ -835,6 +867,56 @@ def test_a_client_with_odd_attributes_lends_what_can_be_used() -> None:
     for client in (Raising(), Bare(), Mock(spec=httpx.Client)):
         assert (lent(client).api_key, lent(client).base_url, dict(lent(client).headers)) == (None, None, {})
     assert (lent(Odd()).api_key, lent(Odd()).base_url, lent(Odd()).headers) == (None, None, {"X-Good": "fine"})
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_body_that_is_nested_too_deeply_names_no_chat_but_a_full_stack_is_the_callers(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch, nested: bool
+) -> None:
+    """Both are a RecursionError of the parser."""
+
+    def loads(content: bytes) -> object:
+        raise RecursionError
+
+    content = b'{"a":' * 100 + b"1" + b"}" * 100 if nested else NEW_CHAT
+    watched = _sends.watch(client(lambda: httpx.Response(202, content=content)), listener)
+    monkeypatch.setattr(json, "loads", loads)
+    with contextlib.nullcontext() if nested else pytest.raises(RecursionError):
+        watched.post(NEW_CHAT_URL)
+    assert listener.heard == []
+
+
+def test_a_client_that_is_watched_twice_is_watched_once(listener: Listener) -> None:
+    watched = client()
+    for _ in range(2):
+        _sends.watch(watched, listener)
+    watched.post(URL)
+    assert listener.heard == [(CHAT, True)]
+
+
+def test_what_is_posted_elsewhere_is_no_message_even_if_its_answer_names_a_chat(listener: Listener) -> None:
+    _sends.watch(client(), listener).post("https://linq.test/v3/messages/42/reactions")
+    assert listener.heard == []
+
+
+def test_a_message_that_is_known_by_its_answer_began_with_its_request(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What happened between the two may have come before it or after it."""
+    clock = itertools.count(100.0)
+    monkeypatch.setattr(listener.engine, "now", lambda: next(clock))
+    _sends.watch(client(), listener).post(NEW_CHAT_URL)
+    [(_, message, at, _)] = listener.engine.calls("send_ended")
+    assert (message.began_at, at) == (100.0, 101.0)
+
+
+def test_what_is_no_message_goes_through_a_watched_async_client_as_well(listener: Listener) -> None:
+    async def main() -> int:
+        async with async_client() as plain:
+            return (await _sends.watch(plain, listener).get(URL)).status_code
+
+    assert asyncio.run(main()) == 202
+    assert listener.heard == []
 
 
 def test_two_chats_do_not_mix(listener: Listener) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextvars
+import gc
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 import trio
 
 from linq_typing._core.indicator import SessionState
-from linq_typing._session import TypingSession, current_session, sender_in_context
+from linq_typing._session import TypingSession, current_session, push, sender_in_context, session_in_context
 from linq_typing._settings import SessionOptions
 from linq_typing._typing_while import TypingWhile, make_typing_while
 from linq_typing.errors import APITimeoutError
@@ -131,6 +133,30 @@ def test_after_a_fork_inherited_sessions_are_inert(source: FakeSource) -> None:
         source.engine.alive = False
         assert not session.is_open
         assert current_session() is None
+
+
+def test_blocks_that_are_left_in_another_order_leave_the_others_as_they_are(source: FakeSource) -> None:
+    """As those of generators."""
+    blocks = [_typing_while(source) for _ in range(4)]
+    sessions = [block.__enter__() for block in blocks]
+    blocks[1].__exit__(None, None, None)
+    assert carried() == [sessions[3], sessions[2], sessions[0]]
+    blocks[3].__exit__(None, None, None)
+    assert carried() == [sessions[2], sessions[0]]
+    for block in (blocks[0], blocks[2]):
+        block.__exit__(None, None, None)
+    assert carried() == []
+
+
+def test_a_context_does_not_gather_sessions_that_were_left_elsewhere(source: FakeSource) -> None:
+    """They are dropped with the next one that is entered."""
+    with _typing_while(source):
+        context = contextvars.copy_context()
+    assert len(context.run(carried)) == 1
+    block = _typing_while(source)
+    session = context.run(block.__enter__)
+    assert context.run(carried) == [session]
+    context.run(block.__exit__, None, None, None)
 
 
 # -- sender_in_context
@@ -323,3 +349,45 @@ def test_one_sending_can_not_be_entered_twice_at_once(engine: FakeEngine | None)
         sending.__enter__()
     with sending:
         pass
+
+
+def test_a_sending_that_is_dropped_before_its_end_means_not_sent() -> None:
+    """As in a generator that nobody finishes."""
+    engine = FakeEngine()
+    sending = _session(engine).sending()
+    sending.__enter__()
+    del sending
+    gc.collect()
+    [(_, _, _, accepted)] = engine.calls("send_ended")
+    assert accepted is False
+
+
+def test_a_sending_that_has_failed_can_be_used_for_another_try() -> None:
+    """Each block says for itself whether it was sent."""
+    engine = FakeEngine()
+    sending = _session(engine).sending()
+    with sending:
+        sending.failed()
+    with sending:
+        pass
+    assert [accepted for _, _, _, accepted in engine.calls("send_ended")] == [False, True]
+
+
+def test_a_session_whose_stop_is_put_off_for_ever_has_ended() -> None:
+    """And its messages are its own still."""
+    engine: Any = FakeEngine()
+    session = _session(engine, stop_delay=math.inf)
+    push(session)
+    session._end(failed=False)
+    assert not session.is_open
+    assert sender_in_context(CHAT, engine) is session._state
+
+
+def test_an_ended_session_is_not_that_of_its_chat(source: FakeSource) -> None:
+    """Its context may carry it on."""
+    with _typing_while(source) as outer:
+        with _typing_while(source) as inner:
+            assert session_in_context(CHAT) is inner
+            context = contextvars.copy_context()
+        assert context.run(session_in_context, CHAT) is outer
+        assert context.run(session_in_context, OTHER_CHAT) is None

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextvars
+import copy
+import gc
 import math
 import threading
 import time
@@ -17,7 +19,7 @@ from linq_typing._settings import SessionOptions
 from linq_typing._typing_while import TypingWhile, make_typing_while
 from linq_typing.errors import ConfigurationError
 
-from .kit import CHAT, OTHER_CHAT, FakeSource, carried
+from .kit import CHAT, OTHER_CHAT, FakeEngine, FakeSource, carried
 
 
 @pytest.fixture
@@ -340,3 +342,70 @@ def test_a_wait_on_exit_that_gives_up_does_not_replace_the_bodys_exception(
 def test_the_wait_is_five_seconds_at_most() -> None:
     """As documented."""
     assert _typing_while.EXIT_WAIT == 5.0
+
+
+# -- What becomes of it
+
+
+def test_a_session_that_was_inherited_by_a_fork_is_no_obstacle(source: FakeSource) -> None:
+    """The child has left the parent's block behind, and may enter its own."""
+    typing_while = _make(source)
+    typing_while.__enter__()
+    source.engine.alive = False
+    source.engine = FakeEngine()
+    with typing_while as session:
+        assert source.open_now == [session]
+
+
+@pytest.mark.parametrize("engine", [FakeEngine(), None])
+def test_an_open_session_is_an_obstacle_even_where_nothing_is_sent(
+    source: FakeSource, engine: FakeEngine | None
+) -> None:
+    source.engine = engine  # type: ignore[assignment]
+    typing_while = _make(source)
+    with typing_while, pytest.raises(RuntimeError, match="create a new one"):
+        typing_while.__enter__()
+
+
+def test_a_block_that_nobody_leaves_ends_with_its_object(source: FakeSource) -> None:
+    """As when an exception strikes before the first line of ``__exit__``."""
+    typing_while = _make(source)
+    typing_while.__enter__()
+    assert len(source.open_now) == 1
+    del typing_while
+    gc.collect()
+    assert source.open_now == []
+
+
+def test_what_strikes_while_it_is_left_ends_the_session_all_the_same(
+    source: FakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it can be used again."""
+
+    def strike(*args: object) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    typing_while = _make(source)
+    typing_while.__enter__()
+    monkeypatch.setattr(source.engine, "leave", strike)
+    with pytest.raises(KeyboardInterrupt):
+        typing_while.__exit__(None, None, None)
+    assert len(source.lingers) == 1
+    with typing_while as session:
+        assert source.open_now == [session]
+
+
+def test_a_copy_of_an_active_one_is_not_active(source: FakeSource) -> None:
+    """It is another block for the same chat, with the same options."""
+    typing_while = _make(source, stop_delay=7.0)
+    with typing_while as session, copy.copy(typing_while) as other:
+        assert other is not session
+        assert (other.chat_id, other._state.options) == (session.chat_id, session._state.options)
+    assert source.open_now == []
+
+
+def test_a_chat_id_and_a_way_to_find_one_are_too_much(source: FakeSource) -> None:
+    """One of them would be ignored."""
+    with pytest.raises(TypeError, match="not both"):
+        _make(source, chat_id_from="event.chat")

@@ -1,6 +1,7 @@
 """Waiting for the library's thread: from plain code, under asyncio and under trio."""
 
 import asyncio
+import math
 import sys
 import threading
 import time
@@ -11,6 +12,8 @@ import pytest
 import trio
 
 from linq_typing._engine.waiting import Completion, wait_for_async
+
+PATIENCE = 60.0  # seconds
 
 
 def _later(seconds: float, result: bool = True) -> Completion:
@@ -67,6 +70,43 @@ def test_no_time_at_all_still_sees_what_is_ready(way: Way) -> None:
     """flush(0) asks without waiting."""
     assert way(_ready(), 0.0) is True
     assert way(Completion(), 0.0) is False
+
+
+@pytest.mark.parametrize("timeout", [1e300, math.inf])
+def test_there_is_no_longest_timeout(timeout: float) -> None:
+    """Locks refuse to wait for more than some centuries."""
+    assert _later(0.01).wait(timeout) is True
+
+
+def test_all_who_wait_are_told() -> None:
+    """One after the other."""
+    done, told = Completion(), threading.Semaphore(0)
+    for _ in range(3):
+        threading.Thread(target=lambda: done.wait(math.inf) and told.release(), daemon=True).start()
+    done.set(True)
+    assert all(told.acquire(timeout=PATIENCE) for _ in range(3))
+
+
+def test_what_is_done_holds_nobody_up() -> None:
+    """Even if an exception struck a waiting caller before it could let the next one pass."""
+    done = Completion()
+    assert done._pending.locked()
+    done.result = True
+    assert done.wait(math.inf) is True
+
+
+def test_a_wait_that_is_given_up_where_no_loop_runs_is_false() -> None:
+    """As when a generator-based framework closes the coroutine of a block."""
+    with pytest.raises(StopIteration) as ended:
+        wait_for_async(Completion(), 60.0).send(None)
+    assert ended.value.value is False
+
+
+def test_trio_is_not_imported_for_those_who_do_not_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may not even be installed."""
+    monkeypatch.delitem(sys.modules, "trio")
+    assert _in_asyncio(_later(0.01), 60.0) is True
+    assert "trio" not in sys.modules
 
 
 def test_an_asyncio_loop_goes_on_meanwhile() -> None:

@@ -81,6 +81,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             pass
         self._jumping.jump(end)
 
+    def block(self, seconds: float) -> None:
+        """Let so much time pass, and nothing happen: whoever calls this takes that long."""
+        self._jumping.jump(self.time() + seconds)
+
     def run_until(self, predicate: Callable[[], object], timeout: float) -> bool:
         """Let time pass until the predicate is true, for at most so many seconds. Returns whether it was."""
         end = self.time() + timeout

@@ -180,6 +180,15 @@ def test_leaving_with_wait_on_exit_waits_for_five_seconds_at_most(linq: VirtualL
     assert linq.asked(chat) == ["start", "stop"]
 
 
+def test_leaving_with_wait_on_exit_after_its_manager_was_closed_does_not_wait(
+    linq: VirtualLinq, manager: TypingManager
+) -> None:
+    with manager.typing_while(linq.chat(), wait_on_exit=True):
+        linq.sleep(1.0)
+        assert manager.close()
+    assert linq.now == 1.0
+
+
 def test_wait_on_exit_does_not_wait_for_another_sessions_stop_delay(linq: VirtualLinq, manager: TypingManager) -> None:
     chat = linq.chat()
     with manager.typing_while(chat, stop_delay=60.0):
@@ -239,6 +248,16 @@ def test_stats_count_what_is_and_was(linq: VirtualLinq, make_manager: MakeManage
     linq.sleep(LONG)
     stats = manager.stats()
     assert (stats.sessions, stats.chats, stats.shown, stats.requests) == (0, 0, 0, {"accepted": 4})
+
+
+def test_stats_count_retries_and_are_a_snapshot(linq: VirtualLinq, manager: TypingManager) -> None:
+    linq.fail("start", 500, times=2)
+    with manager.typing_while(linq.chat()):
+        linq.sleep(0.1)
+        stats = manager.stats()
+        linq.sleep(10.0)
+    assert (stats.requests, stats.retries) == ({"unknown": 1}, 0)
+    assert (manager.stats().requests, manager.stats().retries) == ({"unknown": 2, "accepted": 1}, 2)
 
 
 def test_requests_wait_for_a_connection_stops_first_and_first_starts_before_refreshes(

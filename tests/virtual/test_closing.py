@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from contextlib import ExitStack
 
+import httpx
 import pytest
 
 from linq_typing import TypingManager
+from linq_typing._core.indicator import MessageInFlight
 
-from .kit import KEY, LONG, Events, MakeManager, Transport, VirtualLinq, VirtualThread, cancelled
+from .kit import KEY, LONG, Events, MakeManager, Transport, VirtualLinq, VirtualThread, cancelled, say
 
 
 def test_flush_sends_the_delayed_stops_at_once(linq: VirtualLinq, manager: TypingManager) -> None:
@@ -38,6 +42,17 @@ def test_flush_says_whether_all_stops_went_out(linq: VirtualLinq, make_manager: 
     assert manager.flush() is False
     assert manager.flush() is True  # the stop was given up: nothing is pending
     linq.send_as_colleague(chat)  # takes down what the failed stop has left
+
+
+def test_a_start_that_is_given_up_meanwhile_makes_no_flush_fail(linq: VirtualLinq, make_manager: MakeManager) -> None:
+    """Only stops count."""
+    chat, manager = linq.chat(), make_manager(max_retries=0)
+    linq.slow("start", before=2.0)
+    linq.fail("start", 503)
+    with manager.typing_while(chat):
+        linq.sleep(1.0)
+    assert manager.flush()
+    assert linq.log(chat) == [(0.0, "start"), (2.0, "stop")]
 
 
 def test_flush_waits_no_longer_than_it_is_told(linq: VirtualLinq, manager: TypingManager) -> None:
@@ -153,6 +168,86 @@ def test_a_retired_manager_closes_once_its_sessions_have_ended(linq: VirtualLinq
     assert transport.closed_at == [70.5]
 
 
+def test_a_retired_manager_that_has_nothing_to_stop_closes_at_once(
+    linq: VirtualLinq, make_manager: MakeManager
+) -> None:
+    transport, chat = Transport(linq), linq.chat()
+    manager = make_manager(transport=transport)
+    with manager.typing_while(chat, start_delay=10.0, stop_delay=0.0):
+        linq.sleep(1.0)
+        manager._retire()
+    linq.sleep(LONG)
+    assert linq.asked(chat) == []
+    assert transport.closed_at == [1.0]
+
+
+def test_a_retired_manager_whose_session_has_sent_its_message_closes_after_the_stop_delay(
+    linq: VirtualLinq, make_manager: MakeManager, client: httpx.Client
+) -> None:
+    transport, chat = Transport(linq), linq.chat()
+    manager = make_manager(transport=transport, client=client)
+    with manager.typing_while(chat):
+        linq.sleep(1.0)
+        manager._retire()
+        say(client, chat)
+    linq.sleep(LONG)
+    assert linq.asked(chat) == ["start", "send"]
+    assert transport.closed_at == [1.5]
+
+
+def test_a_retired_manager_closes_only_after_the_retries_of_its_stop(
+    linq: VirtualLinq, make_manager: MakeManager
+) -> None:
+    """However long they take: closing would cut them short."""
+    chat, manager = linq.chat(), make_manager(max_retries=4)
+    linq.fail("stop", 500, times=4)
+    with manager.typing_while(chat):
+        linq.sleep(1.0)
+        manager._retire()
+    linq.sleep(LONG)
+    assert linq.asked(chat) == ["start"] + 5 * ["stop"]
+
+
+def test_a_retired_manager_hears_of_messages_until_it_has_closed_and_is_freed_then(
+    linq: VirtualLinq, client: httpx.Client
+) -> None:
+    manager, chat = TypingManager(api_key=KEY, base_url=linq.base_url, client=client), linq.chat()
+    ref = weakref.ref(manager)
+    with manager.typing_while(chat, stop_delay=5.0):
+        linq.sleep(1.0)
+        manager._retire()
+        del manager
+    gc.collect()
+    linq.sleep(1.0)
+    say(client, chat)
+    linq.sleep(LONG)
+    assert linq.asked(chat) == ["start", "send"]
+    gc.collect()
+    assert ref() is None
+
+
+def test_a_manager_that_is_retired_while_it_closes_closes_the_transport_too(
+    linq: VirtualLinq, make_manager: MakeManager
+) -> None:
+    transport = Transport(linq)
+    manager = make_manager(transport=transport)
+    linq.slow("stop", before=2.0)
+    with manager.typing_while(linq.chat()):
+        linq.sleep(1.0)
+    closing = linq.begin(manager.aclose())
+    linq.sleep(1.0)
+    manager._retire()
+    chat = linq.chat()
+    with manager.typing_while(chat):
+        linq.sleep(0.5)
+        assert linq.asked(chat) == []
+        linq.sleep(9.5)
+    linq.sleep(10.0)
+    assert closing.result()
+    assert transport.closed_at == [3.0]
+    assert linq.log(chat) == [(3.0, "start"), (12.5, "stop")]
+
+
 def test_closing_inside_the_block_does_not_let_it_be_entered_again(linq: VirtualLinq, manager: TypingManager) -> None:
     typing = manager.typing_while(linq.chat())
     with typing:
@@ -252,9 +347,11 @@ def test_a_close_after_a_cancelled_aclose_ends_with_the_stop(
     assert caplog.records == []
 
 
-def test_closing_does_not_forget_that_a_message_settles(linq: VirtualLinq, manager: TypingManager) -> None:
+def test_closing_does_not_forget_that_a_message_settles(
+    linq: VirtualLinq, make_manager: MakeManager, events: Events
+) -> None:
     """Else the next session's start would go out at once, and be wiped by the message."""
-    chat = linq.chat()
+    chat, manager = linq.chat(), make_manager(on_event=events)
     with manager.typing_while(chat) as session:
         linq.sleep(1.0)
         session.mark_sent()
@@ -264,6 +361,23 @@ def test_closing_does_not_forget_that_a_message_settles(linq: VirtualLinq, manag
         linq.sleep(10.0)
     linq.sleep(LONG)
     assert linq.log(chat) == [(0.0, "start"), (4.0, "start"), (12.5, "stop")]
+    assert events.kinds() == ["started", "message_sent", "started", "stopped"]
+
+
+def test_what_closing_does_not_forget_is_forgotten_later(linq: VirtualLinq, manager: TypingManager) -> None:
+    """And is not counted as shown."""
+    chat = linq.chat()
+    with manager.typing_while(chat) as session:
+        linq.sleep(1.0)
+        session.mark_sent()
+    linq.send_as_colleague(chat)  # the simulation has seen no message that would have cleared it
+    assert manager.close()
+    assert (manager.stats().chats, manager.stats().shown) == (1, 0)
+    linq.sleep(10.0)
+    assert (manager.stats().chats, manager.stats().shown) == (0, 0)
+    with manager.typing_while(linq.chat()):
+        linq.sleep(1.0)
+        assert manager.stats().shown == 1
 
 
 def test_closing_does_not_forget_a_refusal(linq: VirtualLinq, manager: TypingManager) -> None:
@@ -316,7 +430,7 @@ def test_a_with_block_of_the_manager_closes_it_both_ways(linq: VirtualLinq) -> N
 def test_at_the_end_of_the_process_the_stops_go_out_and_nothing_begins_anew(
     linq: VirtualLinq, thread: VirtualThread, make_manager: MakeManager
 ) -> None:
-    """Sessions of threads that are still at work, and of atexit functions, send nothing."""
+    """Sessions of threads that are still at work, and of atexit functions, send nothing. Nobody keeps track of them."""
     transport, chat, late = Transport(linq), linq.chat(), linq.chat()
     manager = make_manager(transport=transport)
     with manager.typing_while(chat, stop_delay=60.0):
@@ -324,7 +438,12 @@ def test_at_the_end_of_the_process_the_stops_go_out_and_nothing_begins_anew(
         assert thread.end_process()
         with manager.typing_while(late):
             linq.sleep(10.0)
+            assert manager.stats().chats == 0
         manager.mark_sent(late)
+        assert manager._engines.engine is not None
+        manager._engines.engine.send_ended(late, MessageInFlight(11.0), 11.0, True)
+    linq.sleep(1.0)
+    assert manager.stats().chats == 0
     linq.sleep(LONG)
     assert linq.log(chat) == [(0.0, "start"), (1.0, "stop")]
     assert linq.asked(late) == []

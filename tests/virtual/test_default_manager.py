@@ -9,9 +9,20 @@ import httpx
 import pytest
 
 import linq_typing
-from linq_typing import ConfigurationError, TypingManager, current_session, mark_sent, typing_while, watch
+from linq_typing import (
+    ConfigurationError,
+    LinqTypingError,
+    TypingManager,
+    current_session,
+    mark_sent,
+    typing_while,
+    watch,
+)
+from linq_typing._engine import source
+from linq_typing._engine.lifecycle import Life
+from linq_typing._linq import PUBLIC_BASE_URL
 
-from .kit import BASE, KEY, LONG, Transport, VirtualLinq, say
+from .kit import BASE, KEY, LONG, Transport, VirtualLinq, VirtualThread, say
 
 Configure = Callable[..., None]
 
@@ -276,6 +287,108 @@ def test_sessions_that_are_open_while_the_environment_changes_finish_as_they_beg
     assert closing.result()
     assert manager.close()
     assert linq.log(second) == [(3.0, "start"), (12.0, "stop")]
+
+
+def test_the_engine_of_a_past_environment_closes(linq: VirtualLinq, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once its sessions have ended, which keep it until then."""
+    monkeypatch.setenv("LINQ_API_KEY", KEY)
+    monkeypatch.setenv("LINQ_API_V3_BASE_URL", BASE)
+    manager, chat = TypingManager(), linq.chat()
+    with manager.typing_while(chat):
+        linq.sleep(1.0)
+        old = manager._engines.engine
+        assert old is not None
+        manager._engines.renew(manager)
+        linq.sleep(1.0)
+        assert old.life is Life.RETIRING
+    linq.sleep(LONG)
+    assert old.life is Life.CLOSED
+    assert linq.asked(chat) == ["start", "stop"]
+
+
+def test_a_thread_that_can_not_be_started_costs_no_reply_and_is_one_warning(
+    linq: VirtualLinq, thread: VirtualThread, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next entry tries again."""
+    failing = True
+
+    def loop_thread() -> VirtualThread:
+        if failing:
+            raise LinqTypingError("no thread left")
+        return thread
+
+    monkeypatch.setattr(source, "loop_thread", loop_thread)
+    manager, chat = TypingManager(api_key=KEY, base_url=BASE), linq.chat()
+    for _ in range(2):
+        with manager.typing_while(chat) as session:
+            linq.sleep(1.0)
+        assert str(session.error) == "no thread left"
+        manager.mark_sent(chat)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    failing = False
+    with manager.typing_while(chat):
+        linq.sleep(1.0)
+    assert manager.close()
+    assert linq.asked(chat) == ["start", "stop"]
+
+
+def test_a_manager_says_where_it_sends_and_where_it_is_in_its_life(linq: VirtualLinq) -> None:
+    manager = TypingManager(api_key=KEY, base_url=BASE)
+    assert repr(manager) == f"<TypingManager base_url='{BASE}'>"
+    with manager.typing_while(linq.chat()):
+        linq.sleep(1.0)
+    linq.slow("stop", before=1.0)
+    closing = linq.begin(manager.aclose())
+    linq.sleep(0.5)
+    assert repr(manager) == f"<TypingManager base_url='{BASE}' closing>"
+    linq.sleep(1.0)
+    assert closing.result()
+    assert repr(manager) == f"<TypingManager base_url='{BASE}' closed>"
+    with manager.typing_while(linq.chat()):
+        linq.sleep(1.0)
+        assert repr(manager) == f"<TypingManager base_url='{BASE}'>"
+        assert manager.close()
+    linq.sleep(1.0)
+    assert repr(manager) == f"<TypingManager base_url='{BASE}' closed>"
+
+
+def test_a_manager_that_is_disabled_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LINQ_API_V3_BASE_URL", raising=False)
+    assert repr(TypingManager(enabled=False)) == f"<TypingManager base_url='{PUBLIC_BASE_URL}' disabled>"
+
+
+def test_a_manager_whose_thread_has_died_is_ready_to_open_again(
+    linq: VirtualLinq, thread: VirtualThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a forked child: there is nothing to flush or to close, and who waits for the old engine is told at once."""
+    manager = TypingManager(api_key=KEY, base_url=BASE)
+    with manager.typing_while(linq.chat()):
+        linq.sleep(1.0)
+    engine = manager._engines.engine
+    assert engine is not None
+    thread.dead = True
+    assert engine.begin_close().result is True
+    assert (manager.flush(), manager.close()) == (True, True)
+    assert repr(manager) == f"<TypingManager base_url='{BASE}'>"
+    another, chat = VirtualThread(linq.loop), linq.chat()
+    monkeypatch.setattr(source, "loop_thread", lambda: another)
+    with manager.typing_while(chat):
+        linq.sleep(1.0)
+    assert manager.close()
+    assert linq.asked(chat) == ["start", "stop"]
+
+
+def test_who_calls_from_on_event_may_not_wait(
+    linq: VirtualLinq, thread: VirtualThread, manager: TypingManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library's thread would wait for itself."""
+    with manager.typing_while(linq.chat()):
+        linq.sleep(1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(thread, "is_current", True, raising=False)
+        for call in (manager.flush, manager.close):
+            with pytest.raises(RuntimeError, match="from on_event"):
+                call()
 
 
 @pytest.mark.parametrize("how", ["by the environment", "by the argument"])

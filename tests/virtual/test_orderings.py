@@ -33,6 +33,63 @@ def test_waiting_starts_do_not_spin_while_stops_hang_and_starts_are_suspended(
         linq.sleep(100.0)
 
 
+def test_a_start_that_waited_longer_than_it_was_wanted_gives_its_connection_back(
+    linq: VirtualLinq, make_manager: MakeManager
+) -> None:
+    """The library's thread may be late, as after a hook that takes ten seconds: then no timer has told before."""
+    manager = make_manager(max_connections=1, on_event=lambda event: event.kind == "started" and linq.loop.block(10.0))
+    linq.slow("start", before=1.0)
+    busy, late, other = linq.chat(), linq.chat(), linq.chat()
+    with (
+        manager.typing_while(busy),
+        manager.typing_while(late, max_duration=5.0),
+        manager.typing_while(other),
+    ):
+        linq.sleep(30.0)
+    assert (linq.asked(late), linq.moments(other)) == ([], [11.0])
+
+
+def test_a_chat_that_was_forgotten_is_not_looked_at_again(linq: VirtualLinq, manager: TypingManager) -> None:
+    """Not even at the time that its session was waiting for: another session may have begun in the chat."""
+    chat = linq.chat()
+    with manager.typing_while(chat, start_delay=10.0, stop_delay=0.0):
+        linq.sleep(1.0)
+    linq.sleep(1.0)
+    assert manager.stats().chats == 0
+    with manager.typing_while(chat):
+        linq.sleep(20.0)
+    linq.sleep(LONG)
+    assert linq.log(chat) == [(2.0, "start"), (22.5, "stop")]
+
+
+def test_an_ended_session_that_pauses_or_resumes_changes_nothing(linq: VirtualLinq, make_manager: MakeManager) -> None:
+    """Neither for the session that goes on in its chat, nor once the chat is forgotten."""
+    chat, manager = linq.chat(), make_manager()
+    with manager.typing_while(chat, refresh_interval=200.0):
+        with manager.typing_while(chat) as ended:
+            linq.sleep(1.0)
+        linq.sleep(99.0)
+        ended.pause()
+        ended.resume()
+        linq.sleep(1.0)
+        assert linq.moments(chat) == [0.0]
+    linq.sleep(LONG)
+    assert manager.stats().chats == 0
+    ended.pause()
+    ended.resume()
+    linq.sleep(1.0)
+
+
+def test_requests_that_have_ended_are_not_kept(linq: VirtualLinq, manager: TypingManager) -> None:
+    with manager.typing_while(linq.chat()):
+        linq.sleep(100.0)
+    assert manager.flush()
+    linq.sleep()
+    assert manager._engines.engine is not None
+    runner = manager._engines.engine._runner
+    assert (runner._tasks, runner._starts) == (set(), set())
+
+
 def test_a_session_that_is_over_before_the_loop_hears_of_it_costs_nothing(
     linq: VirtualLinq, manager: TypingManager
 ) -> None:

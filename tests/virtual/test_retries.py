@@ -111,6 +111,9 @@ def test_a_refusal_is_remembered_for_ten_minutes_and_as_long_as_its_session_last
         linq.sleep(100.0)
     with manager.typing_while(chat):
         linq.sleep(10.0)
+        with manager.typing_while(chat) as session:
+            linq.sleep()
+            assert session.error is None
     assert linq.moments(chat) == [0.0, 710.0]
 
 
@@ -295,6 +298,85 @@ def test_a_bad_key_is_one_error_and_suspends_all_starts(
     assert events.kinds().count("suspended") == 1
 
 
+def test_a_key_that_is_accepted_again_brings_all_indicators_back(
+    linq: VirtualLinq, make_manager: MakeManager, events: Events
+) -> None:
+    """With the next probe, as it is no chat's fault; and that is told once."""
+    first, second, manager = linq.chat(), linq.chat(), make_manager(on_event=events)
+    linq.fail("start", 401, times=2)
+    with manager.typing_while(first), manager.typing_while(second):
+        linq.sleep(2.0)
+        assert (linq.moments(first), linq.moments(second)) == ([0.0, 1.0], [0.0, 1.0])
+        with manager.typing_while(first) as session:
+            linq.sleep(1.0)
+            assert session.error is None
+    assert events.kinds().count("recovered") == 1
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "status", "code"), [("start", 409, 2009), ("start", 403, 2005), ("stop", 500, None)]
+)
+def test_refusals_chats_that_are_being_created_and_failing_stops_say_nothing_of_the_api_as_a_whole(
+    linq: VirtualLinq, manager: TypingManager, endpoint: str, status: int, code: int | None
+) -> None:
+    linq.fail(endpoint, status, code=code, times=6)
+    with ExitStack() as blocks:
+        for _ in range(6):
+            blocks.enter_context(manager.typing_while(linq.chat(), stop_delay=0.0))
+        linq.sleep(0.1)
+        assert not manager.stats().suspended
+    linq.sleep(0.1)
+    assert not manager.stats().suspended
+    assert len([request for request in linq.requests if request.status == status]) == 6
+
+
+def test_a_stop_that_goes_out_while_starts_are_suspended_is_no_probe(linq: VirtualLinq, manager: TypingManager) -> None:
+    """Its answer is not waited for before the next probe."""
+    with manager.typing_while(linq.chat(), stop_delay=0.0):
+        linq.sleep(1.0)
+        linq.fail("start", 500)
+        blocks = ExitStack()
+        for _ in range(6):
+            blocks.enter_context(manager.typing_while(linq.chat()))
+        linq.sleep(1.5)
+        assert manager.stats().suspended
+        linq.clear_faults()
+    with blocks:
+        linq.sleep(60.0)
+        assert not manager.stats().suspended
+
+
+def test_a_stop_that_is_answered_with_a_bad_key_is_not_repeated(linq: VirtualLinq, manager: TypingManager) -> None:
+    chat = linq.chat()
+    linq.fail("stop", 401, times=1)
+    with manager.typing_while(chat, stop_delay=0.0):
+        linq.sleep(1.0)
+    linq.sleep(50.0)
+    assert linq.asked(chat) == ["start", "stop"]
+    linq.send_as_colleague(chat)
+
+
+def test_only_a_refused_start_is_the_error_of_sessions_that_begin_later(
+    linq: VirtualLinq, manager: TypingManager
+) -> None:
+    chat = linq.chat()
+    linq.fail("start", 500, times=1)
+    linq.fail("stop", 403, times=1)
+    with manager.typing_while(chat, start_delay=50.0):
+        with manager.typing_while(chat, stop_delay=0.0):
+            linq.sleep(0.1)
+            with manager.typing_while(chat) as during:
+                linq.sleep(0.1)
+                assert during.error is None
+            linq.sleep(5.0)
+        linq.sleep(1.0)
+        with manager.typing_while(chat, start_delay=50.0) as after:
+            linq.sleep(0.1)
+            assert after.error is None
+    assert linq.asked(chat) == ["start", "start", "stop"]
+    linq.send_as_colleague(chat)
+
+
 def test_a_session_that_begins_while_starts_are_suspended_knows_why(
     linq: VirtualLinq, make_manager: MakeManager
 ) -> None:
@@ -305,6 +387,10 @@ def test_a_session_that_begins_while_starts_are_suspended_knows_why(
             linq.sleep()
             assert second.error is not None
             assert second.error is first.error
+        linq.sleep(10.0)
+        with manager.typing_while(linq.chat()) as third:
+            linq.sleep()
+            assert third.error is not None
 
 
 def test_an_api_that_is_down_is_probed_by_one_chat_at_a_time_and_all_recover(
@@ -415,6 +501,7 @@ def test_a_stop_that_is_given_up_says_so(
         ("failed", "stop", 2),
         ("gave_up", "stop", 2),
     ]
+    assert events[-1].error is events[-2].error is not None
     assert [record.levelname for record in caplog.records if "gave up" in record.message] == ["WARNING"]
     assert linq.visible(chat)
     linq.send_as_colleague(chat)
@@ -431,6 +518,18 @@ def test_a_start_that_is_given_up_for_now_says_so(linq: VirtualLinq, make_manage
     assert events.kinds(chat) == ["failed", "gave_up", "started", "recovered"]
     assert events.kinds(refused) == ["refused"]
     assert linq.moments(chat) == [0.0, 15.0]
+
+
+def test_a_start_that_nobody_wants_any_more_is_not_given_up(
+    linq: VirtualLinq, make_manager: MakeManager, events: Events
+) -> None:
+    chat = linq.chat()
+    linq.slow("start", before=2.0)
+    linq.fail("start", 503)
+    with make_manager(on_event=events, max_retries=0).typing_while(chat, stop_delay=0.0):
+        linq.sleep(1.0)
+    linq.sleep(LONG)
+    assert events.kinds() == ["failed", "stopped", "recovered"]
 
 
 # -- Messages that take very long

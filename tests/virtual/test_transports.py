@@ -12,7 +12,7 @@ import pytest
 
 from linq_typing import TypingManager
 
-from .kit import KEY, Events, MakeManager, Transport, VirtualLinq
+from .kit import KEY, Events, MakeManager, Transport, VirtualLinq, VirtualThread
 
 
 class Failed(BaseException):
@@ -111,6 +111,16 @@ def test_a_request_that_ignores_its_cancellation_does_not_keep_a_manager_closed(
         linq.sleep(1.0)
         assert linq.visible(chat)
     assert manager.close()
+
+
+def test_a_transport_that_hangs_as_it_is_closed_holds_up_the_end_of_the_process_for_a_second(
+    linq: VirtualLinq, thread: VirtualThread
+) -> None:
+    transport = Scripted(linq, close=ignores_cancellation)
+    with TypingManager(api_key=KEY, base_url=linq.base_url, transport=transport).typing_while(linq.chat()):
+        linq.sleep(1.0)
+        assert thread.end_process()
+    assert linq.now == 2.0
 
 
 def test_a_transport_is_closed_with_a_manager_that_is_dropped(linq: VirtualLinq) -> None:

@@ -111,4 +111,4 @@ class TimerQueue(Generic[T]):
             self._insert(item)
 
     def _items(self) -> Iterator[T]:
-        return chain((entry[2] for entry in sorted(self._heap)), *self._later.values())
+        return chain((entry[2] for entry in self._heap), *self._later.values())

@@ -47,7 +47,6 @@ class Flushes:
 
     def _end_finished(self) -> None:
         finished = [flush for flush in self._flushes if not flush.chats]
-        if finished:
-            self._flushes = [flush for flush in self._flushes if flush.chats]
+        self._flushes = [flush for flush in self._flushes if flush.chats]
         for flush in finished:
             flush.done.set(flush.clean)
