@@ -12,7 +12,7 @@ from time import monotonic
 
 from ._report import Row, markdown
 
-BENCHMARKS = ("enter", "memory", "requests", "first", "reply", "leaving", "imports")
+BENCHMARKS = ("enter", "memory", "requests", "first", "reply", "leaving", "imports", "redis")
 LONG = ("hold",)
 
 
