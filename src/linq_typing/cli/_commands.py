@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from linq_typing._core.indicator import Action
+from linq_typing._settings import REDIS_URL_VARIABLE
 from linq_typing.cli import _checks, _child, _request
 from linq_typing.cli._options import access_options, chat_argument, check_duration, json_option
 
@@ -91,9 +92,10 @@ def stop(**options: Any) -> int:
 @click.option("--hold", type=click.FloatRange(0, 60), default=3.0, show_default=True, metavar="SECONDS",
               callback=check_duration, help="How long the indicator shows before it is stopped.")  # fmt: skip
 @access_options
+@click.option("--redis-url", metavar="URL", help=f"The Redis of redis=.  [default: {REDIS_URL_VARIABLE}]")
 @json_option
 def doctor(**options: Any) -> int:
-    """Try the API key and the base URL, and explain the answer.
+    """Try the API key, the base URL and Redis, and explain the answers.
 
     With a chat it makes a real start, waits while you look at the phone, and makes a real stop. Without a chat it makes
     one request that changes nothing. Exit status 1: it found a problem.
