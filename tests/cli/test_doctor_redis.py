@@ -209,8 +209,8 @@ def test_processes_share_with_these_rights(terminal: Terminal, server: Server, a
             assert linq.wait_until(lambda: linq.visible(chat), PATIENCE)
         managers[0].close()
         assert linq.visible(chat)
+    assert linq.wait_until(lambda: not linq.visible(chat), PATIENCE)
     managers[1].close()
-    assert not linq.visible(chat)
     assert [entry["object"] for entry in admin.acl_log() if entry["object"] != "client|setinfo"] == []
 
 

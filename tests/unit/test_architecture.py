@@ -406,11 +406,12 @@ TOOLS = {
         levels={
             "__init__": 0,
             "_counts": 0,
-            "_scenes": 0,
-            "_player": 1,
-            "_picture": 2,
-            "_output": 3,
-            "_runner": 4,
+            "_redis": 1,
+            "_scenes": 2,
+            "_player": 3,
+            "_picture": 4,
+            "_output": 5,
+            "_runner": 6,
         },
     ),
 }
