@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -158,10 +159,16 @@ def test_without_the_package(terminal: Terminal, monkeypatch: pytest.MonkeyPatch
     assert (status, 'Fix: Run: pip install "linq-typing[redis]"' in said) == (1, True)
 
 
-#: What the page "Many processes" says.
+#: What docs/how-to/many-processes.md says.
 RULES = ("~{linq-typing:1:*", "+ping", "+script|load", "+evalsha", "+time", "+zscore", "+zadd", "+zrem",
          "+zlexcount", "+zrangebylex", "+zremrangebylex", "+zrangebyscore", "+hgetall", "+hset", "+hdel",
          "+pexpire")  # fmt: skip
+
+
+def test_the_page_lists_these_rights() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "many-processes.md").read_text(encoding="utf-8")
+    command = page.partition("ACL SETUSER linq-typing on >password ")[2].partition("```")[0]
+    assert command.split() == list(RULES)
 
 
 def restrict(admin: Any, *rules: str) -> str:
@@ -177,6 +184,13 @@ def test_a_restricted_user_without_info(terminal: Terminal, server: Server, admi
     restrict(admin, *RULES, "+info")
     status, said = doctor(terminal, f"unix://{who}@{server.socket}")
     assert (status, "noeviction; 0 processes share" in said) == (0, True)
+
+
+def test_another_database_needs_select(terminal: Terminal, server: Server, admin: Any) -> None:
+    url = f"unix://{restrict(admin, *RULES)}@{server.socket}?db=1"
+    assert doctor(terminal, url)[0] == 1
+    restrict(admin, *RULES, "+select")
+    assert doctor(terminal, url)[0] == 0
 
 
 @pytest.mark.parametrize("missing", ["~{linq-typing:1:*", "+ping", "+script|load", "+evalsha", "+zrem"])

@@ -182,7 +182,7 @@ MANY_WORKERS: Final = Scene(
     name="Three processes, one chat, and one is killed",
     short_name="many workers",
     story="Over Redis they act as one. Two finish; the third is killed while it types: another takes its indicator down.",
-    code="configure(redis=\"redis://...\")\n\nwith typing_while(chat_id):\n    answer = slow_model(question)",
+    code='configure(redis="redis://...")\n\nwith typing_while(chat_id):\n    answer = slow_model(question)',
     question="Can you book me a table for four?",
     lasts=14,
     speed=1,
