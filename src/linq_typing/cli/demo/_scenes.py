@@ -181,7 +181,7 @@ NO_REDIS: Final = (
 MANY_WORKERS: Final = Scene(
     name="Three processes, one chat, and one is killed",
     short_name="many workers",
-    story="Over Redis they act as one. Two finish; the third is killed while it types: another takes its indicator down.",
+    story="Over Redis they act as one. Two finish; the third is killed as it types: another takes its indicator down.",
     code='configure(redis="redis://...")\n\nwith typing_while(chat_id):\n    answer = slow_model(question)',
     question="Can you book me a table for four?",
     lasts=14,
