@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from linq_typing._core.indicator import Action
+from linq_typing._settings import REDIS_URL_VARIABLE
 from linq_typing.cli import _checks, _child, _request
 from linq_typing.cli._options import access_options, chat_argument, check_duration, json_option
 
@@ -91,9 +92,10 @@ def stop(**options: Any) -> int:
 @click.option("--hold", type=click.FloatRange(0, 60), default=3.0, show_default=True, metavar="SECONDS",
               callback=check_duration, help="How long the indicator shows before it is stopped.")  # fmt: skip
 @access_options
+@click.option("--redis-url", metavar="URL", help=f"The Redis of redis=.  [default: {REDIS_URL_VARIABLE}]")
 @json_option
 def doctor(**options: Any) -> int:
-    """Try the API key and the base URL, and explain the answer.
+    """Try the API key, the base URL and Redis, and explain the answers.
 
     With a chat it makes a real start, waits while you look at the phone, and makes a real stop. Without a chat it makes
     one request that changes nothing. Exit status 1: it found a problem.
@@ -104,9 +106,9 @@ def doctor(**options: Any) -> int:
 @program.command()
 @click.option("--fast", is_flag=True, help="About four times as fast.")
 def demo(fast: bool) -> int:
-    """Watch a bot type, retry, refresh and reply, in four scenes.
+    """Watch a bot type, retry, refresh and reply, in four scenes; a fifth has several processes, if Redis is here.
 
-    They are played against a local sandbox: no key and no network are needed. Takes about half a minute. Exit status 1:
+    They are played against a local sandbox: no key and no network are needed. Takes less than a minute. Exit status 1:
     an indicator was left showing.
     """
     from linq_typing.cli.demo._runner import run
