@@ -29,7 +29,7 @@ class WhileCommand(click.Command):
     """Adds a hint when an unknown option may belong to the command that is to be run."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does it."""
+        """Parse as click does, with a better error."""
         separated = "--" in args
         try:
             return super().parse_args(ctx, args)
@@ -43,7 +43,7 @@ class WhileCommand(click.Command):
 
 @program.command("while", cls=WhileCommand)
 @chat_argument()
-@click.option("--start-delay", **SECONDS, help="Show nothing if the command ends sooner.  [default: 0]")
+@click.option("--start-delay", **SECONDS, help="Don't show the indicator if the command ends sooner.  [default: 0]")
 @click.option("--max-duration", **SECONDS, help="Take the indicator down after this time.  [default: 600]")
 @access_options
 @click.argument("arguments", metavar="-- COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -80,7 +80,7 @@ def start(**options: Any) -> int:
 @access_options
 @json_option
 def stop(**options: Any) -> int:
-    """Take the typing indicator in a chat down.
+    """Take down the typing indicator in a chat.
 
     Exit status 1: the request was not accepted.
     """
@@ -132,7 +132,7 @@ def _checked_secret(context: click.Context, parameter: click.Parameter, value: s
 @program.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0: a free port.")
-@click.option("--webhook", metavar="URL", help="Your bot's webhook: what Linq would tell it is posted there.")
+@click.option("--webhook", metavar="URL", help="URL of your bot's webhook, to post Linq's events to.")
 @click.option("--webhook-secret", metavar="SECRET", envvar="LINQ_WEBHOOK_SECRET", show_envvar=True,
               callback=_checked_secret, help="Signs webhooks: whsec_ followed by base64.")  # fmt: skip
 @click.option("--webhook-version", type=click.Choice(["2025-01-01", "2026-02-03"]), default="2026-02-03",
