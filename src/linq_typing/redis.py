@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import secrets
 from collections.abc import Callable, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,22 +25,22 @@ from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissi
 from ._core.member import PATIENCE, Call, Member
 from ._engine.http import TypingAPI
 from ._engine.shared_runner import SharedChat, SharedRunner
-from ._engine.sharing import ServerError
+from ._engine.sharing import ServerError, wait_patiently
 from .errors import ConfigurationError
 
 #: What ``redis=`` may be: a URL, a client whose settings are copied, or what makes an asyncio client on our loop.
 Source = str | redis.Redis | aioredis.Redis | Callable[[], Any]
 
 CONNECT_TIMEOUT: Final = 1.0  #: seconds
-HELD_UP: Final = 0.05  #: seconds by which a timer is late if this loop, and not the server, was held up
 
 SCRIPTS: Final = {path.stem: path.read_text(encoding="utf-8") for path in Path(__file__).with_name("lua").glob("*.lua")}
 _HASHES: Final = {name: hashlib.sha1(text.encode()).hexdigest() for name, text in SCRIPTS.items()}
 _DENIED: Final = (AuthenticationError, AuthorizationError, NoPermissionError)
 _CONNECTIONS: Final = {kind.__name__: kind for kind in (Connection, SSLConnection, UnixDomainSocketConnection)}
-#: What is copied of a client's settings; also all that starts with ssl_. Time-outs and retries are ours.
+#: What is copied of a client's settings. Time-outs and retries are ours; some settings only sync connections have.
 _COPIED: Final = {"host", "port", "path", "db", "username", "password", "credential_provider", "client_name",
-                  "socket_keepalive", "socket_keepalive_options", "socket_type"}  # fmt: skip
+                  "socket_keepalive", "socket_keepalive_options", "socket_type",
+                  *(name for name in signature(SSLConnection).parameters if name.startswith("ssl_"))}  # fmt: skip
 
 
 def key_prefix(base_url: str, api_key: str) -> str:
@@ -95,12 +96,9 @@ class RedisServer:
             await asyncio.wait(self._closing, timeout=PATIENCE)
 
     async def _within(self, seconds: float, work: Any) -> Any:
-        task, now = asyncio.ensure_future(work), asyncio.get_running_loop().time
-        until = now() + seconds
+        task = asyncio.ensure_future(work)
         try:
-            await asyncio.wait({task}, timeout=seconds)
-            if not task.done() and now() > until + HELD_UP:
-                await asyncio.wait({task}, timeout=seconds)
+            await wait_patiently(task, seconds)
             if not task.done():
                 raise ServerError(f"no answer within {seconds:g} s")
             return task.result()
@@ -177,7 +175,7 @@ def _maker(source: Source) -> Callable[[], Any]:
             f"redis= takes a URL, a redis-py client, or a callable that makes an asyncio client (for a cluster or "
             f"sentinels), not {type(source).__name__}"
         )
-    copied = {name: value for name, value in settings.items() if name in _COPIED or name.startswith("ssl_")}
+    copied = {name: value for name, value in settings.items() if name in _COPIED}
     ours: dict[str, Any] = {
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": CONNECT_TIMEOUT,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from .._core.indicator import Action
@@ -25,6 +25,7 @@ from .._core.shared_indicator import SharedIndicator
 C = TypeVar("C", bound=SharedIndicator)
 
 TAKE_OVER_FOR: Final = 1.0  #: seconds after which the next heartbeat is more urgent
+SLICES: Final = 20  #: of a wait; see wait_patiently
 
 
 class ServerError(Exception):
@@ -79,6 +80,17 @@ class Host(Protocol[C]):
         ...
 
 
+async def wait_patiently(task: asyncio.Task[Any], seconds: float) -> None:
+    """Wait for the task, for so many seconds in which this loop had nothing else to do.
+
+    What keeps the loop busy keeps it from reading the answer, too. So the time is divided into slices, and one that
+    lasts longer still counts as one: an answer gets as many turns of the loop, however long they are.
+    """
+    for _ in range(SLICES):
+        if (await asyncio.wait({task}, timeout=seconds / SLICES))[0]:
+            return
+
+
 class Sharing(Generic[C]):
     """The member of one manager, at work."""
 
@@ -88,7 +100,7 @@ class Sharing(Generic[C]):
         self._host = host
         self._mode = Mode.CONNECTING  # as the host knows it
         self._tasks: set[asyncio.Task[None]] = set()
-        self._connecting: asyncio.TimerHandle | None = None
+        self._connecting: asyncio.Task[None] | None = None
         self._next_heartbeat: asyncio.TimerHandle | None = None
         self._started = self._closing = False
         self._pump_due = False
@@ -97,8 +109,8 @@ class Sharing(Generic[C]):
         """Join the others. Until the first answer nothing is sent; without one, from PATIENCE on, as if alone."""
         if not self._started:
             self._started = True
-            self._beat()
-            self._connecting = asyncio.get_running_loop().call_later(PATIENCE, self._give_up_connecting)
+            first = self._beat()
+            self._connecting = self._create_task(self._give_up_connecting(first))
 
     def may_send(self, chat: C, action: Action) -> bool:
         """Whether the request may be sent at once. If not, the others are asked."""
@@ -120,9 +132,9 @@ class Sharing(Generic[C]):
         if not self._started:
             return
         self._closing = True
-        for timer in (self._connecting, self._next_heartbeat):
-            if timer is not None:
-                timer.cancel()
+        for waiting in (self._connecting, self._next_heartbeat):
+            if waiting is not None:
+                waiting.cancel()
         self._pump()
         if self._tasks:
             _, left = await asyncio.wait(self._tasks, timeout=PATIENCE)
@@ -169,9 +181,9 @@ class Sharing(Generic[C]):
 
     # -- Heartbeats
 
-    def _beat(self) -> None:
+    def _beat(self) -> asyncio.Task[None]:
         self._next_heartbeat = None
-        self._create_task(self._heartbeat_and_next())
+        return self._create_task(self._heartbeat_and_next())
 
     async def _heartbeat_and_next(self) -> None:
         try:
@@ -220,7 +232,8 @@ class Sharing(Generic[C]):
 
     # -- Alone
 
-    def _give_up_connecting(self) -> None:
+    async def _give_up_connecting(self, first_heartbeat: asyncio.Task[None]) -> None:
+        await wait_patiently(first_heartbeat, PATIENCE)
         if self.member.mode is Mode.CONNECTING:
             self._lost(ServerError(f"no answer within {PATIENCE:g} s"))
 
