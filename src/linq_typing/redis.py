@@ -20,7 +20,7 @@ import redis.asyncio as aioredis
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, NoScriptError
+from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, NoScriptError, ResponseError
 
 from ._core.member import PATIENCE, Call, Member
 from ._engine.http import TypingAPI
@@ -36,6 +36,7 @@ CONNECT_TIMEOUT: Final = 1.0  #: seconds
 SCRIPTS: Final = {path.stem: path.read_text(encoding="utf-8") for path in Path(__file__).with_name("lua").glob("*.lua")}
 _HASHES: Final = {name: hashlib.sha1(text.encode()).hexdigest() for name, text in SCRIPTS.items()}
 _DENIED: Final = (AuthenticationError, AuthorizationError, NoPermissionError)
+_DENIED_IN_SCRIPT: Final = ("ACL failure in script", "The user executing the script can't")  # the latter: Redis < 7.2
 _CONNECTIONS: Final = {kind.__name__: kind for kind in (Connection, SSLConnection, UnixDomainSocketConnection)}
 #: What is copied of a client's settings. Time-outs and retries are ours; some settings only sync connections have.
 _COPIED: Final = {"host", "port", "path", "db", "username", "password", "credential_provider", "client_name",
@@ -118,7 +119,10 @@ class RedisServer:
 
 def _is_denied(error: BaseException | None) -> bool:
     """Whether the server knows us, and does not want us. Where connecting failed, that is only the cause."""
-    return error is not None and (isinstance(error, _DENIED) or _is_denied(error.__cause__ or error.__context__))
+    if error is None:
+        return False
+    in_script = isinstance(error, ResponseError) and any(text in str(error) for text in _DENIED_IN_SCRIPT)
+    return isinstance(error, _DENIED) or in_script or _is_denied(error.__cause__ or error.__context__)
 
 
 async def _execute(client: Any, calls: Sequence[Call]) -> list[Any]:

@@ -291,6 +291,22 @@ def test_no_permission(executable: str) -> None:
         server.close()
 
 
+def test_no_permission_for_what_a_script_does(executable: str) -> None:
+    """The server runs the script, and stops it half-way."""
+    server = Server(executable, "--user", *["bot", "on", ">secret", "~*", "+@all", "-hset"])
+
+    async def story(redis_server: RedisServer) -> None:
+        await redis_server.run([join("a")])
+        await redis_server.run([exchange("a", "x")])
+
+    try:
+        with pytest.raises(ServerError) as caught:
+            on(f"unix://bot:secret@{server.socket}", story)
+        assert caught.value.denied
+    finally:
+        server.close()
+
+
 @pytest.mark.slow
 def test_a_cluster_through_a_callable(executable: str) -> None:
     """All keys lie in one slot."""

@@ -28,6 +28,7 @@ class VirtualServer:
     def __init__(self, twin: Twin) -> None:
         self.twin = twin
         self.refuses: ServerError | None = None
+        self.denies: str | None = None
         self.frozen = False
         self.calls: list[str] = []
 
@@ -41,6 +42,8 @@ class VirtualServer:
             await asyncio.sleep(PATIENCE)
             raise ServerError("no answer")
         await asyncio.sleep(0.001)
+        if any(call.script == self.denies for call in calls):
+            raise ServerError("NOPERM", denied=True)
         replies = [self.twin.run(call) for call in calls]
         self.calls += [call.script for call in calls]
         await asyncio.sleep(0.001)
@@ -196,6 +199,22 @@ def test_a_wrong_password_is_one_error(
     assert [record.levelname for record in caplog.records if "shared" in record.message] == ["ERROR"]
 
 
+def test_heartbeats_are_answered_but_exchanges_are_denied(
+    linq: VirtualLinq, share: Share, twin: Twin, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said once, not with every heartbeat. Ten minutes later it is tried again."""
+    server = VirtualServer(twin)
+    server.denies = "exchange"
+    manager = share(server)
+    linq.sleep(1.0)
+    with manager.typing_while(linq.chat()):
+        linq.sleep(500.0)
+        assert [record.levelname for record in caplog.records if "shared" in record.message] == ["ERROR"]
+        server.denies = None
+        linq.sleep(150.0)
+        assert manager.stats().sharing == "shared"
+
+
 def test_a_server_that_forgets_everything(linq: VirtualLinq, share: Share, twin: Twin) -> None:
     """It is told again."""
     one, two, chat = share(), share(), linq.chat()
@@ -254,6 +273,35 @@ def test_closing(linq: VirtualLinq, share: Share, twin: Twin) -> None:
     assert one.close()
     assert (twin.members, twin.held, twin.news) == ({}, set(), set())
     assert linq.asked(chat) == ["start", "stop"]
+
+
+def test_opening_again_in_a_chat_that_is_remembered(linq: VirtualLinq, share: Share, twin: Twin) -> None:
+    """Its message had yet to settle when the manager closed."""
+    manager, chat = share(), linq.chat()
+    linq.sleep(1.0)
+    with manager.typing_while(chat) as session:
+        linq.sleep(1.0)
+        session.mark_sent()
+    assert manager.close()
+    assert twin.members == {}
+    with manager.typing_while(chat):
+        linq.sleep(10.0)
+        assert linq.visible(chat)
+        assert len(twin.members) == 1
+    linq.sleep(LONG)
+    assert linq.asked(chat) == ["start", "start", "stop"]
+
+
+def test_a_message_right_after_the_start(linq: VirtualLinq, share: Share) -> None:
+    """The clocks of two members can't tell which came first, but here both are of one."""
+    one, two, chat = share(), share(), linq.chat()
+    linq.sleep(1.0)
+    with one.typing_while(chat) as session:
+        linq.wait_until(lambda: linq.visible(chat))
+        linq.sleep(0.005)
+        session.mark_sent()
+    linq.sleep(LONG)
+    assert linq.asked(chat) == ["start"]
 
 
 def test_many_chats_at_once(linq: VirtualLinq, share: Share, server: VirtualServer) -> None:

@@ -22,6 +22,7 @@ from typing import Final, NamedTuple, Protocol
 from .indicator import LONG_AGO, Action, Indicator, MessageInFlight, Outcome, SessionState
 
 CLOCK_GRACE: Final = 0.04  #: seconds by which the clocks of two members may disagree; also in exchange.lua
+ROUNDING: Final = 0.001  #: seconds; marks are told in milliseconds
 
 
 class Marks(NamedTuple):
@@ -49,12 +50,13 @@ class Membership(Protocol):
 class Share:
     """What a shared chat has to remember beside its indicator."""
 
-    __slots__ = ("ask", "cleared_until", "dirty", "in_call", "lease", "member", "message_at", "started_at",
+    __slots__ = ("ask", "cleared_until", "dirty", "in_call", "lease", "member", "message_at", "own_start", "started_at",
                  "stopped_at", "told", "wait_until")  # fmt: skip
 
     def __init__(self, member: Membership) -> None:
         self.member = member
         self.cleared_until = self.started_at = self.stopped_at = LONG_AGO  # the marks that an indicator has not
+        self.own_start = LONG_AGO  # when a start of this member may have taken effect at the latest
         self.lease: int | None = None  # the number of the call that got it
         self.ask: Action | None = None  # the request that it asks for
         self.wait_until = LONG_AGO  # when to ask again
@@ -110,10 +112,13 @@ class SharedIndicator(Indicator):
     # -- Inputs, as without others: they raise the marks
 
     def send_ended(self, message: MessageInFlight, at: float, accepted: bool) -> None:
+        owed = self._may_apply_until
         super().send_ended(message, at, accepted)
         if accepted:
             # A start of another member, so close before that the clocks can't tell, is not cleared.
             surely = message.began_at - 2 * self.share.member.clock_error
+            if owed <= self.share.own_start + ROUNDING and self._may_apply_until == LONG_AGO:
+                surely = max(surely, owed)
             self.share.cleared_until = max(self.share.cleared_until, surely)
             if message.sender is None:
                 self.share.message_at = at
@@ -125,6 +130,7 @@ class SharedIndicator(Indicator):
         super()._start_answered(outcome, sent_at, now, retry_in, retry_after)
         if outcome is Outcome.ACCEPTED:
             self.share.started_at = max(self.share.started_at, sent_at)
+            self.share.own_start = now
         self._request_ended()
 
     def _stop_answered(

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from math import inf
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from .._core.indicator import Action
@@ -25,6 +26,7 @@ from .._core.shared_indicator import SharedIndicator
 C = TypeVar("C", bound=SharedIndicator)
 
 TAKE_OVER_FOR: Final = 1.0  #: seconds after which the next heartbeat is more urgent
+DENIED_FOR: Final = 600.0  #: seconds without heartbeats after a denied exchange: they would be answered all the same
 SLICES: Final = 20  #: of a wait; see wait_patiently
 
 
@@ -104,6 +106,7 @@ class Sharing(Generic[C]):
         self._next_heartbeat: asyncio.TimerHandle | None = None
         self._started = self._closing = False
         self._pump_due = False
+        self._denied_until = -inf
 
     def start(self) -> None:
         """Join the others. Until the first answer nothing is sent; without one, from PATIENCE on, as if alone."""
@@ -147,6 +150,7 @@ class Sharing(Generic[C]):
         self._withdraw()
         self.member.renew(Mode.CONNECTING)
         self._mode, self._started, self._closing = Mode.CONNECTING, False, False
+        self._denied_until = -inf
 
     # -- Chats
 
@@ -167,6 +171,7 @@ class Sharing(Generic[C]):
         try:
             replies = await self._server.run([exchange.call for exchange in batch])
         except ServerError as error:
+            self._denied_until = self._host.now() + DENIED_FOR if error.denied else -inf
             self._lost(error)
             return
         for chat, ask, granted in self.member.answered(batch, replies, self._host.now()):
@@ -187,7 +192,7 @@ class Sharing(Generic[C]):
 
     async def _heartbeat_and_next(self) -> None:
         try:
-            while not await self._heartbeat():
+            while self._host.now() >= self._denied_until and not await self._heartbeat():
                 pass
         except ServerError as error:
             self._lost(error)
