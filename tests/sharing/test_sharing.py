@@ -304,6 +304,22 @@ def test_a_message_right_after_the_start(linq: VirtualLinq, share: Share) -> Non
     assert linq.asked(chat) == ["start"]
 
 
+@pytest.mark.parametrize("by", ["stop", "message"])
+def test_a_start_is_undone_at_once(linq: VirtualLinq, share: Share, by: str) -> None:
+    """Too soon after it for clocks to tell: the next session shows the indicator all the same, in any process."""
+    one, two, chat = share(settle=0.0), share(settle=0.0), linq.chat()
+    linq.sleep(1.0)
+    for number, manager in enumerate((one, two, two, one), start=1):
+        with manager.typing_while(chat, stop_delay=0.0) as session:
+            assert linq.wait_until(lambda number=number: len(linq.moments(chat)) == number, 2.0)
+            linq.sleep(0.005)
+            if by == "message":
+                session.mark_sent()
+        linq.sleep(0.02)
+    linq.sleep(LONG)
+    assert len(linq.moments(chat)) == 4
+
+
 def test_many_chats_at_once(linq: VirtualLinq, share: Share, server: VirtualServer) -> None:
     """They go out in batches; both processes ask for all, and each chat has one start and one stop."""
     one, two = share(), share()

@@ -27,17 +27,16 @@ class Worker:
         self.kinds: list[str] = []
         self.manager = self.make()
         self.sessions: dict[str, list[Any]] = {}
-        self.client = self.manager.watch(
-            httpx.Client(
-                base_url=os.environ["LINQ_API_V3_BASE_URL"],
-                headers={"Authorization": f"Bearer {os.environ['LINQ_API_V3_API_KEY']}"},
-                trust_env=False,
-            )
-        )
+        self.unwatched, self.client = self.make_client(), self.manager.watch(self.make_client())
 
     def make(self) -> TypingManager:
         options = json.loads(os.environ["WORKER"])
         return TypingManager(**options, on_event=lambda event: self.kinds.append(event.kind))
+
+    def make_client(self) -> httpx.Client:
+        key = os.environ["LINQ_API_V3_API_KEY"]
+        base = os.environ["LINQ_API_V3_BASE_URL"]
+        return httpx.Client(base_url=base, headers={"Authorization": f"Bearer {key}"}, trust_env=False)
 
     def enter(self, *chats: str, **options: Any) -> float:
         """Returns the longest time that entering took."""
@@ -71,11 +70,16 @@ class Worker:
         return min(times)
 
     def mark(self, chat: str) -> None:
+        """A message that the library can't detect."""
+        self.post(self.unwatched, chat)
         self.manager.mark_sent(chat)
 
-    def send(self, chat: str) -> int:
+    def send(self, chat: str) -> None:
+        self.post(self.client, chat)
+
+    def post(self, client: httpx.Client, chat: str) -> None:
         message = {"message": {"parts": [{"type": "text", "value": "Done."}]}}
-        return self.client.post(f"/v3/chats/{chat}/messages", json=message).status_code
+        assert client.post(f"/v3/chats/{chat}/messages", json=message).is_success
 
     def stats(self) -> dict[str, Any]:
         stats = self.manager.stats()

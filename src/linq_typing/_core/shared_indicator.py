@@ -120,6 +120,7 @@ class SharedIndicator(Indicator):
             if owed <= self.share.own_start + ROUNDING and self._may_apply_until == LONG_AGO:
                 surely = max(surely, owed)
             self.share.cleared_until = max(self.share.cleared_until, surely)
+            self.share.stopped_at = max(self.share.stopped_at, self._after_last_start())
             if message.sender is None:
                 self.share.message_at = at
             self.share.dirty = True
@@ -143,8 +144,12 @@ class SharedIndicator(Indicator):
         if self._may_apply_until == LONG_AGO:  # also where it was given up: nobody else shall try again
             share.cleared_until = max(share.cleared_until, owed)
         if not self.confirmed:
-            share.stopped_at = max(share.stopped_at, now)
+            share.stopped_at = max(share.stopped_at, now, self._after_last_start())
         self._request_ended()
+
+    def _after_last_start(self) -> float:
+        """Late enough to be told apart from the last start."""
+        return self.share.started_at + CLOCK_GRACE + 2 * ROUNDING
 
     def _request_ended(self) -> None:
         self.share.lease = None
