@@ -320,6 +320,49 @@ def test_a_start_is_undone_at_once(linq: VirtualLinq, share: Share, by: str) -> 
     assert len(linq.moments(chat)) == 4
 
 
+@pytest.mark.parametrize("end", ["close", "flush"])
+def test_ending_before_the_others_start_was_heard_of(linq: VirtualLinq, share: Share, end: str) -> None:
+    """The one that showed the indicator has left its stop to the last one, which does not know of it yet."""
+    one, two, chat = share(), share(), linq.chat()
+    linq.sleep(1.0)
+    with one.typing_while(chat), two.typing_while(chat):
+        assert linq.wait_until(lambda: linq.visible(chat), 2.0)
+        linq.sleep(0.01)
+        assert one.close()
+        assert linq.visible(chat)
+        if end == "close":
+            assert two.close()
+    if end == "flush":
+        assert two.flush()
+    assert linq.asked(chat) == ["start", "stop"]
+
+
+def test_closing_while_the_server_is_frozen(linq: VirtualLinq, share: Share, server: VirtualServer) -> None:
+    """Its answer is not waited for longer than ever."""
+    manager, chat = share(), linq.chat()
+    linq.sleep(1.0)
+    with manager.typing_while(chat):
+        linq.sleep(1.0)
+        server.frozen = True
+        at = linq.now
+        assert manager.close()
+        assert linq.now - at < 1.0
+    assert linq.asked(chat) == ["start", "stop"]
+
+
+def test_closing_tells_all(linq: VirtualLinq, share: Share, twin: Twin) -> None:
+    """Also what comes up while other chats are being told of. Else the next process stops them all once more."""
+    manager, chats = share(max_connections=3), [linq.chat() for _ in range(40)]
+    linq.sleep(1.0)
+    with ExitStack() as blocks:
+        for chat in chats:
+            blocks.enter_context(manager.typing_while(chat))
+        linq.sleep(5.0)
+        linq.slow("stop", before=(0.0, 0.002))
+        assert manager.close()
+    assert (twin.members, twin.held, twin.news) == ({}, set(), set())
+
+
 def test_many_chats_at_once(linq: VirtualLinq, share: Share, server: VirtualServer) -> None:
     """They go out in batches; both processes ask for all, and each chat has one start and one stop."""
     one, two = share(), share()

@@ -94,6 +94,12 @@ class SharedIndicator(Indicator):
         """When the request in flight was sent."""
         return self._sent_at
 
+    def pending(self, now: float) -> bool:
+        """As without others; also until they have answered that nobody here wants the indicator: it may be up."""
+        share = self.share
+        unheard = (share.told or share.in_call) and not share.member.may_send_alone
+        return super().pending(now) or (unheard and not self.wanted(now))
+
     def forgettable(self, now: float) -> bool:
         share = self.share
         told = not (share.dirty or share.told or share.in_call or share.ask or share.member.holds(self.id))

@@ -138,11 +138,10 @@ class Sharing(Generic[C]):
         for waiting in (self._connecting, self._next_heartbeat):
             if waiting is not None:
                 waiting.cancel()
-        self._pump()
-        if self._tasks:
-            _, left = await asyncio.wait(self._tasks, timeout=PATIENCE)
-            for task in left:
-                task.cancel()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._tell_the_rest(), PATIENCE)
+        for task in self._tasks:
+            task.cancel()
         if self.member.mode is Mode.SHARED:
             with contextlib.suppress(ServerError):
                 await self._server.run([self.member.heartbeat(leave=True)], heartbeat=True)
@@ -151,6 +150,13 @@ class Sharing(Generic[C]):
         self.member.renew(Mode.CONNECTING)
         self._mode, self._started, self._closing = Mode.CONNECTING, False, False
         self._denied_until = -inf
+
+    async def _tell_the_rest(self) -> None:
+        while True:
+            self._pump()
+            if not self._tasks:
+                return
+            await asyncio.wait(self._tasks)
 
     # -- Chats
 
@@ -247,8 +253,10 @@ class Sharing(Generic[C]):
         self._tell_mode(error)
 
     def _withdraw(self) -> None:
+        unheard = self.member.unheard()
         for chat in self.member.lost():
             self._host.not_granted(chat)
+        for chat in unheard:
             self._host.review(chat)
 
     def _tell_mode(self, error: ServerError | None) -> None:
