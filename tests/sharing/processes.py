@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -37,9 +38,9 @@ def until(condition: Callable[[], Any], what: str = "") -> None:
 class Worker:
     """A process of a bot; see :mod:`.worker`."""
 
-    def __init__(self, linq: Sandbox, url: str | None, **options: Any) -> None:
+    def __init__(self, linq: Sandbox, url: str, **options: Any) -> None:
         options = {"redis": url, "refresh_interval": 50.0, **options}
-        self._stderr = tempfile.TemporaryFile("w+")
+        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("worker.py"))],
             env={**os.environ, **linq.env(), "WORKER": json.dumps(options)},
@@ -109,10 +110,8 @@ class Worker:
         self.kill()
         for pipe in (self._process.stdin, self._process.stdout, self._stderr):
             if pipe is not None:
-                try:
+                with contextlib.suppress(OSError):  # it was killed before it read all
                     pipe.close()
-                except OSError:
-                    pass
 
 
 class Cast:
@@ -122,8 +121,11 @@ class Cast:
         self.linq = linq
         self.workers: list[Worker] = []
 
-    def start(self, number: int, url: str | None, **options: Any) -> list[Worker]:
-        new = [Worker(self.linq, url, **options) for _ in range(number)]
+    def start(self, number: int, url: str, **options: Any) -> list[Worker]:
+        return self.start_at(*[url] * number, **options)
+
+    def start_at(self, *urls: str, **options: Any) -> list[Worker]:
+        new = [Worker(self.linq, url, **options) for url in urls]
         self.workers += new
         for worker in new:
             worker.ready()

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from .servers import free_port
+
+T = TypeVar("T")
 
 
 class Proxy:
@@ -26,11 +30,15 @@ class Proxy:
         self._thread.start()
         self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", self.port))
 
-    def _run(self, work):  # type: ignore[no-untyped-def]
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream, downstream = await asyncio.open_unix_connection(self._path)
+        try:
+            upstream, downstream = await asyncio.open_unix_connection(self._path)
+        except OSError:  # the server is down
+            writer.close()
+            return
         self._writers |= {writer, downstream}
         for source, sink in ((reader, downstream), (upstream, writer)):
             task = asyncio.ensure_future(self._pump(source, sink))

@@ -1,4 +1,6 @@
-"""A long run of three processes in which everything fails that can, by hand, from the root of the project::
+"""A long run of three processes in which everything fails that can. By hand.
+
+From the root of the project::
 
     PYTHONPATH=src:tests python -m sharing.soak --minutes 10 --seed 1
 

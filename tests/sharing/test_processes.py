@@ -9,6 +9,7 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -101,13 +102,14 @@ def test_three_processes_act_as_one(linq: Sandbox, cast: Cast, shared_server: Se
     if never_alone(workers):
         assert asked(linq, chat).count("stop") == 1
         starts = [request.received_at for request in linq.timeline(chat).starts]
-        gaps = [later - earlier for earlier, later in zip(starts, starts[1:])]  # noqa: B905
+        gaps = [later - earlier for earlier, later in pairwise(starts)]
         assert min(gaps) > 0.7  # a refresh may be late, but never early
         assert asked(linq, busy).count("stop") == 1
         assert not any(request.received_at > starts[-1] for request in linq.timeline(quiet).starts)
     cast.end(chat, busy, quiet)
 
 
+@pytest.mark.slow
 def test_without_a_server_nobody_waits(linq: Sandbox, cast: Cast, one_server: Server) -> None:
     """The bot goes on; it is said once, and as an ERROR if only the configuration can be at fault."""
     with redis.Redis.from_url(one_server.url) as client:
@@ -123,7 +125,7 @@ def test_without_a_server_nobody_waits(linq: Sandbox, cast: Cast, one_server: Se
         f"unix://partial:secret@{socket}": "ERROR",
         f"unix://foreign:secret@{socket}": "ERROR",
     }
-    workers = [cast.start(1, url)[0] for url in urls]
+    workers = cast.start_at(*urls)
     chats = [linq.chat() for _ in workers]
     for worker, chat in zip(workers, chats, strict=True):
         worker.do("enter", chat)
@@ -134,7 +136,7 @@ def test_without_a_server_nobody_waits(linq: Sandbox, cast: Cast, one_server: Se
         assert worker.do("held_up", linq.chat()) < 0.05
         worker.do("leave", chat)
         said = re.findall("^[A-Z]+", worker.log(), re.M)
-        assert [each for each in said if each != "INFO"] == [level], worker.log()
+        assert said.count(level) == 1, worker.log()  # a slow answer may be told before, as a WARNING
         assert worker.events("started", "failed") == ["started"]
     cast.end(*chats)
 
@@ -169,7 +171,7 @@ def test_one_is_killed(linq: Sandbox, cast: Cast, one_server: Server) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [1.0, 5.0, 13.0])
+@pytest.mark.parametrize("seconds", [1.0, 10.0])
 def test_one_stands_still(linq: Sandbox, cast: Cast, one_server: Server, seconds: float) -> None:
     """Then it goes on as if nothing had happened, or shows its indicator again if it was taken for dead."""
     alone, both, during = linq.chat(), linq.chat(), linq.chat()

@@ -199,6 +199,20 @@ def test_a_wrong_password_is_one_error(
     assert [record.levelname for record in caplog.records if "shared" in record.message] == ["ERROR"]
 
 
+def test_a_wrong_password_that_is_told_late(
+    linq: VirtualLinq, share: Share, server: VirtualServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It went alone for another reason; somebody has to mend the configuration all the same."""
+    server.frozen = True
+    manager = share()
+    with manager.typing_while(linq.chat()):
+        linq.sleep(1.0)
+        server.refuses = ServerError("WRONGPASS", denied=True)
+        linq.sleep(20.0)
+    said = [record.levelname for record in caplog.records if "shared" in record.message]
+    assert said == ["WARNING", "ERROR"]
+
+
 def test_heartbeats_are_answered_but_exchanges_are_denied(
     linq: VirtualLinq, share: Share, twin: Twin, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -294,9 +308,9 @@ def test_opening_again_in_a_chat_that_is_remembered(linq: VirtualLinq, share: Sh
 
 def test_a_message_right_after_the_start(linq: VirtualLinq, share: Share) -> None:
     """The clocks of two members can't tell which came first, but here both are of one."""
-    one, two, chat = share(), share(), linq.chat()
+    manager, chat = share(), linq.chat()
     linq.sleep(1.0)
-    with one.typing_while(chat) as session:
+    with manager.typing_while(chat) as session:
         linq.wait_until(lambda: linq.visible(chat))
         linq.sleep(0.005)
         session.mark_sent()

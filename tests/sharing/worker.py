@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx
 
-import linq_typing
 from linq_typing import TypingManager, TypingSession
 
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
@@ -149,5 +148,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    assert linq_typing
     main()

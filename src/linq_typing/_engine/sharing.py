@@ -106,6 +106,7 @@ class Sharing(Generic[C]):
         self._next_heartbeat: asyncio.TimerHandle | None = None
         self._started = self._closing = False
         self._pump_due = False
+        self._denied = False  # as the host knows it
         self._denied_until = -inf
 
     def start(self) -> None:
@@ -260,8 +261,9 @@ class Sharing(Generic[C]):
             self._host.review(chat)
 
     def _tell_mode(self, error: ServerError | None) -> None:
-        if self._mode is not self.member.mode:
-            self._mode = self.member.mode
+        denied = error is not None and error.denied
+        if self._mode is not self.member.mode or (denied and not self._denied):
+            self._mode, self._denied = self.member.mode, denied
             self._host.mode_changed(self._mode, error)
 
     def _create_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
