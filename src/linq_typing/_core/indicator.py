@@ -187,7 +187,7 @@ class Indicator:
         self.sessions: tuple[SessionState, ...] = ()
         self.in_flight: Action | None = None
         self._messages: tuple[MessageInFlight, ...] = ()
-        self._accepted: tuple[MessageInFlight, ...] = ()  # those that have not settled, or that webhooks may tell of
+        self._accepted: tuple[MessageInFlight, ...] = ()  # those that have not settled, or that webhooks may report on
         self._settles_at = LONG_AGO
         self._may_apply_until = LONG_AGO
         self._confirmed_at = LONG_AGO
