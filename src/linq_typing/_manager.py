@@ -366,8 +366,7 @@ class TypingManager:
         return Completion(True) if engine is None else engine.flush()
 
     def _begin_close(self) -> Completion:
-        engine = self._engines.get_to_wait_for()
-        return Completion(True) if engine is None else engine.begin_close()
+        return self._engines.begin_close()
 
     # -- For linq_typing.testing
 

@@ -33,7 +33,9 @@ def read(event: object, now: datetime) -> Observation | None:
         if isinstance(event, (str, bytes, bytearray, memoryview)):
             event = parsed(event if isinstance(event, str) else bytes(event), _MAX_BODY)
         return _read(event, now)
-    except (ValueError, TypeError, OverflowError) as error:
+    except RecursionError:  # the caller's stack is full
+        raise
+    except Exception as error:  # noqa: BLE001 - a proxy object may raise anything, even when asked for its class
         logger.debug("ignored a webhook: %s", type(error).__name__)
         return None
 

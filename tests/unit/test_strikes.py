@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 
 STRUCK = {
     str(Path(linq_typing.__file__).parent / name)
-    for name in ("_typing_while.py", "_wrappers.py", "_session.py", "_waiting.py")
+    for name in ("_typing_while.py", "_wrappers.py", "_session.py", "_engine/waiting.py")
 }
 
 

@@ -168,10 +168,20 @@ class HostileMapping(dict):  # type: ignore[type-arg]
         raise OSError("gone")
 
 
+class Proxy:
+    """Of a request that has ended, like those of Flask and Django."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        raise RuntimeError("working outside of request context")
+
+
 @pytest.mark.parametrize(
     "hostile",
     [
         Hostile,
+        Proxy,
+        lambda: event(id=Proxy()),
         HostileMapping,
         lambda: {**event(), "data": Hostile()},
         lambda: SimpleNamespace(event_type="message.sent", data=HostileMapping(), created_at=Hostile()),

@@ -412,6 +412,30 @@ def test_a_closed_manager_can_be_used_at_once(linq: VirtualLinq, manager: Typing
         assert linq.log(chat) == [(number, "start"), (number + 1.0, "stop")]
 
 
+@pytest.mark.parametrize("late", ["mark_sent", "sending"])
+def test_a_late_message_does_not_keep_the_next_session_from_using_a_new_key(
+    linq: VirtualLinq, make_manager: MakeManager, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    """It opens the closed manager, but only sessions look at the environment."""
+    monkeypatch.setenv("LINQ_API_V3_API_KEY", "an-old-key")
+    chat, manager = linq.chat(), make_manager(api_key=None)
+    with manager.typing_while(chat) as session:
+        linq.sleep(1.0)
+        assert session.error is not None
+        manager.close()
+        monkeypatch.setenv("LINQ_API_V3_API_KEY", KEY)
+        if late == "mark_sent":
+            manager.mark_sent(chat)
+        else:
+            with session.sending():
+                pass
+        linq.sleep(10.0)
+    with manager.typing_while(chat) as session:
+        linq.sleep(1.0)
+        assert session.error is None
+        assert linq.visible(chat)
+
+
 def test_a_with_block_of_the_manager_closes_it_both_ways(linq: VirtualLinq) -> None:
     first, second = linq.chat(), linq.chat()
     with TypingManager(api_key=KEY, base_url=linq.base_url) as manager, manager.typing_while(first, stop_delay=60.0):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import logging
+import threading
 from collections.abc import Callable
 
 import httpx
@@ -26,6 +28,7 @@ from .kit import BASE, KEY, LONG, Transport, VirtualLinq, VirtualThread, say
 
 Configure = Callable[..., None]
 
+CHAT = "11111111-2222-4333-8444-555555555555"
 KEYS = ("LINQ_API_V3_API_KEY", "LINQ_API_KEY", "LINQ_API_TOKEN")
 
 
@@ -203,6 +206,29 @@ def test_no_key_costs_no_reply_and_is_one_error_that_names_the_variables(
     assert "secret-token" not in caplog.text
     assert linq.requests == ()
     assert manager.close()
+
+
+@pytest.mark.usefixtures("no_key", "caplog")
+def test_no_key_is_one_error_even_if_sessions_begin_at_once(request: pytest.FixtureRequest) -> None:
+    """The second one begins while the first is being logged."""
+    manager, logger, logged = TypingManager(), logging.getLogger("linq_typing"), []
+
+    def block() -> None:
+        with manager.typing_while(CHAT):
+            pass
+
+    def log(record: logging.LogRecord) -> bool:
+        logged.append(record.levelname)
+        if len(logged) == 1:
+            thread = threading.Thread(target=block)
+            thread.start()
+            thread.join()
+        return True
+
+    request.addfinalizer(lambda: logger.removeFilter(log))
+    logger.addFilter(log)
+    block()
+    assert logged == ["ERROR"]
 
 
 @pytest.mark.usefixtures("no_key")

@@ -8,7 +8,7 @@ from .._core.indicator import MessageInFlight, SessionState
 from .._core.observations import Observation
 from ..events import EventHook, Stats
 from .http import TypingAPI
-from .lifecycle import READY, Life, Lifecycle
+from .lifecycle import Life, Lifecycle
 from .loop import LoopThread
 from .observing import Observing
 from .runner import Runner
@@ -42,11 +42,6 @@ class LoopEngine:
     @property
     def alive(self) -> bool:
         return not self._thread.dead
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it can be used at once: in this process, and not closed since its last use."""
-        return not self._thread.dead and self._lifecycle.life in READY
 
     @property
     def can_be_waited_for(self) -> bool:

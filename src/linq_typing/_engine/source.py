@@ -23,6 +23,7 @@ from .lifecycle import Life
 from .loop import LoopThread
 from .process import loop_thread, process_lock
 from .runner import Runner
+from .waiting import Completion
 
 logger = logging.getLogger("linq_typing")
 
@@ -56,6 +57,7 @@ class EngineSource:
         self._api: TypingAPI | None = None
         self._made_in: int | None = None  # the process that made the engine
         self._finalizer = weakref.finalize(self, lambda: None)
+        self._was_closed = False  # since the environment was last looked at
         self.observes = False  # whether webhooks have come
         self._problem: str | None = None  # why no engine could be made, as last logged
 
@@ -85,13 +87,11 @@ class EngineSource:
 
     def get(self, state: SessionState | None = None) -> LoopEngine | None:
         """The engine, ready for use. None if there can be none: ``state.error`` says why."""
-        engine = self.engine
-        return engine if engine is not None and engine.is_ready else self._open(state)
+        return self._ready() or self._open(state)
 
     def get_to_listen(self) -> LoopEngine | None:
         """The engine to tell about a message. None if it would do nothing: disabled, or without a key."""
-        engine = self.engine
-        if engine is not None and engine.is_ready:
+        if (engine := self._ready()) is not None:
             return engine
         return self._open() if self.settings.known_credentials().api_key else None
 
@@ -115,6 +115,13 @@ class EngineSource:
             raise RuntimeError("flush() and close() can't be called from on_event: they would wait for themselves")
         return engine
 
+    def begin_close(self) -> Completion:
+        """Close the engine. The next session looks at the environment again, even if a message opens it before."""
+        engine = self.get_to_wait_for()
+        done = Completion(True) if engine is None else engine.begin_close()
+        self._was_closed = True  # not before: it must not be reset by a session that the engine hears of first
+        return done
+
     def renew(self, keep: object) -> None:
         """Make the next use create a new engine, with the settings and the environment at that time. Open sessions
         continue on the old one; ``keep`` is kept alive until they have ended."""
@@ -134,6 +141,11 @@ class EngineSource:
             self.renew(keep)
             self.settings = before
 
+    def _ready(self) -> LoopEngine | None:
+        """The engine, if it can be used at once: in this process, and not closed since its last use."""
+        engine = self.engine
+        return engine if engine is not None and engine.alive and not self._was_closed else None
+
     def _open(self, state: SessionState | None = None) -> LoopEngine | None:
         if not self.settings.is_enabled:
             return None
@@ -141,6 +153,7 @@ class EngineSource:
         with process_lock():
             if self._credentials_changed():
                 self.renew(None)
+            self._was_closed = False
             try:
                 if self.engine is None or not self.engine.alive:
                     self.engine = self._make_engine()
@@ -162,10 +175,10 @@ class EngineSource:
     def _report(self, error: LinqTypingError | None) -> None:
         """Log why nothing is sent: once, not for each session."""
         problem = None if error is None else error.message
-        if problem is not None and problem != self._problem:
+        logged, self._problem = self._problem, problem  # first: logging takes long enough for others to come here
+        if problem is not None and problem != logged:
             level = logging.ERROR if isinstance(error, ConfigurationError) else logging.WARNING
             logger.log(level, "no typing indicators: %s", problem)
-        self._problem = problem
 
     def _make_engine(self) -> LoopEngine | None:
         """None once the interpreter is exiting. Raises LinqTypingError if no engine can be made now."""
