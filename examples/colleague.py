@@ -18,7 +18,7 @@ from fake_llm import answer_async
 from linq_typing import TypingEvent, TypingManager
 
 linq = AsyncLinqAPIV3()
-sent: Counter[str] = Counter()  # messages by chat, the bot's own and those of colleagues
+sent: Counter[str] = Counter()  # messages by chat, the bot's and those of colleagues
 
 
 def on_event(event: TypingEvent) -> None:
@@ -51,9 +51,8 @@ async def webhook(request: Request, tasks: BackgroundTasks) -> None:
 
 @indicator.typing_while
 async def reply(chat_id: str, text: str) -> None:
-    sent_before = sent[chat_id]
-    message = await answer_async(text)
-    if sent[chat_id] == sent_before:
+    before, message = sent[chat_id], await answer_async(text)
+    if sent[chat_id] == before:
         await linq.chats.messages.send(chat_id, message={"parts": [{"type": "text", "value": message}]})
 
 

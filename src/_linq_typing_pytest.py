@@ -18,7 +18,7 @@ _failed = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line(
         "markers",
         "linq_sandbox(time_scale=10, **options): options of the fixture linq_sandbox; see linq_typing.testing.sandbox",
@@ -34,7 +34,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
 
 @pytest.fixture
 def linq_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    """A local Linq that the environment variables and `typing_while` point at, ten times as fast as the real one.
+    """A local Linq API that the environment variables and `typing_while` point at, ten times as fast as the real one.
 
     At the end of a test that has passed it flushes, and fails the test if an indicator is left showing.
     """

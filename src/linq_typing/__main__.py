@@ -1,4 +1,4 @@
-"""`python -m linq_typing` is `linq-typing`."""
+"""Makes `python -m linq_typing` the same as `linq-typing`."""
 
 import sys
 

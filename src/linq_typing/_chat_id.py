@@ -1,4 +1,4 @@
-"""Where a decorated function finds the chat id of a call: a parameter, a path below one, or a function of the call."""
+"""Finds the chat id in a call of a decorated function: in a parameter, at a path below one, or with a callable."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _caller(chat_id_from: Callable[..., object]) -> Resolver:
     def resolve(args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         try:
             return chat_id_from(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - a function of the user's may raise anything
+        except Exception as error:  # noqa: BLE001 - the user's function may raise anything
             raise LookupError(f"chat_id_from raised {error!r}") from None
 
     return resolve
@@ -82,7 +82,7 @@ def _reader(path: str, signature: inspect.Signature, function: Callable[..., Any
 
 
 def _step(value: object, step: str, walked: str) -> object:
-    """The mapping's key, else the attribute."""
+    """Look up a key of a mapping, else an attribute."""
     try:
         if isinstance(value, Mapping) and step in value:
             return value[step]
@@ -95,7 +95,7 @@ def _step(value: object, step: str, walked: str) -> object:
 
 
 def _argument(name: str, signature: inspect.Signature, function: Callable[..., Any]) -> Resolver:
-    """Reads one parameter from a call, without the cost of binding all of them."""
+    """Reads one parameter from a call. Binding all of them would be slower."""
     parameters = list(signature.parameters.values())
     named = signature.parameters.get(name)
     if named is None and not any(p.kind is p.VAR_KEYWORD for p in parameters):

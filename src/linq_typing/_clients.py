@@ -1,4 +1,4 @@
-"""What a client says of itself: an httpx client, or the official SDK's, which keeps one."""
+"""Reads the credentials of a client: an httpx client, or one of the official SDK, which wraps an httpx client."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = logging.getLogger("linq_typing")
 
 HTTPXClient = httpx.Client | httpx.AsyncClient
 
-# Headers about the client or its bodies: not those of our requests.
+# Headers about the client or its bodies: not copied to our requests.
 _NOT_LENT: Final = frozenset(
     ["accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host", "user-agent"]
 )
@@ -53,7 +53,7 @@ def _attribute(client: object, name: str) -> object:
 
 
 def _is_lent(name: object, value: object) -> bool:
-    """Whether our requests are to carry the header too."""
+    """Whether to copy the header to our requests."""
     if not (isinstance(name, str) and isinstance(value, str) and _HEADER_NAME.fullmatch(name)):
         return False
     if name.lower() in _NOT_LENT or name.lower().startswith("x-stainless-"):
@@ -62,7 +62,7 @@ def _is_lent(name: object, value: object) -> bool:
 
 
 def http_client_of(client: object) -> HTTPXClient:
-    for candidate in (client, getattr(client, "_client", None)):  # the official SDK keeps its own there
+    for candidate in (client, getattr(client, "_client", None)):  # where the official SDK keeps its httpx client
         if isinstance(candidate, (httpx.Client, httpx.AsyncClient)):
             return candidate
     raise TypeError(

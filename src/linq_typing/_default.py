@@ -1,4 +1,4 @@
-"""The process-wide manager, made from the environment at first use, and the functions of the module."""
+"""The process-wide manager, created from the environment at first use, and the module-level functions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _manager: TypingManager | None = None
 
 
 class _FromEnvironment(TypingManager):
-    """Made at first use: a bad environment is logged when a session needs it, not raised."""
+    """A manager created at first use: a bad environment is logged when a session needs it, not raised."""
 
     def _prepare(self) -> None:
         pass
@@ -56,7 +56,7 @@ def default_manager() -> TypingManager:
 
 
 class _ProcessWide:
-    """Opens sessions on whichever is the process-wide manager."""
+    """Opens sessions on the current process-wide manager."""
 
     def _new_session(self, chat_id: str, given: GivenOptions) -> TypingSession:
         return default_manager()._new_session(chat_id, given)
@@ -101,42 +101,42 @@ def typing_while(chat_id: Any = None, **options: Any) -> Any:
         async with typing_while(chat_id) as session:  # async, on any event loop
             ...
 
-        @typing_while                                 # decorator: takes the parameter called chat_id
+        @typing_while                                 # decorator: uses the parameter chat_id
         async def reply(chat_id: str, text: str): ...
 
-    Entering and leaving never wait for the network and never raise because of it; requests are made by a thread
-    of the library's own, which refreshes the indicator even while the caller's thread or event loop is blocked.
-    After a message that goes out meanwhile through a watched client (see :func:`watch`), no stop is needed.
+    Entering and leaving never wait for the network and never raise because of it; requests are made on the library's
+    own thread, which refreshes the indicator even while the caller's thread or event loop is blocked. If a message
+    goes out through a watched client (see :func:`watch`) during the block, no stop is needed.
 
     Decorates functions, coroutine functions, generators and async generators (the indicator shows until they are
     exhausted or closed), methods (under ``classmethod`` and ``staticmethod``) and ``functools.partial`` objects.
-    ``current_session()`` gives the session inside of a decorated function.
+    Inside a decorated function, ``current_session()`` returns the session.
 
     Args:
-        chat_id: UUID of the chat, as text or ``UUID``. May be left out in the decorator.
+        chat_id: UUID of the chat, as text or ``UUID``. Optional in the decorator.
         chat_id_from: where the decorator finds the chat id of a call: a parameter (default ``"chat_id"``); a path
             such as ``"event.data.chat.id"`` that starts at a parameter and walks mapping keys, then attributes;
-            several paths, of which the first hit wins; or a callable that gets the call's arguments. A call
-            without a good chat id runs without indicator, with one WARNING.
-        start_delay: don't show the indicator if the work finishes within so many seconds. Default 0.
+            several paths, of which the first match wins; or a callable that gets the call's arguments. A call
+            without a valid chat id runs without an indicator and logs a WARNING.
+        start_delay: don't show the indicator if the work finishes within this many seconds. Default 0.
         stop_delay: how many seconds to wait before sending the stop after a normal exit: the reply is usually sent
             right after the block, so no stop is needed. After an exception the stop goes out at once. Default 0.5.
         refresh_interval: seconds between starts. Default 60, which the Linq documentation asks for: one start
             shows the indicator for 85 to 90 s. Overlapping sessions of a chat use the smallest.
         max_duration: seconds after which the session stops asking for the indicator; paused time does not count;
             None: never. Default 600.
-        resume_after: seconds after a message of the session after which the indicator shows again, if the block
-            is still working; None: only by ``session.resume()``. Default None.
+        resume_after: how many seconds after the session's message the indicator shows again, if the block is still
+            running; None: only after ``session.resume()``. Default None.
         wait_on_exit: wait for the stop's answer when leaving, at most 5 s, and skip ``stop_delay``: for
             runtimes that freeze the process, such as AWS Lambda. Default False.
 
     Raises:
-        ValueError: a ``chat_id`` that is no UUID, a negative or NaN duration. At once.
-        TypeError: an argument of the wrong type, or something to decorate that is no function.
+        ValueError: a ``chat_id`` that is not a UUID, a negative or NaN duration. Raised by the call, not on entry.
+        TypeError: an argument of the wrong type, or a decorated object that is not a function.
         RuntimeError: entered while it is active. Create a new one; they're cheap.
 
-    Entering without an API key runs the block without indicator: one ERROR in the log, and ``session.error`` is a
-    :class:`ConfigurationError`. The key is looked for again at each entry.
+    Without an API key, the block runs without an indicator: one ERROR is logged, and ``session.error`` is a
+    :class:`ConfigurationError`. The key is looked up again at each entry.
     """
     return make_typing_while(_process_wide, chat_id, **options)
 
@@ -144,7 +144,7 @@ def typing_while(chat_id: Any = None, **options: Any) -> Any:
 def mark_sent(chat_id: str | UUID) -> None:
     """:meth:`TypingManager.mark_sent` of the process-wide manager."""
     chat_id = parse_chat_id(chat_id)
-    session = session_in_context(chat_id)  # its manager may be one that configure() has replaced meanwhile
+    session = session_in_context(chat_id)  # configure() may have replaced its manager
     if session is not None:
         session.mark_sent()
     else:
@@ -152,8 +152,8 @@ def mark_sent(chat_id: str | UUID) -> None:
 
 
 def observe(event: object) -> None:
-    """:meth:`TypingManager.observe` of the process-wide manager: ``observe(await request.json())``, of a webhook whose
-    signature was checked."""
+    """:meth:`TypingManager.observe` of the process-wide manager: ``observe(await request.json())``, after the webhook's
+    signature was verified."""
     default_manager().observe(event)
 
 
@@ -173,7 +173,7 @@ async def aflush(timeout: float = 5.0) -> bool:
 
 
 def close() -> bool:
-    """:meth:`TypingManager.close` of the process-wide manager. It keeps its settings: the next use opens it again."""
+    """:meth:`TypingManager.close` of the process-wide manager. It keeps its settings: the next use reopens it."""
     return True if _manager is None else _manager.close()
 
 
@@ -188,10 +188,10 @@ def stats() -> Stats:
 
 
 def configure(**settings: Unpack[ManagerSettings]) -> None:
-    """Replace the process-wide manager by ``TypingManager(**settings)``.
+    """Replace the process-wide manager with ``TypingManager(**settings)``.
 
-    Sessions that are open finish on the old one, which then closes itself. Clients given to :func:`watch` stay
-    watched. Raises what :class:`TypingManager` raises, and changes nothing then.
+    Open sessions finish on the old one, which then closes itself. Clients given to :func:`watch` stay watched. Raises
+    what :class:`TypingManager` raises, and then changes nothing.
     """
     old = _replace(TypingManager(**settings))
     if old is not None:

@@ -1,9 +1,9 @@
-"""One request of a message and its answer, observed around a client's ``send``.
+"""One request that sends a message, and its answer, observed around a client's ``send``.
 
-This runs inside the caller's call, so an exception that has nothing to do with it may be raised at any point of this
-module: by a signal handler (KeyboardInterrupt, Celery's SoftTimeLimitExceeded), by another thread, by a full stack.
-Such an exception reaches the caller, and the message in flight ends all the same: see :func:`wrap_send`. Errors of the
-watching itself are logged: see ``_contained``.
+This runs inside the caller's call, so an unrelated exception may be raised at any point of this module: by a signal
+handler (KeyboardInterrupt, Celery's SoftTimeLimitExceeded), by another thread, by a stack overflow. Such an exception
+reaches the caller, and the message in flight still ends: see :func:`wrap_send`. Errors of this module itself are
+logged: see ``_contained``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Listener(Protocol):
-    """Is told about messages: a manager. Called in the sender's thread and context."""
+    """A manager, as something to tell about messages. Called in the sender's thread and context."""
 
     def _now(self) -> float:
         """The time, on the clock of its engine."""
@@ -39,26 +39,26 @@ class Listener(Protocol):
 
     @property
     def _observes(self) -> bool:
-        """Whether it hears of webhooks, and so wants to know the ids of messages."""
+        """Whether webhooks are observed, which needs the ids of messages."""
         ...
 
     def _engine_to_tell(self) -> Engine | None:
-        """The engine to tell of a message. None: it would do nothing."""
+        """The engine to tell about a message. None: it would do nothing."""
         ...
 
 
 Refs = tuple["weakref.ref[Listener]", ...]
 
 
-#: What a mistake in the watching raises. Not Exception: what a signal handler raises, and RecursionError, are the
-#: caller's. Nor RuntimeError and OSError (TimeoutError is one), which signal handlers often raise.
+#: What a bug in this module raises. Not Exception: what a signal handler raises, and RecursionError, must reach the
+#: caller. Nor RuntimeError and OSError (which includes TimeoutError): signal handlers often raise them.
 _OUR_ERRORS: Final = (
     ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError, ValueError,
 )  # fmt: skip
 
 
 def _contained(function: Callable[P, T]) -> Callable[P, T | None]:
-    """Logs the function's own errors, and returns None then. Whatever else is raised reaches the caller."""
+    """Logs the function's own errors and returns None. Any other exception reaches the caller."""
 
     @functools.wraps(function)
     def contained(*args: P.args, **kwargs: P.kwargs) -> T | None:
@@ -72,7 +72,7 @@ def _contained(function: Callable[P, T]) -> Callable[P, T | None]:
 
 
 class _Report:
-    """Tells one listener's engine of one message."""
+    """Tells one listener's engine about one message."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -84,12 +84,12 @@ class _Report:
     def began(self, chat_id: str) -> None:
         if (found := self._message(chat_id)) is not None:
             engine, message = found
-            self._in_flight = engine, chat_id, message  # first, so that nothing can keep it from ending
+            self._in_flight = engine, chat_id, message  # first, so that ended() will end it even if this fails
             engine.send_began(chat_id, message)
 
     @_contained
     def ended(self, accepted: bool) -> None:
-        """It was answered, or never will be. May be called again, should an exception have interrupted it."""
+        """The request was answered, or never will be. May be called again if an exception interrupted it."""
         if self._in_flight is not None:
             engine, chat_id, message = self._in_flight
             engine.send_ended(chat_id, message, engine.now(), accepted)
@@ -109,7 +109,7 @@ class _Report:
 
     @_contained
     def was_sent(self, chat_id: str, message_id: str) -> None:
-        """It was accepted, by an answer that names its chat."""
+        """The message was accepted, and only the answer names its chat."""
         if (found := self._message(chat_id)) is not None:
             engine, message = found
             message.id = message_id
@@ -123,10 +123,10 @@ class _Report:
 
 
 class _Exchange:
-    """The request of a message, and its answer."""
+    """A request that sends a message, and its answer."""
 
     def __init__(self, listeners: list[Listener], chat_id: str | None) -> None:
-        self._chat_id = chat_id  # None: only the answer tells
+        self._chat_id = chat_id  # None: only the answer names it
         self._reports = [_Report(listener) for listener in listeners]
 
     def begin(self) -> None:
@@ -136,15 +136,15 @@ class _Exchange:
                 report.began(self._chat_id)
 
     def end(self, answer: object) -> None:
-        """The request was answered, or (None) was not. May be called again, should an exception have interrupted it."""
+        """The request was answered, or was not (None). May be called again if an exception interrupted it."""
         accepted = bool(_is_accepted(answer))
         for report in self._reports:
             report.ended(accepted)
 
     @_contained
     def look_into(self, answer: object, body: type[Body]) -> None:
-        """Find the chat, if only the answer names it: now, or when a caller who streams the answer closes it. Else the
-        message's id, for those who observe webhooks, unless the answer is streamed."""
+        """Read the chat from the answer if the path does not name it: now, or when the caller closes a streamed answer.
+        If the path names it, read the message's id for listeners that observe webhooks, unless it is streamed."""
         if not isinstance(answer, httpx.Response) or not answer.is_success:
             return
         if self._chat_id is not None:
@@ -170,7 +170,7 @@ class _Exchange:
             report.has_id(message_id)
 
     def tell(self, answer: httpx.Response) -> None:
-        """Tell the listeners of the message, if the answer names its chat."""
+        """Tell the listeners about the message, if the answer names its chat."""
         body = _body_of(answer)
         chat_id = _chat_in(body)
         for report in self._reports if chat_id else ():
@@ -183,7 +183,7 @@ def _is_accepted(answer: object) -> bool:
 
 
 def _body_of(answer: httpx.Response) -> Any:
-    """The JSON of an answer; None if it is none, as another service's would not be."""
+    """The JSON of an answer; None if it is not JSON, since it may come from another service."""
     try:
         return parsed(answer.read(), MAX_BODY)
     except (ValueError, httpx.HTTPError, httpx.StreamError):
@@ -214,10 +214,10 @@ def _message_in(body: Any) -> str:
 
 
 def wrap_send(original: Any, is_async: bool, audience: Callable[..., Refs]) -> Any:
-    """A ``send`` that watches the original, which is called with the very same arguments.
+    """A ``send`` that watches the original, which is called with exactly the same arguments.
 
-    The message begins inside of both ``try`` blocks. An exception anywhere in the inner one, its ``finally`` included,
-    ends the message in the outer one; ending it twice is ending it once.
+    The message begins inside both ``try`` blocks. An exception anywhere in the inner one, even in its ``finally``, ends
+    the message in the outer one. Ending it is idempotent.
     """
     if is_async:
 
@@ -264,7 +264,7 @@ def wrap_send(original: Any, is_async: bool, audience: Callable[..., Refs]) -> A
 
 @_contained
 def _exchange_of(audience: Callable[..., Refs], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _Exchange | None:
-    """What to watch of a call of ``send``; None if it sends no message, or if there is no listener."""
+    """The exchange to watch in a call of ``send``; None if it sends no message, or if there is no listener."""
     requests = [arg for arg in (*args, kwargs.get("request")) if isinstance(arg, httpx.Request)]
     if not requests or requests[0].method != "POST":
         return None

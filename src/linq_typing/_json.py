@@ -1,4 +1,4 @@
-"""JSON of unknown origin."""
+"""Parses JSON of unknown origin."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def parsed(text: str | bytes, most: int) -> Any:
-    """What the text says. ValueError if it is no JSON, is longer than ``most``, or is nested too deeply."""
+    """Parse the text. Raises ValueError if it is not JSON, is longer than ``most``, or is nested too deeply."""
     if len(text) > most:
         raise ValueError(f"longer than {most}")
     try:

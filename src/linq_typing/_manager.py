@@ -1,4 +1,4 @@
-"""``TypingManager``: the one place where the parts are put together."""
+"""``TypingManager``: puts the parts together."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class ManagerSettings(GivenOptions, total=False):
-    """What ``TypingManager`` and ``configure`` take."""
+    """The keyword arguments of ``TypingManager`` and ``configure``."""
 
     api_key: str | None
     base_url: str | httpx.URL | None
@@ -72,7 +72,7 @@ class ManagerSettings(GivenOptions, total=False):
 
 
 _managers: weakref.WeakSet[TypingManager] = weakref.WeakSet()
-_MARGIN = 1.5  # seconds: the library's thread keeps the time-outs itself, this is for when it can't
+_MARGIN = 1.5  # seconds: the library's thread enforces the time-outs itself; this is for when it can't
 
 
 def _checked_hooks(on_event: object) -> tuple[EventHook, ...]:
@@ -90,53 +90,53 @@ def _checked_hooks(on_event: object) -> tuple[EventHook, ...]:
 
 
 def managers_from_environment() -> list[TypingManager]:
-    """The living managers whose key or base comes from the environment."""
+    """The existing managers whose key or base URL comes from the environment."""
     return [manager for manager in list(_managers) if manager._is_from_environment]
 
 
 class TypingManager:
-    """Owns its connections and one registry of chats; most bots never make one.
+    """Owns its connections and its chats. Most bots never create one.
 
-    The functions of the module (``typing_while``, ``watch``, ...) use a manager that is made from the environment
-    at first use. Make your own for another key (a tenant), for options of your own, or to close it when you like.
+    The module's functions (``typing_while``, ``watch``, ...) use a manager that is created from the environment at
+    first use. Create your own for another key (a tenant), for other options, or to choose when it is closed.
     All methods may be called from any thread and event loop, except from ``on_event``.
 
     Args:
         api_key: Linq API key. Default: the client's, else ``LINQ_API_V3_API_KEY``, else ``LINQ_API_KEY``.
         base_url: root of the Partner API, with or without ``/v3``. Default: the client's, else
             ``LINQ_API_V3_BASE_URL``, else ``https://api.linqapp.com/api/partner``.
-        client: a client of the official SDK, an ``httpx.Client`` or an ``httpx.AsyncClient``: lends its key, base
-            URL and default headers, and is watched for messages. It never carries typing requests.
+        client: a client of the official SDK, an ``httpx.Client`` or an ``httpx.AsyncClient``. Its key, base
+            URL and default headers are used, and its messages are noticed. It never carries typing requests.
         timeout: seconds for one attempt of a request. Default 5.
         max_retries: attempts after a failed one, with exponential backoff and jitter (0.5 s, 1 s, 2 s, ...);
-            ``Retry-After`` is obeyed; answers that will never change are not retried. Default 4.
+            ``Retry-After`` is obeyed; permanent errors are not retried. Default 4.
         backoff_max: longest backoff in seconds. Default 8.
-        max_connections: most requests at the same time. Default 64.
-        settle: seconds after its acceptance for which a message may still clear the indicator. Default 3: a
-            message is really sent about 1 s after the API accepted it (p90 2.6 s).
+        max_connections: the maximum number of requests at the same time. Default 64.
+        settle: seconds after its acceptance in which a message may still clear the indicator. Default 3: a
+            message is actually sent about 1 s after the API accepted it (p90 2.6 s).
         transport: an ``httpx.AsyncBaseTransport`` to use instead of the built-in ones: a private CA, a mock,
-            ``httpx-aiohttp`` for speed. (Proxies: ``HTTPS_PROXY`` and ``NO_PROXY`` are heeded anyway.) It is used on
-            the library's own event loop. :meth:`close` leaves it open, since not every transport can be used again once
-            it is closed; it is closed when the manager is dropped, and when the process exits.
-        redis: shares the chats with other processes and machines that have the same API key, as if all were one: a
-            URL (``redis://``, ``rediss://``, ``unix://``), a redis-py client of either kind, whose settings are copied,
-            or a function that makes an asyncio client, on the library's own event loop (for clusters and sentinels).
-            Needs ``pip install "linq-typing[redis]"``, and Redis 6.2, Valkey 7.2 or newer. Default:
-            ``LINQ_TYPING_REDIS_URL``, else not shared. While Redis does not answer, each process goes on by itself.
+            ``httpx-aiohttp`` for speed. (Proxies don't need one: ``HTTPS_PROXY`` and ``NO_PROXY`` are obeyed.) It is
+            used on the library's own event loop. :meth:`close` leaves it open, since not every transport can be
+            reopened; it is closed when the manager is garbage-collected, and when the process exits.
+        redis: shares the chats with all processes and machines that have the same API key, as if they were one process:
+            a URL (``redis://``, ``rediss://``, ``unix://``), a sync or async redis-py client, whose settings are
+            copied, or a function that makes an async client, called on the library's own event loop (for clusters and
+            sentinels). Needs ``pip install "linq-typing[redis]"``, and Redis 6.2, Valkey 7.2 or newer. Default:
+            ``LINQ_TYPING_REDIS_URL``, else not shared. While Redis does not answer, each process works alone.
         on_event: a function, or several, called with each :class:`TypingEvent` on the library's thread, so it must not
-            block; what it raises is logged. Events are also logged, to ``linq_typing``.
-        enabled: False: sessions work, nothing is sent and no key is needed. Default: unless
+            block; its exceptions are logged. Events are also logged, to ``linq_typing``.
+        enabled: False: sessions work, but nothing is sent and no key is needed. Default: True, unless
             ``LINQ_TYPING_ENABLED`` is ``0``.
         start_delay, stop_delay, refresh_interval, max_duration, resume_after, wait_on_exit: defaults for
             :meth:`typing_while`, which explains them.
 
     Raises:
-        ValueError: a negative or NaN duration, a base_url that is no http(s) URL.
+        ValueError: a negative or NaN duration, a base_url that is not an http(s) URL.
         TypeError: an argument of the wrong type.
         ConfigurationError: an API key with characters that are not allowed in an HTTP header, a proxy or TLS
             certificates of the environment that can't be used, a Redis URL that can't be used, or ``redis`` without
-            the package of that name. (No key at all is no error here: it may be set later.
-            Without one, a block runs without indicator, with one ERROR in the log.)
+            the package of that name. (A missing key is not an error here: it may be set later. Until then, blocks run
+            without an indicator, and one ERROR is logged.)
     """
 
     def __init__(
@@ -238,14 +238,14 @@ class TypingManager:
     # -- Messages
 
     def mark_sent(self, chat_id: str | UUID) -> None:
-        """Say that a message has gone out to ``chat_id`` in a way that the library can't detect.
+        """Report that a message went out to ``chat_id`` in a way that the library can't detect.
 
-        Counts at the moment of the call, so call it right after the send. It is taken for the message of the
-        calling context's session of that chat, else of one that has just ended, else of the oldest open one; in a
-        chat without a session it means nothing. Never blocks.
+        The time of the call counts as the time of the message, so call it right after the send. The message is
+        attributed to the calling context's session of that chat, else to one that has just ended, else to the oldest
+        open one. Ignored in a chat without a session. Never blocks.
 
         Raises:
-            ValueError: ``chat_id`` is no UUID (TypeError: neither text nor a ``UUID``).
+            ValueError: ``chat_id`` is not a UUID (TypeError: neither text nor a ``UUID``).
         """
         chat_id, engine = parse_chat_id(chat_id), self._engines.get_to_mark()
         if engine is not None:
@@ -263,7 +263,7 @@ class TypingManager:
         return _sends.watch(client, self)
 
     def observe(self, event: object) -> None:
-        """Tell what a webhook of Linq's says. Pass every one; those about anything else change nothing.
+        """Learn from a Linq webhook what became of a message. Pass every webhook; irrelevant ones are ignored.
 
         ::
 
@@ -273,24 +273,24 @@ class TypingManager:
                 manager.observe(event)
 
         Args:
-            event: the webhook's JSON, parsed or not (text or bytes), or what the SDK's ``unwrap`` made of it. Both
-                payload versions. Check the signature first: what anybody could have sent does not belong here.
+            event: the webhook's JSON, parsed or not (text or bytes), or the object that the SDK's ``unwrap`` returns,
+                in either payload version. Verify the signature first, or anyone could forge a webhook.
 
-        A message of yours that was *delivered* has cleared the indicator, one that was *sent* will within half a
-        second: the next start need not wait for ``settle``. One that *failed* has cleared nothing: if nobody wants the
-        indicator any more, it is stopped. A message of somebody else (a colleague, another program) counts as with
-        :meth:`mark_sent`. When the person has *read* a message and so opened the chat, their device may have dropped an
+        Your message that was *delivered* has cleared the indicator, and one that was *sent* will clear it within half a
+        second, so the next start need not wait for ``settle``. One that *failed* has cleared nothing: if no session
+        wants the indicator any more, it is stopped. Someone else's message (a colleague's, another program's) counts as
+        with :meth:`mark_sent`. If the person *read* a message, and so opened the chat, their device may have dropped an
         indicator that was up for 3 s: a stop and a start bring it back, at most once a minute. Repeated webhooks, and
-        those over a minute old, change nothing. Of messages that were sent before the first call, nothing is known.
+        those over a minute old, are ignored. Messages that were sent before the first call are not known.
 
-        May be called from any thread, returns at once, and never raises, whatever it is given. Means nothing while the
-        manager is closed, disabled or not yet in use (with ``redis=``: the other processes are told all the same).
+        May be called from any thread, returns at once, and never raises, whatever the argument. Has no effect while the
+        manager is closed, disabled or not yet in use (with ``redis=``, the other processes are still told).
         """
         self._engines.observe(webhooks.read(event, datetime.now(timezone.utc)))
 
     @property
     def _observes(self) -> bool:
-        return self._engines.observes or self._engines.is_shared  # then others may hear of webhooks
+        return self._engines.observes or self._engines.is_shared  # another process may receive the webhooks
 
     def _now(self) -> float:
         return self._engines.now()
@@ -301,9 +301,9 @@ class TypingManager:
     # -- Ends
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Send the stops that are delayed or wait for a message to settle, now, and wait for them.
+        """Send the stops that are delayed, or that wait for a message to settle, now, and wait for their answers.
 
-        Open sessions go on. Blocks for at most ``timeout`` seconds.
+        Open sessions continue. Blocks for at most ``timeout`` seconds.
 
         Returns:
             Whether every stop was accepted in time.
@@ -318,9 +318,9 @@ class TypingManager:
         return await wait_for_async(self._begin_flush(timeout), timeout)
 
     def close(self) -> bool:
-        """End all sessions, send the stops that are left, drop the connections. Blocks for at most 5 s or so.
+        """End all sessions, send the remaining stops, close the connections. Blocks for about 5 s at most.
 
-        The next use opens the manager again, with the settings it had. Idempotent.
+        The next use reopens the manager with the same settings. Idempotent.
 
         Returns:
             Whether every stop was accepted in time.
@@ -356,7 +356,7 @@ class TypingManager:
         await self.aclose()
 
     def stats(self) -> Stats:
-        """The manager in numbers: sessions, chats, requests by outcome, and whether starts are suspended."""
+        """Statistics: sessions, chats, requests by outcome, and whether starts are suspended."""
         engine = self._engines.engine
         return Stats() if engine is None or not engine.alive else engine.stats()
 
@@ -373,7 +373,7 @@ class TypingManager:
 
     @contextmanager
     def _pointed_at(self, credentials: Credentials, time_scale: float) -> Iterator[None]:
-        """Use these credentials meanwhile, and divide all durations by ``time_scale``."""
+        """Use these credentials inside the block, with all durations divided by ``time_scale``."""
         options, settings = self._options, self._engines.settings
         http, settle = settings.http.scaled(time_scale), settings.settle / time_scale
         meanwhile = settings._replace(credentials=credentials, http=http, settle=settle, enabled=True)

@@ -1,8 +1,8 @@
 """Notices messages that go out through httpx clients, the official SDK's included.
 
-A request is watched around ``client.send``: every request of a client passes there, and only there can those
-be seen too that time out, are refused or cancelled (httpx's response hooks don't run for them). Retries of the
-SDK are requests of their own.
+Requests are watched around ``client.send``. Every request of a client goes through it, and only there are time-outs,
+refused connections and cancellations visible too (httpx's response hooks don't run for them). Each retry of the SDK is
+a request of its own.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from ._exchange import Listener, Refs, wrap_send
 C = TypeVar("C")
 
 _listeners: Refs = ()
-_watching: dict[int, tuple[weakref.ref[HTTPXClient], Refs]] = {}  # by id(): a client may define __eq__ and no __hash__
-_watched_classes: dict[type, type] = {}  # class -> its subclass, whose send is watched
+_watching: dict[int, tuple[weakref.ref[HTTPXClient], Refs]] = {}  # by id(): a client may have no __hash__
+_watched_classes: dict[type, type] = {}  # class -> its subclass with a watched send
 _patched: dict[type[HTTPXClient], tuple[Any, Any]] = {}  # class -> its own send, and ours
 
 
 def add_listener(listener: Listener) -> None:
-    """Tell it of the messages that ``watch_all`` notices."""
+    """Tell ``listener`` about the messages that ``watch_all`` notices."""
     global _listeners
     with process_lock():
         _listeners = (*_alive(_listeners), weakref.ref(listener))
 
 
 def watch(client: C, listener: Listener) -> C:
-    """Tell ``listener`` of the messages that go out through ``client``. TypeError for another type of client."""
+    """Tell ``listener`` about the messages that go out through ``client``. TypeError for another type of client."""
     http_client = http_client_of(client)
     key = id(http_client)
     with process_lock():
@@ -50,7 +50,7 @@ def watch(client: C, listener: Listener) -> C:
 
 
 def transfer(old: Listener, new: Listener) -> None:
-    """Let ``new`` watch what ``old`` watches."""
+    """Make ``new`` watch the clients that ``old`` watches."""
     with process_lock():
         for ref, watchers in list(_watching.values()):
             client = ref()
@@ -61,7 +61,7 @@ def transfer(old: Listener, new: Listener) -> None:
 def watch_all() -> None:
     """Notice messages through every httpx client of the process, present and future.
 
-    For bots that make clients per call: the official SDK's clients count, and one-off ``httpx.post(...)`` too.
+    For bots that create a client per call. Includes clients of the official SDK and one-off ``httpx.post(...)`` calls.
     Every manager of the process notices them. Idempotent; may be called from any thread. Undone by
     :func:`unwatch_all`.
     """
@@ -90,19 +90,19 @@ def _alive(refs: Refs) -> Refs:
 def _patch_instance(client: HTTPXClient) -> None:
     """Watch the ``send`` of one client.
 
-    It becomes a method of a subclass: a function on the instance would either keep the client from being freed or
-    fail without it, while a bound ``client.send`` has to keep its client alive as ever.
+    The client gets a subclass of its class with another ``send``. A function stored on the instance would either keep
+    the client from being freed, or not keep it alive: a bound ``client.send`` must.
     """
     kind: Any = type(client)
     if kind in _watched_classes.values():  # a copy of a watched client
         return
-    if not issubclass(kind, (httpx.Client, httpx.AsyncClient)):  # a mock of a client: its send is the test's business
+    if not issubclass(kind, (httpx.Client, httpx.AsyncClient)):  # a mock of a client: leave its send to the test
         return
     if "send" not in vars(client):
-        with contextlib.suppress(TypeError, ValueError, AttributeError):  # its class may admit no subclass
+        with contextlib.suppress(TypeError, ValueError, AttributeError):  # its class may not allow subclasses
             client.__class__ = _watched_class(kind)
             return
-    # That, or a stub on the instance: here what ``client.send`` is now stays what is called.
+    # No subclass is possible, or the instance has a ``send`` of its own: wrap the present ``client.send``.
     ref = weakref.ref(client)
     vars(client)["send"] = wrap_send(client.send, isinstance(client, httpx.AsyncClient), lambda *_: _watchers(ref()))
 
@@ -116,7 +116,7 @@ def _watched_class(kind: Any) -> Any:
 
         names = {
             "send": wrap_send(original, issubclass(kind, httpx.AsyncClient), lambda client, *_: _watchers(client)),
-            "__class__": property(lambda self: kind),  # the == of dataclasses looks at it
+            "__class__": property(lambda self: kind),  # dataclasses compare it in ==
             **{name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")},
         }
         watched: Any = types.new_class(kind.__name__, (kind,), exec_body=lambda namespace: namespace.update(names))

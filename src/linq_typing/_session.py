@@ -1,4 +1,4 @@
-"""The session that a ``with`` block gives, and the stack of sessions that a context carries."""
+"""The session that a ``with`` block yields, and the context's stack of sessions."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ __all__ = ["TypingSession", "current_session"]
 
 T = TypeVar("T")
 
-#: The innermost session and what is around it: pushing costs the same however deep it is.
+#: A linked list, the innermost session first: pushing takes constant time.
 Stack = Union[tuple["TypingSession", "Stack"], None]  # noqa: UP007 - a name that is not defined yet
 
-#: The sessions that the context is inside of. Carried by tasks and ``asyncio.to_thread``.
+#: The sessions that the context has entered. Inherited by tasks and ``asyncio.to_thread``.
 stack: ContextVar[Stack] = ContextVar("linq_typing_sessions", default=None)
 
 
 def push(session: TypingSession) -> None:
     """Enter the session in this context."""
     around = stack.get()
-    while around is not None and not around[0].is_open:  # it was left in another context
+    while around is not None and not around[0].is_open:  # it ended in another context
         around = around[1]
     stack.set((session, around))
 
 
 def remove(session: TypingSession) -> None:
-    """Leave it. A generator's block may be left in another context than it was entered in: no token."""
+    """Leave the session. Uses no token: a generator's block may be entered in one context and left in another."""
     stack.set(_without(stack.get(), session))
 
 
@@ -60,8 +60,8 @@ def _innermost_first() -> Iterator[TypingSession]:
 def current_session() -> TypingSession | None:
     """The innermost open session of the calling context, or None.
 
-    The way to the session for code inside a decorated function. Tasks and ``asyncio.to_thread`` carry the
-    context along; a plain ``threading.Thread`` does not. May be called from any thread.
+    Gives code inside a decorated function access to its session. Tasks and ``asyncio.to_thread`` inherit the
+    context; a plain ``threading.Thread`` does not. May be called from any thread.
     """
     return next((session for session in _innermost_first() if session.is_open), None)
 
@@ -82,18 +82,18 @@ def session_in_context(chat_id: str) -> TypingSession | None:
 
 
 class TypingSession:
-    """One stretch of work during which a chat shows the typing indicator.
+    """A period of work during which a chat shows the typing indicator.
 
-    Made by entering ``typing_while(...)``, never directly. Every method may be called from any thread or event
+    Created by entering ``typing_while(...)``, never directly. Every method may be called from any thread or event
     loop, returns at once, and never raises because of the network. Once the block has ended, only
-    :meth:`mark_sent` and :meth:`sending` still matter: a message wipes what is left of the indicator.
+    :meth:`mark_sent` and :meth:`sending` still have an effect: a message clears an indicator that is still up.
     """
 
     __slots__ = ("_engine", "_lingers_until", "_state", "chat_id")
 
     def __init__(self, chat_id: str, engine: Engine | None, state: SessionState) -> None:
         self.chat_id = chat_id  #: the canonical text of the chat's UUID
-        self._engine = engine  # None: nothing is sent (disabled, no key, the interpreter exits)
+        self._engine = engine  # None: nothing is sent (disabled, no key, or the interpreter is exiting)
         self._state = state
         self._lingers_until = inf  # once it has ended: until the end of its stop_delay
 
@@ -118,19 +118,19 @@ class TypingSession:
         return self._state.error
 
     def mark_sent(self) -> None:
-        """Say that a message has gone out in a way that the library can't detect.
+        """Report that a message went out in a way that the library can't detect.
 
-        Counts at the moment of the call, so call it right after the send. The message clears the indicator;
-        it stays away until :meth:`resume`, or for ``resume_after`` seconds.
+        The time of the call counts as the time of the message, so call it right after the send. The message clears
+        the indicator, which stays off until :meth:`resume`, or for ``resume_after`` seconds.
         """
         if self._engine is not None:
             self._engine.mark_sent(self.chat_id, MessageInFlight(self._engine.now(), self._state))
 
     def sending(self) -> Sending:
-        """A context manager, sync or async, around a send in a way that the library can't detect.
+        """A context manager, sync or async, around a send that the library can't detect.
 
-        No start or refresh goes out inside of it. Left without an exception, it means that the message was
-        sent; if it was not, call ``failed()`` on the object that it yields::
+        No start or refresh goes out inside it. If the block ends without an exception, the message counts as sent;
+        if it was not, call ``failed()`` on the object that the block yields::
 
             async with session.sending() as send:
                 if not await my_gateway.send(text):
@@ -139,8 +139,8 @@ class TypingSession:
         return Sending(self)
 
     def pause(self) -> None:
-        """Take the indicator down, while waiting for a person, say. Paused time does not count towards
-        ``max_duration``. Pausing twice is pausing once."""
+        """Take the indicator down, for example while waiting for a person. Paused time does not count towards
+        ``max_duration``. Idempotent."""
         if self._engine is not None:
             self._engine.pause(self.chat_id, self._state, self._engine.now())
 
@@ -152,7 +152,7 @@ class TypingSession:
     def paused(self) -> Paused:
         """A context manager, sync or async: :meth:`pause` before the block, :meth:`resume` after it.
 
-        Blocks inside of each other don't add up: leaving the inner one resumes.
+        Nested blocks don't add up: leaving the inner one resumes.
         """
         return Paused(self)
 
@@ -164,7 +164,7 @@ class TypingSession:
     def _leave(self, linger: float = 0.0, done: Completion | None = None) -> None:
         """The block has ended; the stop may wait ``linger`` seconds. Idempotent: the first call counts.
 
-        Needs no more room on the stack than ``_join``, which came before: a RecursionError leaves no session open.
+        Needs no more stack depth than ``_join``, which succeeded before: a RecursionError can't leave a session open.
         """
         engine = self._engine
         if engine is None:
@@ -175,7 +175,7 @@ class TypingSession:
         engine.leave(self.chat_id, self._state, now, linger, done)
 
     def _end(self, failed: bool) -> Completion | None:
-        """Leave as the options say. Returns what to wait for, if the caller is to wait."""
+        """Leave as the options say. Returns the completion to wait for, or None."""
         options, engine = self._state.options, self._engine
         wait = options.wait_on_exit and engine is not None and engine.can_be_waited_for
         done: Completion | None = Completion() if wait else None
@@ -184,7 +184,7 @@ class TypingSession:
 
 
 class _BothWays(Generic[T]):
-    """A context manager that never waits: its async form is its sync form."""
+    """A context manager that never waits, so that its async form just calls its sync form."""
 
     def __enter__(self) -> T:
         raise NotImplementedError
@@ -212,7 +212,7 @@ class Sending(_BothWays["Sending"]):
         self._failed = False
 
     def failed(self) -> None:
-        """Say that no message went out, although the block ends without an exception."""
+        """Report that no message went out, although the block ends without an exception."""
         self._failed = True
 
     def __enter__(self) -> Sending:
@@ -240,14 +240,14 @@ class Sending(_BothWays["Sending"]):
 
 
 class _ActiveSending(Sending):
-    """One in progress. A signal handler's exception may strike before the block begins, or as it ends."""
+    """A send in progress. If a signal handler raises before the block begins or as it ends, ``__del__`` ends it."""
 
     def __del__(self) -> None:
         self._end(accepted=False)
 
 
 class Paused(_BothWays[None]):
-    """A pause under way; see :meth:`TypingSession.paused`."""
+    """A pause in progress; see :meth:`TypingSession.paused`."""
 
     def __init__(self, session: TypingSession) -> None:
         self._session = session

@@ -1,4 +1,4 @@
-"""Validated settings: what a session, a manager and the environment say. Knows no client and no network."""
+"""Validated settings of sessions, managers and the environment. Independent of clients and of the network."""
 
 from __future__ import annotations
 
@@ -24,45 +24,44 @@ _UUID: Final = re.compile(
     r"(?:urn:uuid:)?\{?[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}\}?", re.ASCII | re.IGNORECASE
 )
 
-_LONGEST: Final = sys.float_info.max  # an int beyond it becomes no float
-
+_LONGEST: Final = sys.float_info.max  # a larger int can't be converted to a float
 
 _shown: Final = reprlib.Repr()  # bounded, and survives a __repr__ that raises
 _shown.maxstring = _shown.maxother = 100
 
 
 def parse_chat_id(value: object) -> str:
-    """The canonical text of a chat id. TypeError for a wrong type, ValueError for what is no UUID."""
+    """Return the canonical text of a chat id. Raises TypeError for a wrong type, ValueError if it is not a UUID."""
     if isinstance(value, UUID):
         return str(value)
     if not isinstance(value, str):
         raise TypeError(f"chat_id must be a str or a uuid.UUID, got {type(value).__name__}: {_shown.repr(value)}")
     if _CANONICAL.fullmatch(value):
         return value
-    if not _UUID.fullmatch(value):  # UUID() itself takes whatever int(value, 16) takes
+    if not _UUID.fullmatch(value):  # UUID() itself accepts anything that int(value, 16) accepts
         raise ValueError(f"chat_id must be a UUID such as Linq's chat.id, got {_shown.repr(value)}")
     return str(UUID(value))
 
 
 def check_seconds(name: str, value: object, *, zero: bool = True, none: bool = False) -> None:
-    """Refuse what is no duration, naming the argument and the value."""
+    """Raise unless the value is a duration. The error names the argument and the value."""
     if value is None and none:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number of seconds, got {type(value).__name__}: {value!r}")
-    if not (0 <= value < _LONGEST or value == math.inf) or (value == 0 and not zero):  # NaN is neither
+    if not (0 <= value < _LONGEST or value == math.inf) or (value == 0 and not zero):  # NaN fails both
         least = "0 or more" if zero else "more than 0"
         raise ValueError(f"{name} must be a number of seconds, {least}, got {value!r}")
 
 
 def check_flag(name: str, value: object) -> None:
-    """Refuse what is neither True nor False, naming the argument and the value."""
+    """Raise unless the value is True or False. The error names the argument and the value."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, got {type(value).__name__}: {value!r}")
 
 
 def check_count(name: str, value: object, least: int) -> None:
-    """Refuse what is no whole number of at least ``least``, naming the argument and the value."""
+    """Raise unless the value is a whole number of at least ``least``. The error names the argument and the value."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be a whole number, got {type(value).__name__}: {value!r}")
     if value < least:
@@ -89,7 +88,7 @@ class SessionOptions:
         check_flag("wait_on_exit", self.wait_on_exit)
 
     def scaled(self, time_scale: float) -> SessionOptions:
-        """The same for a clock that runs so many times as fast."""
+        """The same options for a clock that runs ``time_scale`` times as fast."""
         return replace(
             self,
             start_delay=self.start_delay / time_scale,
@@ -105,7 +104,7 @@ OPTION_NAMES: Final = tuple(option.name for option in fields(SessionOptions))
 
 
 class GivenOptions(TypedDict, total=False):
-    """What callers may give of :class:`SessionOptions`."""
+    """The :class:`SessionOptions` that a caller passes, each optional."""
 
     start_delay: float
     stop_delay: float
@@ -131,7 +130,8 @@ class HTTPSettings:
         check_count("max_connections", self.max_connections, 1)
 
     def scaled(self, time_scale: float) -> HTTPSettings:
-        """The same for a clock that runs so many times as fast. The network does not, so the time-out stays."""
+        """The same settings for a clock that runs ``time_scale`` times as fast. The network's speed stays the same,
+        and so does the time-out."""
         return replace(self, backoff_max=self.backoff_max / time_scale)
 
 
@@ -140,14 +140,14 @@ HTTP: Final = HTTPSettings()  #: the defaults
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Where the API is and what opens it. The key stays out of the repr."""
+    """Base URL, API key, extra headers. The key stays out of the repr."""
 
     api_key: str | None = field(default=None, repr=False)
     base_url: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def or_else(self, other: Credentials) -> Credentials:
-        """Each field of this one, or the other's where this one has none."""
+        """These credentials, with missing fields taken from ``other``."""
         return Credentials(**{f.name: getattr(self, f.name) or getattr(other, f.name) for f in fields(self)})
 
     @property
@@ -155,7 +155,7 @@ class Credentials:
         return BASE_URL_VARIABLE if self.base_url == os.environ.get(BASE_URL_VARIABLE) else "base_url"
 
     def checked(self) -> Credentials:
-        """These, fit for use. ConfigurationError if they are not."""
+        """Return validated credentials, or raise ConfigurationError."""
         if not (self.api_key or "").strip():
             raise _no_key_error()
         try:
@@ -169,7 +169,8 @@ class Credentials:
 
 
 def _checked_api_key(key: str) -> str:
-    """The key without the white space that .env files leave around it. ConfigurationError if it is no header value."""
+    """Strip the whitespace that .env files leave around the key. Raises ConfigurationError unless it is a valid header
+    value."""
     key = key.strip()
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ConfigurationError("The Linq API key contains characters not allowed in an HTTP header: copy it again.")
@@ -177,7 +178,7 @@ def _checked_api_key(key: str) -> str:
 
 
 def normalized_base_url(url: str, name: str = "base_url") -> str:
-    """The base without a trailing ``/`` or ``/v3``: users write it both ways."""
+    """Strip a trailing ``/`` or ``/v3`` from the base URL: users write it with and without."""
     if not isinstance(url, str):
         raise TypeError(f"base_url must be a str, got {type(url).__name__}: {url!r}")
     base = url.strip().rstrip("/").removesuffix("/v3").rstrip("/")
@@ -188,21 +189,21 @@ def normalized_base_url(url: str, name: str = "base_url") -> str:
 
 
 def without_password(url: str) -> str:
-    """The URL, fit to be shown: without user name and password."""
+    """The URL with user name and password masked, for display."""
     return re.sub(r"//[^/?#]*@", "//***@", url)
 
 
 def _is_http_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # read on demand, and a ValueError then
+        _ = parts.port  # parsed only when read; raises ValueError
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname) and not any(map(str.isspace, url))
 
 
 def from_environment() -> Credentials:
-    """What the environment says of the key and the base."""
+    """The API key and the base URL that the environment sets."""
     keys = (os.environ.get(name, "").strip() for name in KEY_VARIABLES)
     return Credentials(next(filter(None, keys), None), os.environ.get(BASE_URL_VARIABLE) or None)
 
@@ -217,5 +218,5 @@ def _no_key_error() -> ConfigurationError:
 
 
 def enabled_by_environment() -> bool:
-    """False if ``LINQ_TYPING_ENABLED`` says so (0, false, no, off)."""
+    """False if ``LINQ_TYPING_ENABLED`` is 0, false, no or off."""
     return os.environ.get(ENABLED_VARIABLE, "1").strip().lower() not in ("0", "false", "no", "off")

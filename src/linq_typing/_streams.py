@@ -1,4 +1,4 @@
-"""An answer that the caller streams: its body is observed as the caller reads it."""
+"""Observes the body of a streamed answer as the caller reads it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import httpx
 
-MAX_BODY: Final = 65_536  #: bytes of an answer that are looked at; Linq's have some hundred
+MAX_BODY: Final = 65_536  #: bytes; longer answers are ignored, as Linq's have a few hundred
 
 
 class Body:
-    """A body that hands on a copy of what the caller has read, when the caller closes it: see ``MAX_BODY``."""
+    """A body that, when closed, passes on a copy of what the caller has read, if that is at most ``MAX_BODY``."""
 
     def __init__(self, stream: Any, headers: httpx.Headers, on_close: Callable[[list[bytes]], object]) -> None:
         self._stream = stream
@@ -34,7 +34,7 @@ class Body:
             self._on_close(chunks)
 
     def _is_short_and_unread(self) -> bool:
-        """Whether the caller closes a short answer, as Linq's are, without having read any of it. Then it is read."""
+        """Whether the caller closes a short answer, as Linq's are, with none of it read. If so, it is read then."""
         length = self._headers.get("Content-Length", "")
         is_json = "json" in self._headers.get("Content-Type", "json")
         return is_json and not self._is_read and length.isdecimal() and len(length) <= 5 and int(length) <= MAX_BODY

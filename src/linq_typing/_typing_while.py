@@ -26,25 +26,26 @@ logger = logging.getLogger("linq_typing")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _DEFAULT_PATH: Final = "chat_id"
-_DEFAULT_PATHS: Final = (_DEFAULT_PATH,)  # shared, as is
-_NOTHING: Final[GivenOptions] = {}  # since there are as many typing_while objects as chats
+# Shared objects, since there may be as many TypingWhile objects as chats.
+_DEFAULT_PATHS: Final = (_DEFAULT_PATH,)
+_NOTHING: Final[GivenOptions] = {}
 
 
 class SessionSource(Protocol):
-    """What makes sessions: a manager, or whichever is the process's."""
+    """Makes sessions: a manager, or the current process-wide one."""
 
     def _new_session(self, chat_id: str, given: GivenOptions) -> TypingSession:
-        """A session that has not joined yet; ``given`` are its options, where they differ. Never raises for want of a
-        key, of a file or of a thread."""
+        """Make a session, which has not joined yet. ``given`` are the options that differ from the defaults. Never
+        raises because of a missing key, or because the system is out of files or threads."""
         ...
 
 
 class TypingWhile:
-    """What ``typing_while(...)`` gives: a context manager, sync and async, and a decorator.
+    """What ``typing_while(...)`` returns: a context manager, sync and async, and a decorator.
 
-    A signal handler's exception may strike in here between any two calls, and a RecursionError at each. So the session
-    is kept before it joins, and whatever strikes later ends it. What strikes where no code of this class could
-    catch it, as ``__exit__`` is called, is left to ``_Active.__del__``.
+    In here, a signal handler may raise between any two calls, and each call may raise a RecursionError. So the session
+    is stored before it joins, and any later exception ends it. If an exception is raised as ``__exit__`` is called,
+    where no code of this class can catch it, ``_Active.__del__`` ends the session.
     """
 
     __slots__ = ("_chat_id", "_chat_id_from", "_free", "_given", "_session", "_source")
@@ -75,7 +76,7 @@ class TypingWhile:
         if self._chat_id is None:
             raise TypeError("typing_while needs a chat_id when it is used in a with statement")
         try:
-            del self._free  # in one step: of several threads only one can
+            del self._free  # atomic: only one of several threads succeeds
         except AttributeError:
             if self._session is None or not self._session._is_inherited:  # entered before a fork, in the parent
                 raise RuntimeError("this typing_while is already active: create a new one; they're cheap") from None
@@ -113,17 +114,17 @@ class TypingWhile:
                 f"typing_while decorates functions, not {type(function).__name__}: put @typing_while underneath the "
                 "other decorators, directly above def; to decorate a callable object, decorate its method __call__"
             )
-        import_for_requests()  # with the bot, not with its first reply
+        import_for_requests()  # when the bot is imported, not at its first reply
         wrapper: Any = functools.wraps(function)(wrapped(function, self._block_maker(function)))
         wrapper.__name__ = getattr(plain, "__name__", wrapper.__name__)
         wrapper.__qualname__ = getattr(plain, "__qualname__", wrapper.__qualname__)
-        return wrapper  # type: ignore[no-any-return]  # the same signature, which no checker can see
+        return wrapper  # type: ignore[no-any-return]  # the same signature, but type checkers can't tell
 
     def __reduce__(self) -> Any:
         return TypingWhile, (self._source, self._chat_id, self._chat_id_from, self._given)  # a copy is not active
 
     def _leave(self, *, failed: bool) -> Completion | None:
-        """Returns what to wait for, if the caller is to wait."""
+        """Returns the completion to wait for, or None."""
         session = self._session
         if session is None:
             raise RuntimeError("this typing_while was exited without being entered")
@@ -133,7 +134,7 @@ class TypingWhile:
         except BaseException:
             self._abandon()
             raise
-        # Without a call, in which a strike could come between.
+        # No calls here, so that no exception can come in between.
         if type(self) is _Active:
             self.__class__ = TypingWhile  # type: ignore[assignment]
         self._session = None
@@ -149,7 +150,7 @@ class TypingWhile:
         self._free = True
 
     def _block_maker(self, function: Callable[..., Any]) -> BlockMaker:
-        """What makes the block of one call; None if the call has no good chat id."""
+        """A function that makes the block of one call; it returns None if the call has no valid chat id."""
         if self._chat_id is not None:
             chat_id = self._chat_id
             return lambda args, kwargs: TypingWhile(self._source, chat_id, self._chat_id_from, self._given)
@@ -168,11 +169,11 @@ class TypingWhile:
 
 
 class _Active(TypingWhile):
-    """One whose session is open. A class of its own, since a ``__del__`` that ran after every block would swallow the
-    signal handler's exception that strikes just then.
+    """A ``TypingWhile`` whose session is open. A separate class, since a ``__del__`` that ran after every block would
+    swallow a signal handler's exception that is raised at that moment.
 
-    As in every ``with`` of Python, an exception may strike as ``__exit__`` is called, before its first line. The
-    session then ends with this object: when the exception, whose traceback holds it, is dropped.
+    As in every ``with`` statement, an exception may be raised as ``__exit__`` is called, before its first line. The
+    session then ends when this object is freed, which is when the exception and its traceback are.
     """
 
     __slots__ = ()
@@ -189,7 +190,7 @@ def _without_partial(function: object) -> object:
 
 
 class _Managers:
-    """Stands in signatures for a default that is the manager's."""
+    """Placeholder in signatures for a default that the manager sets."""
 
     def __repr__(self) -> str:
         return "<the manager's>"
@@ -216,11 +217,11 @@ def show_options(*leading: Parameter) -> Callable[[F], F]:
 def make_typing_while(
     source: SessionSource, chat_id: Any, *, chat_id_from: ChatIdFrom = _DEFAULT_PATH, **options: Unpack[GivenOptions]
 ) -> Any:
-    """``typing_while`` in all its forms: a function in the place of the chat id is to be decorated."""
+    """``typing_while`` in all its forms: if a function takes the place of the chat id, it is decorated."""
     if options and (unknown := options.keys() - OPTION_NAMES):
         raise TypeError(f"typing_while has no option {', '.join(sorted(unknown))}; it has {', '.join(OPTION_NAMES)}")
     if options:
-        SessionOptions(**options)  # bad input is told here, not when the block is entered
+        SessionOptions(**options)  # bad input is reported here, not when the block is entered
     function: Any = None
     if callable(chat_id) or isinstance(chat_id, (classmethod, staticmethod)):
         function, chat_id = chat_id, None

@@ -1,4 +1,4 @@
-"""What a decorated function becomes: one wrapper for each kind of function."""
+"""Wraps decorated functions: one wrapper for each kind of function."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any, Final, Protocol
 from ._engine.waiting import Completion, wait_for_async
 from ._session import Stack, stack
 
-EXIT_WAIT: Final = 5.0  #: seconds that ``wait_on_exit`` waits at most
+EXIT_WAIT: Final = 5.0  #: seconds; the longest wait of ``wait_on_exit``
 
 
 class Block(Protocol):
-    """What surrounds one call: a context manager, sync and async. A generator's is entered and left by hand."""
+    """The context manager around one call, sync and async. A generator's is entered and left by hand."""
 
     @property
     def _is_active(self) -> bool: ...
@@ -34,11 +34,11 @@ class Block(Protocol):
     ) -> None: ...
 
     def _leave(self, *, failed: bool) -> Completion | None:
-        """Returns what to wait for, if the caller is to wait."""
+        """Returns the completion to wait for, or None."""
         ...
 
 
-#: Makes what surrounds a call with those arguments; None if the call has no good chat id.
+#: Makes the block around a call with these arguments; None if the call has no valid chat id.
 BlockMaker = Callable[[tuple[Any, ...], dict[str, Any]], Block | None]
 
 
@@ -53,7 +53,7 @@ def wrapped(function: Callable[..., Any], block: BlockMaker) -> Any:
     return _wrap_function(function, block)
 
 
-_NO_BLOCK: Final = nullcontext()  # sync and async, and usable by many calls at once
+_NO_BLOCK: Final = nullcontext()  # sync and async; many calls may use it at once
 
 
 def _wrap_function(function: Callable[..., Any], block: BlockMaker) -> Any:
@@ -75,7 +75,7 @@ def _wrap_coroutine(function: Callable[..., Any], block: BlockMaker) -> Any:
 class _Steps:
     """Keeps a generator's session on the stack while the generator runs, and only then.
 
-    What the generator itself puts on the stack comes back at its next step, and does not leak between steps.
+    What the generator itself puts on the stack is restored at its next step, and does not leak out between steps.
     """
 
     __slots__ = ("_begun", "_block", "_within")
@@ -100,7 +100,7 @@ class _Steps:
             stack.set(outside)
 
     def end(self, *, failed: bool) -> Completion | None:
-        """Returns what to wait for, if the caller is to wait."""
+        """Returns the completion to wait for, or None."""
         block = self._block
         return block._leave(failed=failed) if block is not None and block._is_active else None
 

@@ -1,14 +1,14 @@
-"""What can go wrong, in linq-typing's own words.
+"""The library's own exceptions.
 
-* LinqTypingError            every error of this library
+* LinqTypingError            base class of them all
   x ConfigurationError       no API key, or settings that can't be used (the only one that is raised)
   x APIConnectionError       the API could not be reached, or the connection broke before it answered
     - APITimeoutError        the API did not answer in time
   x APIStatusError           the API answered with an error status
 
 Only :class:`ConfigurationError` is ever raised, and only where settings are given: ``TypingManager(...)`` and
-``configure(...)``. Entering a block raises none of them; all are seen in ``session.error``, and those of requests in
-events: a typing indicator is not worth an exception in a bot's reply.
+``configure(...)``. Entering a block raises none of them: a bot's reply must not fail because of its typing indicator.
+They all appear in ``session.error``, and those of requests also in events.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = [
 
 
 class LinqTypingError(Exception):
-    """Every error of this library. ``message`` says what happened, without the API key."""
+    """Base class of this library's errors. ``message`` says what happened, without the API key."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -48,11 +48,11 @@ class APIStatusError(LinqTypingError):
 
     Attributes:
         status_code: the HTTP status.
-        code: Linq's own error code (2005, say), or None if the answer had none.
+        code: Linq's own error code, such as 2005, or None if the answer had none.
         message: what the API says went wrong.
         trace_id: identifies the request to Linq's support; from the body or ``X-Trace-ID``; or None.
         doc_url: the page of Linq's documentation that the answer points to, or None.
-        retry_after: seconds after which the API asks to be tried again, or None.
+        retry_after: how many seconds the API asks to wait before a retry, or None.
     """
 
     def __init__(

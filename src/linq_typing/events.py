@@ -1,4 +1,4 @@
-"""What happened, for metrics and logs: one frozen event per thing worth knowing, and the sum of it."""
+"""Events and statistics, for metrics and logs."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ EventKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class TypingEvent:
-    """One thing that happened to a chat's indicator.
+    """Something that happened to a chat's indicator.
 
     Attributes:
         kind: ``started``, ``refreshed``, ``stopped``: the API accepted that request. ``message_sent``: a message
             went out in a chat with a session. ``failed``: an attempt failed. ``refused``: the API will never accept
-            it for this chat. ``gave_up``: the retries of a request have run out; for a stop it means that a ghost is
-            likely, for up to 90 s. ``recovered``: the first success after a failure. ``expired``: a session lasted
-            ``max_duration``. ``suspended``: a bad key, or an API that is down, holds back the starts of all chats.
-            ``shared``, ``alone``: with ``redis=``, whether this process coordinates with the others from now on, or
-            goes on by itself because Redis does not answer.
+            the request for this chat. ``gave_up``: the retries of a request have run out; for a stop it means that a
+            ghost is likely, for up to 90 s. ``recovered``: the first success after a failure. ``expired``: a session
+            lasted ``max_duration``. ``suspended``: starts are held back in all chats, because the key is bad or the
+            API is down. ``shared``, ``alone``: with ``redis=``, this process coordinates with the others from now on,
+            or works alone because Redis does not answer.
         chat_id: the chat's canonical UUID text; empty for ``shared`` and ``alone``, which concern all chats.
-        action: the request that the event is about, ``"start"`` or ``"stop"``; None if it is about none.
+        action: the request that the event is about, ``"start"`` or ``"stop"``; None if there is none.
         error: what went wrong, or None.
         attempt: the number of the attempt, from 1; 0 where no request was made.
         elapsed: seconds from the request to its answer; 0.0 where no request was made.
@@ -59,13 +59,13 @@ class TypingEvent:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """A manager in numbers.
+    """A manager's statistics.
 
     Attributes:
         sessions: open sessions.
-        chats: chats with a session, a request, a message on its way, or something to remember.
-        shown: chats whose indicator may be up, as far as is known.
-        in_flight: requests under way.
+        chats: chats with a session, a request, a message in flight, or something to remember.
+        shown: chats whose indicator may be up, as far as the library knows.
+        in_flight: requests in flight.
         waiting: chats whose request waits for a free connection.
         requests: requests that have ended, by outcome: accepted, unknown (5xx), no_answer, not_applied, refused.
         retries: how many of them were not the first attempt.
@@ -85,20 +85,20 @@ class Stats:
     sharing: Literal["connecting", "shared", "alone"] | None = None
 
 
-#: Called with each event on the library's own thread: be quick, never block. What it raises is logged.
+#: Called with each event on the library's own thread, so it must be quick and never block. Its exceptions are logged.
 EventHook = Callable[[TypingEvent], object]
 
 _REMEMBERED: Final = 10_000
 
 
 class Failing:
-    """The chats whose last request failed, as far as they are remembered."""
+    """The chats whose last request failed: the latest 10,000 of them."""
 
     def __init__(self) -> None:
         self._chats: dict[str, None] = {}  # in order of their first failure
 
     def add(self, chat_id: str) -> bool:
-        """Returns whether it is the chat's first failure since it worked."""
+        """Returns whether it is the chat's first failure since its last success."""
         if chat_id in self._chats:
             return False
         self._chats[chat_id] = None
@@ -107,7 +107,7 @@ class Failing:
         return True
 
     def discard(self, chat_id: str) -> bool:
-        """Returns whether it was among them."""
+        """Returns whether the chat was failing."""
         return self._chats.pop(chat_id, False) is None
 
 
@@ -127,9 +127,9 @@ _OF_ALL_CHATS: Final = {
 
 
 class LoggingHook:
-    """Logs to ``logging.getLogger("linq_typing")`` what an operator wants to read, and the rest at DEBUG.
+    """Logs to ``logging.getLogger("linq_typing")``: what operators should see at INFO or above, the rest at DEBUG.
 
-    A chat's first failure is a WARNING and its repeats are DEBUG, until it works again.
+    A chat's first failure is logged as a WARNING, the following ones at DEBUG, until a request succeeds.
     """
 
     def __init__(self) -> None:
@@ -159,7 +159,7 @@ class LoggingHook:
 
 
 def is_bad_key(error: LinqTypingError | None) -> bool:
-    """Whether the API does not know the key: the fault of all chats, not of one."""
+    """Whether the API does not know the key, which affects all chats, not just one."""
     return isinstance(error, APIStatusError) and error.status_code == BAD_KEY
 
 

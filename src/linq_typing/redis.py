@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 import secrets
 from collections.abc import Callable, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,27 +21,31 @@ import redis.asyncio as aioredis
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, NoScriptError
+from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, NoScriptError, ResponseError
 
 from ._core.member import PATIENCE, Call, Member
 from ._engine.http import TypingAPI
 from ._engine.shared_runner import SharedChat, SharedRunner
-from ._engine.sharing import ServerError
+from ._engine.sharing import ServerError, wait_patiently
 from .errors import ConfigurationError
 
 #: What ``redis=`` may be: a URL, a client whose settings are copied, or what makes an asyncio client on our loop.
 Source = str | redis.Redis | aioredis.Redis | Callable[[], Any]
 
 CONNECT_TIMEOUT: Final = 1.0  #: seconds
-HELD_UP: Final = 0.05  #: seconds by which a timer is late if this loop, and not the server, was held up
 
 SCRIPTS: Final = {path.stem: path.read_text(encoding="utf-8") for path in Path(__file__).with_name("lua").glob("*.lua")}
-_HASHES: Final = {name: hashlib.sha1(text.encode()).hexdigest() for name, text in SCRIPTS.items()}
+#: An exchange goes out as one argument and comes back as one text: redis-py takes long for each single value.
+_PACKED: Final = "local function exchange(ARGV)\n%s\nend\nreturn cjson.encode(exchange(cjson.decode(ARGV[1])))\n"
+_SENT: Final = {**SCRIPTS, "exchange": _PACKED % SCRIPTS["exchange"]}
+_HASHES: Final = {name: hashlib.sha1(text.encode()).hexdigest() for name, text in _SENT.items()}
 _DENIED: Final = (AuthenticationError, AuthorizationError, NoPermissionError)
+_DENIED_IN_SCRIPT: Final = ("ACL failure in script", "The user executing the script can't")  # the latter: Redis < 7.2
 _CONNECTIONS: Final = {kind.__name__: kind for kind in (Connection, SSLConnection, UnixDomainSocketConnection)}
-#: What is copied of a client's settings; also all that starts with ssl_. Time-outs and retries are ours.
+#: What is copied of a client's settings. Time-outs and retries are ours; some settings only sync connections have.
 _COPIED: Final = {"host", "port", "path", "db", "username", "password", "credential_provider", "client_name",
-                  "socket_keepalive", "socket_keepalive_options", "socket_type"}  # fmt: skip
+                  "socket_keepalive", "socket_keepalive_options", "socket_type",
+                  *(name for name in signature(SSLConnection).parameters if name.startswith("ssl_"))}  # fmt: skip
 
 
 def key_prefix(base_url: str, api_key: str) -> str:
@@ -95,12 +101,9 @@ class RedisServer:
             await asyncio.wait(self._closing, timeout=PATIENCE)
 
     async def _within(self, seconds: float, work: Any) -> Any:
-        task, now = asyncio.ensure_future(work), asyncio.get_running_loop().time
-        until = now() + seconds
+        task = asyncio.ensure_future(work)
         try:
-            await asyncio.wait({task}, timeout=seconds)
-            if not task.done() and now() > until + HELD_UP:
-                await asyncio.wait({task}, timeout=seconds)
+            await wait_patiently(task, seconds)
             if not task.done():
                 raise ServerError(f"no answer within {seconds:g} s")
             return task.result()
@@ -120,7 +123,10 @@ class RedisServer:
 
 def _is_denied(error: BaseException | None) -> bool:
     """Whether the server knows us, and does not want us. Where connecting failed, that is only the cause."""
-    return error is not None and (isinstance(error, _DENIED) or _is_denied(error.__cause__ or error.__context__))
+    if error is None:
+        return False
+    in_script = isinstance(error, ResponseError) and any(text in str(error) for text in _DENIED_IN_SCRIPT)
+    return isinstance(error, _DENIED) or in_script or _is_denied(error.__cause__ or error.__context__)
 
 
 async def _execute(client: Any, calls: Sequence[Call]) -> list[Any]:
@@ -137,15 +143,17 @@ async def _execute(client: Any, calls: Sequence[Call]) -> list[Any]:
 
 
 async def _load(client: Any) -> None:
-    for text in SCRIPTS.values():
+    for text in _SENT.values():
         await client.script_load(text)
 
 
 async def _pipeline(client: Any, calls: Sequence[Call]) -> list[Any]:
     async with client.pipeline(transaction=False) as pipeline:
         for script, keys, args in calls:
-            pipeline.execute_command("EVALSHA", _HASHES[script], len(keys), *keys, *args)
-        return [_text(reply) for reply in await pipeline.execute(raise_on_error=False)]
+            packed = [json.dumps([str(arg) for arg in args])] if script == "exchange" else args
+            pipeline.execute_command("EVALSHA", _HASHES[script], len(keys), *keys, *packed)
+        replies = map(_text, await pipeline.execute(raise_on_error=False))
+        return [json.loads(reply) if isinstance(reply, str) else reply for reply in replies]
 
 
 def _text(reply: Any) -> Any:
@@ -177,7 +185,7 @@ def _maker(source: Source) -> Callable[[], Any]:
             f"redis= takes a URL, a redis-py client, or a callable that makes an asyncio client (for a cluster or "
             f"sentinels), not {type(source).__name__}"
         )
-    copied = {name: value for name, value in settings.items() if name in _COPIED or name.startswith("ssl_")}
+    copied = {name: value for name, value in settings.items() if name in _COPIED}
     ours: dict[str, Any] = {
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": CONNECT_TIMEOUT,

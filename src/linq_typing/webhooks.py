@@ -1,8 +1,8 @@
-"""Reads what Linq's webhooks say of messages from the line, in both payload versions.
+"""Reads what Linq's webhooks say about messages from the line, in both payload versions.
 
-The versions differ in where they say it, and the SDK's ``unwrap`` returns objects of classes that have nothing to do
-with the event. So every field is looked for where it may be, by mapping key, else by attribute, and whatever is not as
-expected means that the webhook says nothing.
+The versions put the same facts in different places, and the SDK's ``unwrap`` returns objects of classes that don't
+match the event. So each field is looked up wherever it may be, by mapping key, else by attribute, and a webhook with
+unexpected content is ignored.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from ._settings import parse_chat_id
 
 logger = logging.getLogger("linq_typing")
 
-_MAX_BODY: Final = 1_048_576  #: characters of JSON that are looked at
-_MAX_ID: Final = 200  #: characters of an id
-_TOO_OLD: Final = 60.0  #: seconds after which a webhook changes nothing
+_MAX_BODY: Final = 1_048_576  #: characters; longer JSON is ignored
+_MAX_ID: Final = 200  #: characters; longer ids are ignored
+_TOO_OLD: Final = 60.0  #: seconds after which a webhook is ignored
 _EVENT: Final = re.compile(r"(?:message|poll)\.(sent|delivered|failed|read|received)")
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d+)?(?:([Zz])|([+-]\d\d):?(\d\d))?")
 
 
 def read(event: object, now: datetime) -> Observation | None:
-    """What a webhook says of a message from the line; None if it says nothing of one, is no webhook, is history, or
-    was created over a minute before ``now``."""
+    """What a webhook says about a message from the line; None if it is about something else, is not a webhook, reports
+    history, or was created over a minute before ``now``."""
     try:
         if isinstance(event, (str, bytes, bytearray, memoryview)):
             event = parsed(event if isinstance(event, str) else bytes(event), _MAX_BODY)
         return _read(event, now)
     except (ValueError, TypeError, OverflowError) as error:
-        logger.debug("a webhook that says nothing: %s", type(error).__name__)
+        logger.debug("ignored a webhook: %s", type(error).__name__)
         return None
 
 
@@ -47,7 +47,7 @@ def _read(event: object, now: datetime) -> Observation | None:
     age = 0.0 if created_at is None else max(0.0, (now - _time(created_at)).total_seconds())
     if age > _TOO_OLD or _get(data, "reconciled_at") is not None:
         return None
-    kind = cast(Kind, known[1] if known[1] != "received" else "sent")  # an echo of an own message
+    kind = cast(Kind, known[1] if known[1] != "received" else "sent")  # an echo of a sent message
     message_id = _id(data, "message.id", "message_id", "id")
     chat_id = _id(data, "chat.id", "chat_id")
     if chat_id:
@@ -58,7 +58,7 @@ def _read(event: object, now: datetime) -> Observation | None:
 
 
 def _is_own(data: object, *, unless_told: bool) -> bool:
-    """Whether the message is from the line. Some webhooks don't say, since they can be about no other."""
+    """Whether the message is from the line. Some webhooks don't say, since they are never about other messages."""
     direction = _get(data, "direction")
     if direction in ("inbound", "outbound"):
         return bool(direction == "outbound")
@@ -69,7 +69,7 @@ def _is_own(data: object, *, unless_told: bool) -> bool:
 
 
 def _id(thing: object, *paths: str) -> str:
-    """The id that stands at the first of these paths that has one."""
+    """The id at the first of these paths that has one; empty if none has."""
     for path in paths:
         found = thing
         for name in path.split("."):
@@ -80,15 +80,15 @@ def _id(thing: object, *paths: str) -> str:
 
 
 def _get(thing: object, name: str) -> Any:
-    """What a mapping or an object has under that name; None if it has nothing."""
+    """Look up a mapping's key, or an object's attribute; None if it is missing."""
     try:
         return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
-    except Exception:  # noqa: BLE001 - whatever a property of somebody else's object raises
+    except Exception:  # noqa: BLE001 - a property of a foreign object may raise anything
         return None
 
 
 def _time(value: object) -> datetime:
-    """A moment as Linq writes it, or as the SDK reads it. Python 3.10 knows neither Z nor more than six digits."""
+    """A time, as Linq writes it or as the SDK parses it. Python 3.10 parses neither Z nor more than six digits."""
     if isinstance(value, datetime):
         moment = value
     elif match := _TIME.fullmatch(value) if isinstance(value, str) and len(value) <= _MAX_ID else None:

@@ -1,6 +1,6 @@
 """``python -m tests.bench``: measure linq-typing beside its peers and floors, and print one table.
 
-By default all but ``hold``, in about ten minutes on two cores. Name benchmarks to run only those.
+By default all but ``hold`` and ``crowd``, in about ten minutes on two cores. Name benchmarks to run only those.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from time import monotonic
 
 from ._report import Row, markdown
 
-BENCHMARKS = ("enter", "memory", "requests", "first", "reply", "leaving", "imports")
-LONG = ("hold",)
+BENCHMARKS = ("enter", "memory", "requests", "first", "reply", "leaving", "imports", "redis")
+LONG = ("hold", "crowd")
 
 
 def main() -> None:

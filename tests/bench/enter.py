@@ -66,7 +66,11 @@ def peer(name: str, count: int, paced: int, pause: float) -> dict[str, float]:
 
 
 def ours(sync: bool, count: int, paced: int, pause: float) -> dict[str, float]:
-    maker = _our_maker(manager(), count + paced)
+    return cost_of(manager(), sync=sync, count=count, paced=paced, pause=pause)
+
+
+def cost_of(made: Any, *, sync: bool, count: int, paced: int, pause: float = 0.0005) -> dict[str, float]:
+    maker = _our_maker(made, count + paced)
     return _both(maker, count, paced, pause) if sync else asyncio.run(_both_async(maker, count, paced, pause))
 
 

@@ -10,7 +10,7 @@ import gc
 import threading
 import time
 from contextvars import copy_context
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ._peers import PEERS, chat_ids, manager, nothing, peers_of
 from ._report import Row
@@ -62,7 +62,10 @@ async def _peer(name: str, count: int) -> dict[str, float]:
 
 
 def ours(count: int) -> dict[str, float]:
-    made = manager()
+    return held_by(manager(), count)
+
+
+def held_by(made: Any, count: int) -> dict[str, float]:
     ids = chat_ids(count + 1)
     kept = [made.typing_while(ids[0])]
     copy_context().run(kept[0].__enter__)

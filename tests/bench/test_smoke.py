@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from sharing.servers import executables
+
 ROOT = Path(__file__).parents[2]
-EXTRA = ("aiogram", "discord", "hikari", "httpx_aiohttp", "matplotlib", "psutil")
+EXTRA = ("aiogram", "discord", "hikari", "httpx_aiohttp", "matplotlib", "psutil", "redis")
 
 pytestmark = [
     pytest.mark.slow,
@@ -25,8 +27,12 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("name", ["enter", "memory", "requests", "first", "reply", "leaving", "imports", "hold"])
+@pytest.mark.parametrize(
+    "name", ["enter", "memory", "requests", "first", "reply", "leaving", "imports", "hold", "redis", "crowd"]
+)
 def test_prints_a_ratio(name: str, tmp_path: Path) -> None:
+    if name in ("redis", "crowd") and not executables():
+        pytest.skip("no Redis server here")
     table = tmp_path / "table.md"
     printed = run("tests.bench", name, "--smoke", "--markdown", str(table))
     rows = [line for line in table.read_text().splitlines() if line.startswith("| ")][2:]

@@ -25,7 +25,7 @@ from linq_typing.cli.demo._scenes import Stage
 
 from .kit import PATIENCE, read_terminal, signals
 
-WITH_BLOCK, STREAMING, API_DOWN, BLOCKED = _scenes.SCENES
+WITH_BLOCK, STREAMING, API_DOWN, BLOCKED = _scenes.SCENES[:4]
 QUICK = replace(WITH_BLOCK, play=lambda stage: stage.work(1), lasts=1)
 ONE_QUICK_SCENE = """
 import sys
@@ -113,6 +113,21 @@ def test_each_scene_shows_what_it_is_about(played: tuple[int, str, list[View]]) 
     assert retries[:4] == (0, 0, 2, 0)
     assert refreshes[0] >= 1
     assert refreshes[3] >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(_scenes.REDIS is None, reason="no Redis server here")
+def test_the_indicator_of_a_killed_process_is_stopped(played: tuple[int, str, list[View]]) -> None:
+    timeline = played[2][4].timeline
+    assert timeline.stops
+    assert not timeline.visible
+
+
+def test_without_redis_the_demo_says_what_was_left_out() -> None:
+    program = "import sys; sys.modules['redis'] = None; from linq_typing.cli.demo import _scenes as s"
+    program += "; print(len(s.SCENES), s.NO_REDIS)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE)
+    assert done.stdout.startswith("4 A scene with several processes was left out")
 
 
 @pytest.mark.slow

@@ -245,7 +245,7 @@ def refused(status: int, code: int | None = None) -> Probe:
         (refused(429, 1007), "Too many requests"),
         (refused(408, 3005), "took too long"),
         (refused(500, 3006), "has an internal error"),
-        (refused(301), "redirects to another one"),
+        (refused(301), "redirects to another address"),
         (refused(400, 1005), "refuses the request"),
         (Probe(Outcome.NOT_APPLIED, APIConnectionError("x"), cause=socket.gaierror()), "can't be found"),
         (Probe(Outcome.NOT_APPLIED, APIConnectionError("x"), cause=OSError()), "can't be reached"),

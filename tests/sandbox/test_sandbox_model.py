@@ -39,7 +39,7 @@ def test_a_timeline_prints_as_text(model: Model, clock: FakeClock) -> None:
     assert str(model.timeline(chat)).splitlines() == [
         f"Chat {chat.id} (iMessage):",
         "   0.0 s  [...]  #1   start  204        the indicator shows",
-        "  10.5 s  [   ]  the message is there: 'done'",
+        "  10.5 s  [   ]  the message arrives: 'done'",
         "  10.5 s  [   ]  now: nothing shows",
     ]
 
@@ -235,7 +235,7 @@ def test_a_colleague_s_message_settles_and_clears_like_the_bot_s(model: Model, c
     clock += 1
     assert not model.visible(chat)
     assert model.timeline(chat).showings[0].ended_by == "message"
-    assert "a colleague's message is there: \"I'll take over\"" in str(model.timeline(chat))
+    assert "a colleague's message arrives: \"I'll take over\"" in str(model.timeline(chat))
 
 
 def test_a_message_that_fails_clears_nothing_and_is_never_read(model: Model, clock: FakeClock) -> None:

@@ -124,7 +124,7 @@ def test_without_a_target_nothing_is_told_and_what_was_pending_is_dropped(bot: B
     bot.wait(99)
     assert bot.got == [(0.0, "message.received")]
     [webhook] = bot.sender.log
-    assert (webhook.outcome, webhook.error) == ("failed", "there is no webhook any more")
+    assert (webhook.outcome, webhook.error) == ("failed", "the webhook was removed")
 
 
 # -- Trying again

@@ -1,9 +1,10 @@
 """The module that speaks with the server, on real ones."""
 
 import asyncio
-import socket
+import shutil
+import subprocess
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from linq_typing._core.member import MOST_CHATS, PATIENCE, Call
 from linq_typing._engine.sharing import ServerError
 
-from .servers import Server
+from .servers import Server, free_port
 
 redis = pytest.importorskip("redis", reason="redis is not installed")
 
@@ -82,6 +83,57 @@ def test_whatever_redis_is_given(shared_server: Server, kind: str) -> None:
         assert second[0] == "unknown"
 
     on(source, story)
+
+
+@pytest.fixture(scope="session")
+def tls_server(executable: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, int, str]]:
+    """Server, port, and its certificate."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate, port = str(folder / "key"), str(folder / "certificate"), free_port()
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+               "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]  # fmt: skip
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not on the PATH")
+    subprocess.run(command, check=True, capture_output=True)
+    try:
+        server = Server(executable, "--tls-port", str(port), "--tls-cert-file", certificate, "--tls-key-file", key,
+                        "--tls-auth-clients", "no", "--tls-ca-cert-file", certificate)  # fmt: skip
+    except AssertionError:
+        pytest.skip("this server has no TLS")
+    yield server, port, certificate
+    server.close()
+
+
+def tls_sources(port: int, certificate: str) -> dict[str, Any]:
+    options: Any = {"host": "localhost", "port": port, "ssl": True, "ssl_ca_certs": certificate}
+    return {
+        "url": f"rediss://localhost:{port}?ssl_ca_certs={certificate}",
+        "client": redis.Redis(**options),
+        "asyncio client": aioredis.Redis(**options),
+    }
+
+
+@pytest.mark.parametrize("kind", list(tls_sources(1, "x")))
+def test_over_tls(tls_server: tuple[Server, int, str], kind: str) -> None:
+    """A client of the other kind has settings that ours does not know."""
+    _, port, certificate = tls_server
+    on(tls_sources(port, certificate)[kind], _nothing)
+
+
+@pytest.mark.parametrize("kind", ["url", "client", "asyncio client"])
+def test_over_tcp(executable: str, kind: str) -> None:
+    """As most do."""
+    port = free_port()
+    server = Server(executable, "--port", str(port))
+    sources = {
+        "url": f"redis://127.0.0.1:{port}/1",
+        "client": redis.Redis(port=port, socket_keepalive=True),
+        "asyncio client": aioredis.Redis(port=port, protocol=3),
+    }
+    try:
+        on(sources[kind], _nothing)
+    finally:
+        server.close()
 
 
 def test_the_users_client_is_never_used(shared_server: Server) -> None:
@@ -186,6 +238,27 @@ def test_a_loop_that_is_held_up_does_not_blame_the_server(
     on(shared_server.url, story)
 
 
+def test_a_busy_loop_does_not_blame_the_server(shared_server: Server) -> None:
+    """An answer takes a few turns of the loop, each of which may take long."""
+
+    async def answer(turns: int) -> str:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return "answer"
+
+    async def story(server: RedisServer) -> None:
+        loop = asyncio.get_running_loop()
+
+        def keep_busy() -> None:
+            time.sleep(0.06)
+            loop.call_soon(keep_busy)
+
+        keep_busy()
+        assert await server._within(0.25, answer(17)) == "answer"
+
+    on(shared_server.url, story)
+
+
 @pytest.mark.parametrize("bad", [lambda: 1 / 0, lambda: None])
 def test_a_callable_that_makes_no_client(bad: Any) -> None:
     """It is as if there was no server."""
@@ -218,13 +291,26 @@ def test_no_permission(executable: str) -> None:
         server.close()
 
 
+def test_no_permission_for_what_a_script_does(executable: str) -> None:
+    """The server runs the script, and stops it half-way."""
+    server = Server(executable, "--user", *["bot", "on", ">secret", "~*", "+@all", "-hset"])
+
+    async def story(redis_server: RedisServer) -> None:
+        await redis_server.run([join("a")])
+        await redis_server.run([exchange("a", "x")])
+
+    try:
+        with pytest.raises(ServerError) as caught:
+            on(f"unix://bot:secret@{server.socket}", story)
+        assert caught.value.denied
+    finally:
+        server.close()
+
+
 @pytest.mark.slow
 def test_a_cluster_through_a_callable(executable: str) -> None:
     """All keys lie in one slot."""
-    with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        port, bus = one.getsockname()[1], two.getsockname()[1]
+    port, bus = free_port(), free_port()
     options = ["--port", str(port), "--cluster-port", str(bus), "--cluster-enabled", "yes", "--bind", "127.0.0.1"]
     server = Server(executable, *options)
     try:

@@ -29,6 +29,7 @@ class VirtualServer:
     def __init__(self, twin: Twin) -> None:
         self.twin = twin
         self.refuses: ServerError | None = None
+        self.denies: str | None = None
         self.frozen = False
         self.calls: list[str] = []
 
@@ -42,6 +43,8 @@ class VirtualServer:
             await asyncio.sleep(PATIENCE)
             raise ServerError("no answer")
         await asyncio.sleep(0.001)
+        if any(call.script == self.denies for call in calls):
+            raise ServerError("NOPERM", denied=True)
         replies = [self.twin.run(call) for call in calls]
         self.calls += [call.script for call in calls]
         await asyncio.sleep(0.001)
@@ -197,6 +200,36 @@ def test_a_wrong_password_is_one_error(
     assert [record.levelname for record in caplog.records if "shared" in record.message] == ["ERROR"]
 
 
+def test_a_wrong_password_that_is_told_late(
+    linq: VirtualLinq, share: Share, server: VirtualServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It went alone for another reason; somebody has to mend the configuration all the same."""
+    server.frozen = True
+    manager = share()
+    with manager.typing_while(linq.chat()):
+        linq.sleep(1.0)
+        server.refuses = ServerError("WRONGPASS", denied=True)
+        linq.sleep(20.0)
+    said = [record.levelname for record in caplog.records if "shared" in record.message]
+    assert said == ["WARNING", "ERROR"]
+
+
+def test_heartbeats_are_answered_but_exchanges_are_denied(
+    linq: VirtualLinq, share: Share, twin: Twin, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said once, not with every heartbeat. Ten minutes later it is tried again."""
+    server = VirtualServer(twin)
+    server.denies = "exchange"
+    manager = share(server)
+    linq.sleep(1.0)
+    with manager.typing_while(linq.chat()):
+        linq.sleep(500.0)
+        assert [record.levelname for record in caplog.records if "shared" in record.message] == ["ERROR"]
+        server.denies = None
+        linq.sleep(150.0)
+        assert manager.stats().sharing == "shared"
+
+
 def test_a_server_that_forgets_everything(linq: VirtualLinq, share: Share, twin: Twin) -> None:
     """It is told again."""
     one, two, chat = share(), share(), linq.chat()
@@ -327,6 +360,94 @@ def test_closing(linq: VirtualLinq, share: Share, twin: Twin) -> None:
     assert one.close()
     assert (twin.members, twin.held, twin.news) == ({}, set(), set())
     assert linq.asked(chat) == ["start", "stop"]
+
+
+def test_opening_again_in_a_chat_that_is_remembered(linq: VirtualLinq, share: Share, twin: Twin) -> None:
+    """Its message had yet to settle when the manager closed."""
+    manager, chat = share(), linq.chat()
+    linq.sleep(1.0)
+    with manager.typing_while(chat) as session:
+        linq.sleep(1.0)
+        session.mark_sent()
+    assert manager.close()
+    assert twin.members == {}
+    with manager.typing_while(chat):
+        linq.sleep(10.0)
+        assert linq.visible(chat)
+        assert len(twin.members) == 1
+    linq.sleep(LONG)
+    assert linq.asked(chat) == ["start", "start", "stop"]
+
+
+def test_a_message_right_after_the_start(linq: VirtualLinq, share: Share) -> None:
+    """The clocks of two members can't tell which came first, but here both are of one."""
+    manager, chat = share(), linq.chat()
+    linq.sleep(1.0)
+    with manager.typing_while(chat) as session:
+        linq.wait_until(lambda: linq.visible(chat))
+        linq.sleep(0.005)
+        session.mark_sent()
+    linq.sleep(LONG)
+    assert linq.asked(chat) == ["start"]
+
+
+@pytest.mark.parametrize("by", ["stop", "message"])
+def test_a_start_is_undone_at_once(linq: VirtualLinq, share: Share, by: str) -> None:
+    """Too soon after it for clocks to tell: the next session shows the indicator all the same, in any process."""
+    one, two, chat = share(settle=0.0), share(settle=0.0), linq.chat()
+    linq.sleep(1.0)
+    for number, manager in enumerate((one, two, two, one), start=1):
+        with manager.typing_while(chat, stop_delay=0.0) as session:
+            assert linq.wait_until(lambda number=number: len(linq.moments(chat)) == number, 2.0)
+            linq.sleep(0.005)
+            if by == "message":
+                session.mark_sent()
+        linq.sleep(0.02)
+    linq.sleep(LONG)
+    assert len(linq.moments(chat)) == 4
+
+
+@pytest.mark.parametrize("end", ["close", "flush"])
+def test_ending_before_the_others_start_was_heard_of(linq: VirtualLinq, share: Share, end: str) -> None:
+    """The one that showed the indicator has left its stop to the last one, which does not know of it yet."""
+    one, two, chat = share(), share(), linq.chat()
+    linq.sleep(1.0)
+    with one.typing_while(chat), two.typing_while(chat):
+        assert linq.wait_until(lambda: linq.visible(chat), 2.0)
+        linq.sleep(0.01)
+        assert one.close()
+        assert linq.visible(chat)
+        if end == "close":
+            assert two.close()
+    if end == "flush":
+        assert two.flush()
+    assert linq.asked(chat) == ["start", "stop"]
+
+
+def test_closing_while_the_server_is_frozen(linq: VirtualLinq, share: Share, server: VirtualServer) -> None:
+    """Its answer is not waited for longer than ever."""
+    manager, chat = share(), linq.chat()
+    linq.sleep(1.0)
+    with manager.typing_while(chat):
+        linq.sleep(1.0)
+        server.frozen = True
+        at = linq.now
+        assert manager.close()
+        assert linq.now - at < 1.0
+    assert linq.asked(chat) == ["start", "stop"]
+
+
+def test_closing_tells_all(linq: VirtualLinq, share: Share, twin: Twin) -> None:
+    """Also what comes up while other chats are being told of. Else the next process stops them all once more."""
+    manager, chats = share(max_connections=3), [linq.chat() for _ in range(40)]
+    linq.sleep(1.0)
+    with ExitStack() as blocks:
+        for chat in chats:
+            blocks.enter_context(manager.typing_while(chat))
+        linq.sleep(5.0)
+        linq.slow("stop", before=(0.0, 0.002))
+        assert manager.close()
+    assert (twin.members, twin.held, twin.news) == ({}, set(), set())
 
 
 def test_many_chats_at_once(linq: VirtualLinq, share: Share, server: VirtualServer) -> None:

@@ -102,7 +102,7 @@ def test_ghosts_can_be_checked_inside_the_block() -> None:
 
 
 def test_a_ghost_that_has_timed_out_is_still_reported() -> None:
-    with pytest.raises(GhostError, match="Linq takes the indicator down: a GHOST till then"), sandbox() as linq:
+    with pytest.raises(GhostError, match="Linq takes the indicator down: a GHOST until then"), sandbox() as linq:
         chat = linq.chat()
         request(linq, "POST", chat)
         linq.time_scale = 500
@@ -132,7 +132,7 @@ def test_a_failed_stop_is_diagnosed() -> None:
         linq.fail("stop", 403)
         with typing_while(chat):
             assert linq.wait_until(lambda: linq.visible(chat))
-    assert "Why: stop #2 was answered 403, and took no effect." in str(caught.value)
+    assert "Why: stop #2 was answered 403, and had no effect." in str(caught.value)
     assert "clear_faults()" in str(caught.value)
 
 

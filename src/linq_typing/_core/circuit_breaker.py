@@ -1,9 +1,9 @@
-"""When starts are suspended for a whole manager, and which chat probes. Pure: every input brings its time.
+"""Decides when starts are suspended for a whole manager, and which chat probes. Pure: every input carries its time.
 
-The breaker opens, which suspends starts, on a bad key, or on five failed starts in a row with none accepted between;
+The breaker opens, which suspends starts, on a bad key, or on five failed starts in a row with none accepted in between;
 failures of one chat alone open it only while no other chat is working. After a pause it is half-open: one chat may
-probe. The answer closes the breaker, or opens it for twice as long. Each probe is of another chat, until all that wait
-have had their turn. Stops are never suspended.
+probe. The answer closes the breaker, or opens it for twice as long. Each probe uses a different chat, until all waiting
+chats have had their turn. Stops are never suspended.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class CircuitBreaker(Generic[K]):
         return self._tried if self.is_open else ()
 
     def may_start(self, now: float, *, untried: bool) -> bool:
-        """Whether a start may go out, of a chat that is not among :attr:`tried` (``untried``) or of one that is."""
+        """Whether a start may go out. ``untried`` says that its chat is not among :attr:`tried`."""
         if not self.is_open:
             return True
         only_one_fails = len(self._failed) == 1 and not self._bad_key
@@ -63,12 +63,12 @@ class CircuitBreaker(Generic[K]):
 
     @property
     def half_open_at(self) -> float:
-        """When to ask again if no other input comes before; ``inf`` if time alone changes nothing."""
+        """When to ask again if no input comes first; ``inf`` if time alone changes nothing."""
         return self._half_open_at if self.is_open and not self._probing else inf
 
     def began(self, chat: K) -> bool:
         """A start goes out. Returns whether it is a probe, for :meth:`ended`."""
-        if self.is_open and chat in self._tried:  # then so are all that wait
+        if self.is_open and chat in self._tried:  # then all waiting chats have been tried
             self._tried.clear()
         self._probing = self.is_open
         return self._probing

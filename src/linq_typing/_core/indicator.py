@@ -1,19 +1,19 @@
-"""What to do next about one chat's typing indicator: a pure state machine.
+"""Decides what to do next about one chat's typing indicator: a pure state machine.
 
-It decides; it does no I/O, starts no task, reads no clock (every input brings its time) and logs nothing.
+It does no I/O, starts no task, reads no clock (every input carries its time) and logs nothing.
 The engine feeds it inputs, asks :meth:`Indicator.next`, does what it says, and reports back.
 
 Three rules:
 
 * One request at a time. Between ``sent`` and ``answered``, ``next`` always says "wait".
-* ``may_apply_until`` is the latest moment at which a start that nothing is sure to have cleared may take effect.
+* ``may_apply_until`` is the latest moment at which a start may take effect that has not certainly been cleared.
   While it is set the indicator may be up, and a stop is owed unless a session wants it.
 * ``confirmed_at`` is when the last start was accepted, if neither a stop nor a message can have cleared it since. While
   it is set the indicator is up, and no start is due before the next refresh. One exception: a stop without an answer
-  may take effect up to 5 s later and clear a start sent meanwhile; so that start is repeated when the 5 s are over.
+  may take effect up to 5 s later and clear a start sent in between, so that start is repeated when the 5 s are over.
 
-How inputs change the two (r: a message's request, A: its acceptance; "-": no change). The last four are what webhooks
-tell::
+How inputs change the two (r: time of a message's request, A: of its acceptance; "-": no change). The last five come
+from webhooks::
 
     input                              may_apply_until                confirmed_at
     start accepted at t                max(., t)                      t, unless it overlapped a message
@@ -31,7 +31,7 @@ tell::
     accepted message delivered         -                              cleared, if only after it had settled
     accepted message failed            what it had cleared, unless    -
                                        something else cleared that
-    message of somebody else           -: a start may have come       cleared
+    someone else's message             -: a start may have come       cleared
                                        after it
     chat opened again                  -                              -: see below
 
@@ -40,18 +40,18 @@ What ``next`` says, the first line that applies::
     a request is in flight             wait for its answer
     a message is in flight             wait for its end, at most 2 min (not while flushing: then no session wants it)
     a message has not settled          wait until A + settle           (not while flushing)
-    the chat was opened again, while   stop, once: the device shows a start only after a stop. It is not tried again if
-    a session wants the indicator      it fails
+    the chat was opened again, while   stop, once: the device shows a start only after a stop. Not retried if it fails
+    a session wants the indicator
     a session wants the indicator      start when due: at once if not confirmed, else refresh_interval after
                                        confirmed_at, or when a stop without an answer can no longer take effect; never
                                        before the end of a back-off, a Retry-After or a refusal
     may_apply_until is set             stop when due: after every stop_delay (not while flushing), never before the
-                                       end of a back-off; after a start without an answer once at once, and once more
-                                       at may_apply_until
+                                       end of a back-off; after a start without an answer immediately, and again at
+                                       may_apply_until
     otherwise                          wait for the next session
 
-A message settles 3 s (``settle``) after A. Webhooks may tell that it does so sooner: the moment it is delivered, or
-half a second after it was sent from the line. It is remembered until it has settled, and for ``known_for`` after A.
+A message settles 3 s (``settle``) after A. Webhooks may show that it settles sooner: when it is delivered, or half a
+second after it was sent from the line. It is remembered until it has settled, and for ``known_for`` after A.
 
 A session *wants* the indicator from its ``start_delay`` on, unless it has left, is paused, has sent its
 message (until resumed) or has lasted ``max_duration``.
@@ -68,14 +68,14 @@ from .._linq import SHOWN_AT_LEAST, SHOWN_AT_MOST
 from .._settings import SessionOptions
 from ..errors import LinqTypingError
 
-LONG_AGO: Final = -inf  #: one object for all, since there are many chats
+LONG_AGO: Final = -inf  #: one object shared by all chats, to save memory
 
-DELIVERED_WITHIN: Final = 0.5  #: seconds from when a message was sent to when it clears the indicator
+DELIVERED_WITHIN: Final = 0.5  #: seconds from the sending of a message until it clears the indicator
 MAY_APPLY_FOR: Final = 5.0  #: seconds in which a request without an answer may still take effect
-MAX_RETRY_AFTER: Final = 3600.0  #: seconds; a longer Retry-After is cut
+MAX_RETRY_AFTER: Final = 3600.0  #: seconds; cap on Retry-After
 MAX_SEND_TIME: Final = 120.0  #: seconds after which a message in flight no longer holds requests back
-REFUSED_FOR: Final = 600.0  #: seconds that a permanent refusal is remembered, at least
-UP_FOR: Final = 3.0  #: seconds after a start was accepted, from which on opening the chat drops the indicator
+REFUSED_FOR: Final = 600.0  #: seconds; a permanent refusal is remembered at least this long
+UP_FOR: Final = 3.0  #: seconds after the start was accepted; from then on, opening the chat drops the indicator
 
 
 class Action(enum.Enum):
@@ -138,7 +138,7 @@ class SessionState:
         )
 
     def changes(self) -> Iterator[float]:
-        """The moments at which the passing of time changes what it wants."""
+        """The times at which what it wants changes without an input."""
         if self.left_at is not None:
             yield self.lingers_until
         elif not self.expired:
@@ -147,14 +147,14 @@ class SessionState:
             yield self.expires_at
 
 
-#: The message was sent outside of every session's context: the indicator guesses whose it is.
+#: The message was sent outside every session's context: the indicator guesses whose it is.
 UnknownSender = Literal["unknown"]
 
 
 class MessageInFlight:
     """A message from its request to its answer, or for MAX_SEND_TIME. A later answer still counts.
 
-    Once accepted, it is remembered until it has settled; longer if webhooks may tell what became of it.
+    Once accepted, it is remembered until it has settled; longer if webhooks may report what became of it.
     """
 
     __slots__ = ("began", "began_at", "cleared", "ended", "id", "known_for", "known_until", "sender", "settles_at")
@@ -163,8 +163,8 @@ class MessageInFlight:
         self.began_at = began_at
         self.began = self.ended = False  # whether the engine has processed that
         self.sender = sender
-        self.id = ""  # Linq's, where webhooks are observed and its answer told; the engine's to set
-        self.known_for = 0.0  # seconds after its acceptance in which webhooks may tell of it; the engine's to set
+        self.id = ""  # Linq's id, if webhooks are observed and the answer named it; set by the engine
+        self.known_for = 0.0  # seconds after its acceptance in which webhooks may report on it; set by the engine
         self.settles_at = self.known_until = LONG_AGO
         self.cleared = LONG_AGO  # what may_apply_until was before this message, and nothing else, cleared it
 
@@ -247,7 +247,7 @@ class Indicator:
         )
 
     def guess_sender(self, at: float) -> SessionState | None:
-        """The session that a message of an unknown sender is put down to: the one that left last and is in its
+        """The session to which a message of unknown sender is attributed: the last to leave, if still in its
         stop_delay, else the oldest open one."""
         left = [s for s in self.sessions if s.left_at is not None and s.left_at <= at < s.lingers_until]
         if left:
@@ -275,7 +275,7 @@ class Indicator:
             session.paused_at = now
 
     def resume(self, session: SessionState, now: float) -> None:
-        """Back from a pause, or from the quiet after a message."""
+        """The session ends its pause, or the quiet after its message."""
         self._begin_anew(now)
         if session.paused_at is not None:
             session.paused_for += now - session.paused_at
@@ -283,7 +283,7 @@ class Indicator:
         session.quiet_until = LONG_AGO
 
     def flush(self) -> None:
-        """Let stops go out now: wait for no stop_delay, no back-off of a stop and no message to settle."""
+        """Send stops now: skip stop_delay, stop back-off and the settling of messages."""
         self._flushing = True
         if self._retried is Action.STOP:
             self._not_before = LONG_AGO
@@ -323,8 +323,8 @@ class Indicator:
         self._settle_anew(message, now)
 
     def message_delivered(self, message: MessageInFlight, at: float, now: float) -> None:
-        """An accepted message was delivered ``at`` some time, and cleared the indicator: if that was later than
-        expected, also one that has been shown since."""
+        """An accepted message was delivered at time ``at``, and cleared the indicator: if that was later than expected,
+        also one that has been shown since."""
         if at > message.settles_at:
             self._confirmed_at = LONG_AGO
             message.settles_at = now
@@ -335,7 +335,7 @@ class Indicator:
     def message_failed(self, message: MessageInFlight, now: float) -> None:
         """An accepted message was not sent after all, and has cleared nothing.
 
-        Its sender stays quiet: its work on the message is done. Its program may send again, or resume.
+        Its sender stays quiet: its work on the message is done. The bot may send again, or resume.
         """
         if message not in self._accepted:
             return
@@ -349,7 +349,7 @@ class Indicator:
             self._may_apply_until = max(self._may_apply_until, message.cleared)
 
     def message_observed(self, at: float, now: float) -> None:
-        """Somebody else's message went out ``at`` some time; that is known only now."""
+        """Someone else's message went out at time ``at``, which is known only now."""
         sender = self.guess_sender(at)
         if sender is not None:
             self._quiet(sender, at)
@@ -373,18 +373,18 @@ class Indicator:
         return show_again
 
     def _settle_anew(self, message: MessageInFlight, now: float) -> None:
-        """A message settles at another time than expected; the others still count."""
+        """A message settles at a different time than expected; the others still count."""
         others = (other.settles_at for other in self._accepted)
         self._settles_at = max(min(self._settles_at, now), message.settles_at, *others)
 
     def _drop(self, message: MessageInFlight) -> None:
-        """A message was sent for sure. It has cleared all that came before it."""
+        """A message was certainly sent. It has cleared everything before it."""
         if message in self._accepted:
             self._accepted = tuple(other for other in self._accepted if other is not message)
             self._forget_cleared(lambda cleared: cleared < message.began_at)
 
     def _forget_cleared(self, surely: Callable[[float], bool]) -> None:
-        """Starts that may have applied until then need no stop, even if the message that has cleared them fails."""
+        """Starts that ``surely`` accepts need no stop, even if the message that has cleared them fails."""
         for message in self._accepted:
             if surely(message.cleared):
                 message.cleared = LONG_AGO
@@ -410,7 +410,7 @@ class Indicator:
         """The request in flight has ended.
 
         ``retry_in`` is the back-off after which a failed one may be tried again, None if never. ``retry_after`` is
-        what the API asked for: it never shortens a back-off, and that of a start outlasts the retry cycle.
+        what the API asked for: it never shortens a back-off, and for a start it outlasts the retry cycle.
         """
         retry_after = min(retry_after, MAX_RETRY_AFTER)
         action, self.in_flight = self.in_flight, None
@@ -460,7 +460,7 @@ class Indicator:
             self._end_cycle()
         elif retry_in is None:
             self._end_cycle()
-            if not self.wanted(now):  # else the stop is not given up, but not needed now
+            if not self.wanted(now):  # else the stop is not given up, just not needed now
                 self._may_apply_until = self._confirmed_at = LONG_AGO
                 self._forget_cleared(lambda _: True)
         else:
@@ -471,8 +471,8 @@ class Indicator:
         self._cycle_began = self._not_before = LONG_AGO
 
     def _begin_anew(self, now: float) -> None:
-        """A session joins or resumes: it is not flushed, does not rely on a start that may have faded, and does not
-        wait for the retries of an earlier session."""
+        """A session joins or resumes: cancel a flush, distrust a start that may have faded, and drop the retries of an
+        earlier session."""
         self._flushing = False
         if now >= self._confirmed_at + SHOWN_AT_LEAST:
             self._confirmed_at = LONG_AGO
@@ -482,7 +482,7 @@ class Indicator:
     # -- What now?
 
     def next(self, now: float) -> tuple[Action | None, float]:
-        """What to do now, and when to ask again if no input comes before (``inf``: after the next one)."""
+        """What to do now, and when to ask again if no input comes first (``inf``: after the next input)."""
         self._drop_what_is_over(now)
         if self._flushing and not self.pending(now):  # also when a session wants the indicator again
             self._flushing = False
@@ -545,7 +545,7 @@ class Indicator:
         return min(session.options.refresh_interval for session in self.sessions if session.wants(now))
 
     def _next_change(self, now: float) -> float:
-        """The next moment at which the passing of time may change what ``next`` says."""
+        """The next time at which what ``next`` says may change without an input."""
         fades_at = self._may_apply_until + SHOWN_AT_MOST
         moments = [self._settles_at, self._blocked_until, self._stop_may_apply_until, fades_at]
         if self._messages or self._accepted:  # seldom, and this is asked often

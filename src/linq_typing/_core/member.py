@@ -140,6 +140,10 @@ class Member(Generic[C]):
         self.held.update(chats)
         return len(chats) >= MOST_CHATS
 
+    def unheard(self) -> list[C]:
+        """The chats that have something to ask or to tell, or wait for an answer."""
+        return [*self._asks.values(), *self._tells.values(), *(exchange.chat for exchange in self._in_flight)]
+
     def lost(self) -> list[C]:
         """No answer, or an error. Returns the chats whose question is void."""
         self.mode = Mode.ALONE

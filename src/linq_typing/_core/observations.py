@@ -1,11 +1,11 @@
-"""What webhooks tell, matched with the messages that this process has sent. Pure: every input brings its time.
+"""Matches webhooks with the messages that this process has sent. Pure: every input carries its time.
 
 Linq delivers each webhook at least once, in any order, up to half an hour late, and does not say who sent a message. So
-this knows the webhooks that it has heard, and the own messages: most by Linq's id, which their answers told; those that
-were streamed or marked as sent by number: for each, the next id that is unknown in its chat is taken for its own.
+this remembers the webhooks that have arrived, and this process's messages, most of them by Linq's id from the answer.
+Messages that were streamed or marked as sent have no known id: each is given the next unknown id in its chat.
 
-A webhook may come before the answer of the own message that it is about. So one about an unknown message waits: for a
-second, and as long as an own message of that chat is in flight. Only then it is taken for somebody else's.
+A webhook may arrive before the answer to the message that it is about. So one about an unknown message is held: for a
+second, and as long as a message of this process is in flight in that chat. Only then is it taken for someone else's.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ V = TypeVar("V")
 
 Kind = Literal["sent", "delivered", "failed", "read"]
 
-KNOWN_FOR: Final = 60.0  #: seconds after its acceptance in which webhooks may tell of a message
-REMEMBERED_FOR: Final = 300.0  #: seconds for which webhooks and messages are remembered, to hear of each only once
-HELD_FOR: Final = 1.0  #: seconds for which a webhook about an unknown message waits
-SHOWN_AGAIN_EVERY: Final = 60.0  #: seconds between two times that opening a chat makes a difference
-MOST: Final = 20_000  #: things that are remembered of each kind
+KNOWN_FOR: Final = 60.0  #: seconds after its acceptance in which webhooks may report on a message
+REMEMBERED_FOR: Final = 300.0  #: seconds for which webhooks and messages are remembered, to ignore repeats
+HELD_FOR: Final = 1.0  #: seconds for which a webhook about an unknown message is held
+SHOWN_AGAIN_EVERY: Final = 60.0  #: seconds; the indicator is shown again at most this often after a chat is opened
+MOST: Final = 20_000  #: how many entries of each kind are remembered
 
 
 class Observation(NamedTuple):
-    """What one webhook tells of a message from the line."""
+    """What one webhook says about a message from the line."""
 
     kind: Kind
     chat_id: str  #: empty: it does not say
@@ -43,13 +43,13 @@ class News(NamedTuple):
 
     kind: Kind
     chat_id: str
-    message: MessageInFlight | None  #: None: somebody else's
+    message: MessageInFlight | None  #: None: someone else's
     at: float  #: when it happened, as far as is known
-    message_id: str = ""  #: of somebody else's
+    message_id: str = ""  #: of someone else's message
 
 
 class Recent(Generic[V]):
-    """The values that were put in some time ago at most; of too many, the latest."""
+    """The values put in within the last ``seconds``, and at most the ``MOST`` latest ones."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -70,7 +70,7 @@ class _Known(NamedTuple):
     """A message whose id is known."""
 
     chat_id: str
-    message: MessageInFlight | None  # None: nothing more is to be heard of it
+    message: MessageInFlight | None  # None: further webhooks about it are ignored
 
 
 class _Held(NamedTuple):
@@ -82,12 +82,12 @@ class _Held(NamedTuple):
 
 
 class Observations:
-    """The webhooks of one manager, and its own messages."""
+    """The webhooks that one manager observes, and the messages that it sent."""
 
     def __init__(self) -> None:
         self._heard: Recent[bool] = Recent(REMEMBERED_FOR)
         self._known: Recent[_Known] = Recent(REMEMBERED_FOR)
-        self._nameless: Recent[list[tuple[float, MessageInFlight]]] = Recent(KNOWN_FOR)  # own ones, by chat
+        self._nameless: Recent[list[tuple[float, MessageInFlight]]] = Recent(KNOWN_FOR)  # no known id; by chat
         self._shown_again: Recent[bool] = Recent(SHOWN_AGAIN_EVERY)
         self._held: deque[_Held] = deque(maxlen=MOST)
 
@@ -97,7 +97,7 @@ class Observations:
         return self._held[0].until if self._held else inf
 
     def sent(self, chat_id: str, message: MessageInFlight, now: float) -> list[News]:
-        """An own message was accepted. Returns what webhooks have told of it before."""
+        """A message of this process was accepted. Returns what earlier webhooks said about it."""
         if message.id:
             self._known.put(message.id, _Known(chat_id, message), now)
         else:
@@ -114,7 +114,7 @@ class Observations:
         return news
 
     def hear(self, observation: Observation, at: float) -> list[News]:
-        """A webhook has come. Returns what is new."""
+        """A webhook has arrived. Returns what is new."""
         if observation.event_id:
             if self._heard.get(observation.event_id, at):
                 return []
@@ -128,7 +128,7 @@ class Observations:
         return []
 
     def release(self, now: float, is_sending: Callable[[str], bool]) -> Iterator[News]:
-        """What has waited long enough was about somebody else's messages."""
+        """Release the webhooks that were held long enough: they are about someone else's messages."""
         while self._held and self._held[0].until <= now:
             observation, at, _ = held = self._held.popleft()
             if self._knows(observation, now):  # two webhooks about one message
@@ -140,11 +140,11 @@ class Observations:
                 yield News(observation.kind, observation.chat_id, None, at - observation.age, observation.message_id)
 
     def shown_again(self, chat_id: str, now: float) -> None:
-        """Opening the chat has made a difference: for some time it makes none."""
+        """The indicator was shown again after the chat was opened: for some time, further openings are ignored."""
         self._shown_again.put(chat_id, True, now)
 
     def _knows(self, observation: Observation, now: float) -> bool:
-        """Whether it is about a message that is known, or may be taken for an own one without an id."""
+        """Whether it is about a known message, or can be matched with one of this process's without an id."""
         if self._known.get(observation.message_id, now):
             return True
         nameless = self._nameless.get(observation.chat_id, now) or []
@@ -159,6 +159,6 @@ class Observations:
         known = self._known.get(observation.message_id, now)
         if known is None or known.message is None:
             return []
-        if observation.kind == "delivered":  # it may be told again, minutes later, under another event id
+        if observation.kind == "delivered":  # it may be reported again, minutes later, under another event id
             self._known.put(observation.message_id, _Known(known.chat_id, None), now)
         return [News(observation.kind, known.chat_id, known.message, at - observation.age)]

@@ -1,8 +1,8 @@
-"""Which request goes out next: a queue of our own before httpx's pools. Pure.
+"""Decides which request goes out next: a priority queue in front of httpx's pools. Pure.
 
 Stops go first: a ghost is worse than a late start. Then first starts: the person sees nothing yet.
-Refreshes can wait: an indicator stays up 25 s beyond its refresh. Every eighth slot goes to a first start even while
-stops wait, so that many sessions that end do not delay those that begin.
+Refreshes can wait: an indicator stays up for 25 s after its refresh is due. Every eighth slot goes to a first start
+even while stops wait, so that many ending sessions do not delay new ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Priority(enum.IntEnum):
 
 
 class RequestQueue(Generic[K]):
-    """A number of slots, and the keys that wait for one: each once, and first in, first out within a priority."""
+    """A number of slots, and the keys that wait for one: each key once, and first in, first out within a priority."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -47,7 +47,7 @@ class RequestQueue(Generic[K]):
         return self._in_use < self._capacity
 
     def starts_waiting(self, *, besides: Collection[K] = ()) -> bool:
-        """Whether a start waits whose key is not among these."""
+        """Whether a start is waiting for a key other than these."""
         return any(key not in besides for queue in self._queues[Priority.FIRST_START :] for key in queue)
 
     def enqueue(self, key: K, priority: Priority) -> None:
@@ -63,7 +63,7 @@ class RequestQueue(Generic[K]):
     def acquire(self, *, starts: bool, avoid: Collection[K] = ()) -> K | None:
         """Take a slot for the key whose turn it is; None if no slot is free or no key may go.
 
-        Without ``starts`` only stops may go. A start whose key is among those to avoid goes only if no other waits.
+        Without ``starts`` only stops may go. A start whose key is in ``avoid`` goes only if no other is waiting.
         """
         if not self.has_free_slot:
             return None

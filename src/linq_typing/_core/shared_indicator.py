@@ -23,6 +23,7 @@ from typing import Final, NamedTuple, Protocol
 from .indicator import LONG_AGO, Action, Indicator, MessageInFlight, Outcome, SessionState
 
 CLOCK_GRACE: Final = 0.04  #: seconds by which the clocks of two members may disagree; also in exchange.lua
+ROUNDING: Final = 0.001  #: seconds; marks are told in milliseconds
 
 
 class Marks(NamedTuple):
@@ -51,11 +52,12 @@ class Share:
     """What a shared chat has to remember beside its indicator."""
 
     __slots__ = ("ask", "cleared_until", "dirty", "in_call", "lease", "member", "message_at", "message_ids",
-                 "started_at", "stopped_at", "told", "wait_until", "webhooks")  # fmt: skip
+                 "own_start", "started_at", "stopped_at", "told", "wait_until", "webhooks")  # fmt: skip
 
     def __init__(self, member: Membership) -> None:
         self.member = member
         self.cleared_until = self.started_at = self.stopped_at = LONG_AGO  # the marks that an indicator has not
+        self.own_start = LONG_AGO  # when a start of this member may have taken effect at the latest
         self.lease: int | None = None  # the number of the call that got it
         self.ask: Action | None = None  # the request that it asks for
         self.wait_until = LONG_AGO  # when to ask again
@@ -95,6 +97,12 @@ class SharedIndicator(Indicator):
         """When the request in flight was sent."""
         return self._sent_at
 
+    def pending(self, now: float) -> bool:
+        """As without others; also until they have answered that nobody here wants the indicator: it may be up."""
+        share = self.share
+        unheard = (share.told or share.in_call) and not share.member.may_send_alone
+        return super().pending(now) or (unheard and not self.wanted(now))
+
     def forgettable(self, now: float) -> bool:
         share = self.share
         told = not (share.dirty or share.told or share.in_call or share.ask or share.member.holds(self.id))
@@ -113,11 +121,15 @@ class SharedIndicator(Indicator):
     # -- Inputs, as without others: they raise the marks
 
     def send_ended(self, message: MessageInFlight, at: float, accepted: bool) -> None:
+        owed = self._may_apply_until
         super().send_ended(message, at, accepted)
         if accepted:
             # A start of another member, so close before that the clocks can't tell, is not cleared.
             surely = message.began_at - 2 * self.share.member.clock_error
+            if owed <= self.share.own_start + ROUNDING and self._may_apply_until == LONG_AGO:
+                surely = max(surely, owed)
             self.share.cleared_until = max(self.share.cleared_until, surely)
+            self.share.stopped_at = max(self.share.stopped_at, self._after_last_start())
             if message.sender is None:
                 self.share.message_at = at
             if message.id:
@@ -137,6 +149,7 @@ class SharedIndicator(Indicator):
         super()._start_answered(outcome, sent_at, now, retry_in, retry_after)
         if outcome is Outcome.ACCEPTED:
             self.share.started_at = max(self.share.started_at, sent_at)
+            self.share.own_start = now
         self._request_ended()
 
     def _stop_answered(
@@ -149,8 +162,12 @@ class SharedIndicator(Indicator):
         if self._may_apply_until == LONG_AGO:  # also where it was given up: nobody else shall try again
             share.cleared_until = max(share.cleared_until, owed)
         if not self.confirmed:
-            share.stopped_at = max(share.stopped_at, now)
+            share.stopped_at = max(share.stopped_at, now, self._after_last_start())
         self._request_ended()
+
+    def _after_last_start(self) -> float:
+        """Late enough to be told apart from the last start."""
+        return self.share.started_at + CLOCK_GRACE + 2 * ROUNDING
 
     def _request_ended(self) -> None:
         self.share.lease = None

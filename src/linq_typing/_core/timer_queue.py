@@ -1,8 +1,8 @@
-"""Which chat to look at again, and when: a calendar queue. Pure.
+"""Decides which chat to look at next, and when: a calendar queue. Pure.
 
-Most timers are put off or cancelled before they are due, so only the current bucket is sorted; later ones are plain
-lists. An item's ``due`` belongs to the queue. An entry counts only while its time is the item's ``due``; the others are
-stale, and are thrown out together once they are the majority.
+Most timers are postponed or cancelled before they are due, so only the current bucket is sorted; later ones are plain
+lists. An item's ``due`` belongs to the queue. An entry is valid only while its time is the item's ``due``; the others
+are stale, and are removed together once they are the majority.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T", bound=Item)
 
 
 class TimerQueue(Generic[T]):
-    """Items by time. Putting off is lazy: an item comes up at its earlier time, and is asked for a new one."""
+    """Items by time. Postponing is lazy: an item comes up at its earlier time, and has to be scheduled again."""
 
     def __init__(self) -> None:
         self._order = count()
@@ -33,8 +33,8 @@ class TimerQueue(Generic[T]):
 
     def _clear(self) -> None:
         self._current = -inf  # the number of the bucket that is sorted
-        self._heap: list[tuple[float, int, T]] = []  # of that bucket, and of what was scheduled for earlier since
-        self._buckets: list[float] = []  # the numbers of the later ones; a heap, too
+        self._heap: list[tuple[float, int, T]] = []  # that bucket, plus items scheduled before it since
+        self._buckets: list[float] = []  # the numbers of the later buckets; also a heap
         self._later: dict[float, list[T]] = {}
         self._entries = 0
 
@@ -43,14 +43,14 @@ class TimerQueue(Generic[T]):
 
     @property
     def next_at(self) -> float:
-        """When to ask again: no item comes up before. ``inf`` if there is none."""
+        """When to ask again: no item comes up earlier. ``inf`` if there is none."""
         self._drop_stale_head()
         if self._heap:
             return self._heap[0][0]
         return self._buckets[0] * BUCKET if self._buckets else inf
 
     def schedule(self, item: T, when: float) -> None:
-        """Let the item come up at ``when`` at the latest."""
+        """Make the item come up at ``when`` at the latest."""
         if when < item.due:
             self.cancel(item)
             item.due = when
@@ -58,12 +58,12 @@ class TimerQueue(Generic[T]):
             self._insert(item)
 
     def cancel(self, item: T) -> None:
-        """Let the item not come up."""
+        """Keep the item from coming up."""
         if item.due < inf:
             self._let_go(item)
 
     def pop(self, now: float) -> T | None:
-        """An item whose time has come, taken off; None if there is none."""
+        """Remove and return an item that is due; None if there is none."""
         while self.next_at <= now:
             if self._heap:
                 item = self._take_first()

@@ -1,4 +1,4 @@
-"""What an answer of the API means, and its error in the library's own words."""
+"""Tells what an answer of the API means, and makes the library's error for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .._core.indicator import Outcome
 from .._linq import is_transient, may_have_worked
 from ..errors import APIStatusError, LinqTypingError
 
-MAX_TEXT: Final = 200  # characters of the API's that are kept: an error is for a log line
+MAX_TEXT: Final = 200  # characters of the API's text that are kept, for a log line
 MAX_CODE: Final = 10**9
 
 
@@ -27,7 +27,7 @@ class Answer(NamedTuple):
 
 
 def outcome_of(error: APIStatusError) -> Outcome:
-    """What an error status says of the request's effect."""
+    """What an error status says about the request's effect."""
     if may_have_worked(error.status_code):
         return Outcome.UNKNOWN
     return Outcome.NOT_APPLIED if is_transient(error.status_code, error.code) else Outcome.REFUSED
@@ -66,7 +66,7 @@ def _error_body(content: bytes) -> Mapping[str, Any]:
 
 
 def _plain_text(content: bytes) -> str:
-    text = content.decode("utf-8", "replace").strip()  # whatever charset it claims: some codecs raise
+    text = content.decode("utf-8", "replace").strip()  # not the charset it claims: some codecs raise
     return "" if text.startswith(("{", "[")) else text
 
 
@@ -79,7 +79,7 @@ def _first_seconds(*values: object) -> float | None:
 
 
 def _seconds(value: object) -> float | None:
-    """``Retry-After``: a number of seconds, or a date. None for what is neither."""
+    """Parse ``Retry-After``: a number of seconds, or a date. None for anything else."""
     if value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""One chat, as the engine keeps it."""
+"""One chat in the engine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import LinqTypingError
 
 
 class Chat(Indicator):
-    """The indicator of a chat with something to do or to remember, and what the engine keeps beside it.
+    """The indicator of a chat with something to do or to remember, and the engine's own fields.
 
     A subclass, not two objects: with tens of thousands of chats, a second one would cost a tenth of their memory.
     """
@@ -25,7 +25,7 @@ class Chat(Indicator):
         self.shown = False  # whether this chat is included in the count
 
     def priority(self, action: Action) -> Priority:
-        """That of its next request."""
+        """The priority of its next request."""
         if action is Action.STOP:
             return Priority.STOP
         return Priority.REFRESH if self.confirmed else Priority.FIRST_START

@@ -1,4 +1,4 @@
-"""The engine as callers use it: from any thread, it posts to the library's thread."""
+"""The engine as callers use it, from any thread: it posts to the library's thread."""
 
 from __future__ import annotations
 
@@ -87,17 +87,17 @@ class LoopEngine:
     # -- Ends
 
     def flush(self) -> Completion:
-        """Let the stops that are due or delayed go out now. Says whether all were accepted."""
+        """Send due and delayed stops now. The completion says whether all were accepted."""
         done = Completion()
         self._post(self._lifecycle.flush, done)
         return done
 
     def begin_close(self) -> Completion:
-        """End all sessions, let the stops go out (5 s at most), drop all connections. Says whether all stops were
-        accepted. A later session opens it again."""
+        """End all sessions, send the stops (5 s at most), close all connections. The completion says whether all stops
+        were accepted. A later session reopens the engine."""
         return self._lifecycle.begin_close()
 
     def retire(self, keep: object = None, *, close_transport: bool = True) -> None:
         """Close once the open sessions have ended and their stops are out. Until then ``keep`` is kept alive: the
-        manager, which hears of their messages. ``close_transport``: a transport of the user's, too."""
+        manager, which is told about their messages. ``close_transport``: close the user's transport too."""
         self._post(self._lifecycle.retire, keep, close_transport)

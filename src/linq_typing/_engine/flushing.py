@@ -1,4 +1,4 @@
-"""Who waits until the stops of some chats are out."""
+"""Tracks who waits until the stops of some chats are out."""
 
 from __future__ import annotations
 

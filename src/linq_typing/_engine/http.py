@@ -1,4 +1,4 @@
-"""Starts and stops over HTTP. httpx's transports and tenacity live here."""
+"""Starts and stops over HTTP, with httpx's transports and tenacity."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ Observer = Callable[[httpx.Response | BaseException, bytes], object]
 class TypingAPI:
     """Starts and stops indicators, one attempt at a time. To be used on one event loop.
 
-    Over httpx's transports, without its clients: what those add (redirects, cookies, authentication flows) is of no
-    use here, and costs a fifth of a request's time.
+    Uses httpx's transports without its clients: what clients add (redirects, cookies, authentication flows) is not
+    needed here, and costs a fifth of a request's time.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class TypingAPI:
                 "Authorization": f"Bearer {self._key}",
             }
         )
-        # The built-in transports need only a connect time-out: it tells a request that was never sent from a lost one.
+        # The built-in transports need only a connect time-out, to tell a request that was never sent from a lost one.
         others = None if transport is None else settings.timeout
         self._timeouts = httpx.Timeout(others, connect=0.9 * settings.timeout).as_dict()
         self._make_transport = _transport_maker(self._base, transport)
-        self._transports = [self._first_transport()]  # the first request is not to wait for it
+        self._transports = [self._first_transport()]  # made now, so that the first request need not wait
         self._idle = list(self._transports)
         self._shared = transport is not None
         self._retrying = _retrying(settings)
@@ -99,13 +99,13 @@ class TypingAPI:
             if not overdue:
                 raise
             return Answer(Outcome.NO_ANSWER, APITimeoutError(f"no answer within {self.timeout:g} s"))
-        except BaseException as exc:  # noqa: BLE001 - a transport of the user's may raise anything, and end the thread
+        except BaseException as exc:  # noqa: BLE001 - the user's transport may raise anything, and end the thread
             return self._failure(exc)
         finally:
             timer.cancel()
 
     def retry_in(self, attempt: int, error: LinqTypingError) -> float | None:
-        """The back-off in seconds after the failed attempt of that number, or None: no other one."""
+        """The back-off in seconds after failed attempt number ``attempt``; None: don't retry."""
         state = tenacity.RetryCallState(self._retrying, None, (), {})
         state.attempt_number = attempt
         state.set_exception((type(error), error, None))
@@ -114,9 +114,9 @@ class TypingAPI:
         return float(self._retrying.wait(state))
 
     async def aclose(self, *, for_good: bool = True) -> None:
-        """Close all connections. The next request opens others.
+        """Close all connections. The next request opens new ones.
 
-        A transport of the user's may not be able to (httpx-aiohttp's is not): that is closed only ``for_good``.
+        The user's transport may not support reopening (httpx-aiohttp's does not), so it is closed only ``for_good``.
         """
         if self._shared and not for_good:
             return
@@ -133,7 +133,7 @@ class TypingAPI:
         try:
             answer = await _exchange(transport, request)
         except BaseException:  # httpcore may leave a cancelled connection, or a tunnel, marked busy for good
-            with contextlib.suppress(ValueError):  # closed meanwhile
+            with contextlib.suppress(ValueError):  # closed in the meantime
                 self._transports.remove(transport)
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(transport.aclose(), CLOSE_TIMEOUT)
@@ -163,7 +163,7 @@ class TypingAPI:
         self._observe(exc, b"")
         # The httpx exception is not chained: its request carries the key.
         text = printable(self._without_key(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__))
-        # A transport of the user's may raise these for an answer that was lost: it is not believed.
+        # The user's transport may raise these for a lost answer too, so they prove nothing.
         never_sent = isinstance(exc, _NEVER_SENT) and not self._shared
         outcome = Outcome.NOT_APPLIED if never_sent else Outcome.NO_ANSWER
         kind = APITimeoutError if isinstance(exc, httpx.TimeoutException) else APIConnectionError
@@ -176,7 +176,7 @@ class TypingAPI:
 def import_for_requests() -> None:
     """Import what httpx and httpcore import on demand, in the caller's thread.
 
-    Where the first request would import it, on the library's thread beside a caller who computes, it takes seconds.
+    Otherwise the first request imports it, on the library's thread; if the caller's thread is busy, that takes seconds.
     """
     for name in ("httpcore", "anyio._backends._asyncio", "encodings.idna"):
         with contextlib.suppress(ImportError):
@@ -186,11 +186,11 @@ def import_for_requests() -> None:
 async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> tuple[httpx.Response, bytes]:
     """The answer to the request, and the first ``MAX_BODY`` bytes of its body."""
     response = await transport.handle_async_request(request)
-    if response.is_stream_consumed:  # a transport of the user's has read it, to log it, say
+    if response.is_stream_consumed:  # the user's transport has read it, perhaps to log it
         return response, response.content[:MAX_BODY]
     body = bytearray()
     try:
-        async for part in cast(httpx.AsyncByteStream, response.stream):  # a connection that was read out is kept alive
+        async for part in cast(httpx.AsyncByteStream, response.stream):  # reading to the end keeps the connection
             body += part[: MAX_BODY - len(body)]
             if len(body) >= MAX_BODY:
                 break
@@ -200,10 +200,10 @@ async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request)
 
 
 def _transport_maker(base: str, transport: httpx.AsyncBaseTransport | None) -> Callable[[], httpx.AsyncBaseTransport]:
-    """Makes transports of one connection each, or gives the user's own.
+    """A function that makes transports of one connection each, or returns the user's own.
 
-    httpcore looks at every connection of a pool for each request, so a crowd of them shares no pool; how many
-    there are at most is the engine's business.
+    httpcore scans all connections of a pool for each request, so connections don't share a pool. The engine limits
+    their number.
     """
     if transport is not None:
         return lambda: transport
@@ -216,7 +216,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 def _proxy(base: str) -> str | None:
-    """The proxy that the environment or the system wants for it (``HTTPS_PROXY``, ``NO_PROXY``, ...)."""
+    """The proxy for this base URL, from the environment or the system (``HTTPS_PROXY``, ``NO_PROXY``, ...)."""
     url, proxies = urlsplit(base), getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
     host, port = url.hostname or "", url.port or _DEFAULT_PORTS[url.scheme]
@@ -231,14 +231,15 @@ def _ssl_context(base: str) -> ssl.SSLContext:
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         return httpx.create_ssl_context()
-    except TimeoutError:  # an OSError too, but a signal handler's
+    except TimeoutError:  # an OSError too, but raised by a signal handler
         raise
     except OSError as error:  # SSL_CERT_FILE names no certificates, no file can be opened, ...
         raise ConfigurationError(f"The TLS certificates can't be loaded: {error}") from None
 
 
 def _retrying(settings: HTTPSettings) -> tenacity.Retrying:
-    """tenacity's strategies for whether and when; the indicator makes the attempts, and obeys ``Retry-After``."""
+    """tenacity's strategies for whether and when to retry. The indicator makes the attempts, and obeys
+    ``Retry-After``."""
     jitter = min(LONGEST_JITTER, settings.backoff_max / 5)
     backoff = tenacity.wait_exponential(multiplier=FIRST_BACKOFF, max=settings.backoff_max - jitter)
     return tenacity.Retrying(

@@ -1,4 +1,4 @@
-"""What callers know of the engine."""
+"""The engine's interface for its callers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .waiting import Completion
 
 
 class Engine(Protocol):
-    """Takes what happens to sessions and messages. Every method may be called from any thread, and none blocks.
+    """Is told what happens to sessions and messages. Every method may be called from any thread, and none blocks.
 
-    Inputs are processed in the order in which a thread gives them. Each carries the time, of :meth:`now`, at which it
-    happened for the caller.
+    Inputs from one thread are processed in order. Each carries the time, by :meth:`now`, at which it happened for the
+    caller.
     """
 
     @property
@@ -23,7 +23,7 @@ class Engine(Protocol):
 
     @property
     def can_be_waited_for(self) -> bool:
-        """Whether the caller may wait for an answer: not on the library's own thread, which would give it."""
+        """Whether the caller may wait for a completion: not on the library's own thread, which sets it."""
         ...
 
     def now(self) -> float:
@@ -56,14 +56,15 @@ class Engine(Protocol):
         ...
 
     def send_ended(self, chat_id: str, message: MessageInFlight, at: float, accepted: bool) -> None:
-        """It was answered, or never will be. One that is known only by its answer has not begun before. Idempotent."""
+        """A message was answered, or never will be. If only its answer named the chat, it has not begun before.
+        Idempotent."""
         ...
 
     def mark_sent(self, chat_id: str, message: MessageInFlight) -> None:
-        """A message was sent in a way that the library can't detect. Means nothing in a chat without a session."""
+        """A message was sent in a way that the library can't detect. Ignored in a chat without a session."""
         ...
 
     def observe(self, observation: Observation | None, at: float) -> None:
-        """A webhook has come, of which None says nothing: but from now on own messages are remembered, to know them
-        by their webhooks. Means nothing while the engine is closed."""
+        """A webhook has arrived. None: it is irrelevant, but from now on this process's messages are remembered, to be
+        matched with webhooks. Ignored while the engine is closed."""
         ...

@@ -14,11 +14,11 @@ from .process import EXIT_TIMEOUT
 from .runner import Runner
 from .waiting import Completion, wait_for_async
 
-PATIENCE: Final = 0.45 * EXIT_TIMEOUT  #: seconds: closing waits for stops, cancels hung starts, waits once more
+PATIENCE: Final = 0.45 * EXIT_TIMEOUT  #: seconds: wait this long for stops, cancel hung starts, wait again
 
 
 class Life(enum.Enum):
-    """Where in its life a manager is."""
+    """The state of a manager's life."""
 
     OPEN = "open"
     RETIRING = "retiring"  #: it was replaced or dropped, and closes once its open sessions have ended
@@ -27,15 +27,15 @@ class Life(enum.Enum):
     DISABLED = "disabled"  #: it sends nothing
 
 
-#: What can be used as it is.
+#: States in which it can be used at once.
 READY: Final = (Life.OPEN, Life.RETIRING)
 
 
 class Lifecycle:
-    """Opens and closes a runner. Runs on the loop's thread, but for ``life`` and what is under "From any thread".
+    """Opens and closes a runner. Runs on the loop's thread, except for ``life`` and what is under "From any thread".
 
-    Inputs come through :meth:`hear` and :meth:`open`. Those that come while it is closing are heard afterwards, in
-    their order. Once the process exits they are dropped.
+    Inputs come through :meth:`hear` and :meth:`open`. Those that arrive while it is closing are processed afterwards,
+    in order. Once the process is exiting they are dropped.
     """
 
     def __init__(self, thread: LoopThread, runner: Runner, api: TypingAPI) -> None:
@@ -55,11 +55,11 @@ class Lifecycle:
     # -- From any thread
 
     def begin_close(self) -> Completion:
-        """End all sessions, let the stops go out (5 s at most), drop all connections."""
+        """End all sessions, send the stops (5 s at most), close all connections."""
         return self._begin(self._close)
 
     def begin_exit(self) -> Completion:
-        """Close for good: the process exits."""
+        """Close for good: the process is exiting."""
         return self._begin(self._exit)
 
     def _begin(self, end: Callable[[Completion], None]) -> Completion:
@@ -72,7 +72,7 @@ class Lifecycle:
     # -- Inputs
 
     def hear(self, call: Callable[..., None], *args: Any) -> None:
-        """Let the runner have an input."""
+        """Pass an input to the runner."""
         if self._exiting:
             return
         if self.life is Life.CLOSING:
@@ -81,7 +81,7 @@ class Lifecycle:
             call(*args)
 
     def open(self, call: Callable[..., None], *args: Any) -> None:
-        """Let the runner have an input that opens it again, if it is closed."""
+        """Pass an input to the runner, and reopen it if it is closed."""
         if self._exiting:
             return
         if self.life is Life.CLOSING:
@@ -94,7 +94,7 @@ class Lifecycle:
     # -- Ends
 
     def flush(self, done: Completion) -> None:
-        """Let the stops that are due or delayed go out now; ``done`` says whether all were accepted."""
+        """Send due and delayed stops now; ``done`` says whether all were accepted."""
         if not self._closes_already(self.flush, done):
             self._runner.flush(done)
 
@@ -124,7 +124,7 @@ class Lifecycle:
         self._close(done)
 
     def _closes_already(self, call: Callable[[Completion], None], done: Completion) -> bool:
-        """Whether it is closing. Then ``done`` is set when it has closed, or ``call`` is made after the inputs that
+        """Whether it is closing. If so, ``done`` is set when it has closed, or ``call`` is made after the inputs that
         came before it."""
         if self.life is not Life.CLOSING:
             return False
@@ -157,7 +157,7 @@ class Lifecycle:
             closing.set(clean)
 
     async def _close_api(self) -> None:
-        """Close the connections. A transport of the user's may do anything, even take for ever."""
+        """Close the connections. The user's transport may do anything, even hang."""
 
         async def close() -> None:
             with contextlib.suppress(BaseException):

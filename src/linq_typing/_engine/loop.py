@@ -1,12 +1,12 @@
-"""A daemon thread with an event loop. Knows nothing of typing; ``process`` keeps the one of this process.
+"""A daemon thread with an event loop. Knows nothing about typing; ``process`` holds the one of this process.
 
-Why a thread of its own: a bot's event loop may be blocked, and a bot may have none.
+Why a separate thread: a bot's event loop may be blocked, and a bot may have none.
 
-The inbox. ``call_soon_threadsafe`` writes to a pipe for each call: a system call, at which the caller gives up the
-interpreter lock and may get it back milliseconds later. So calls go into a deque, and the loop is woken only when it
-is asleep, once for each sleep. The selector numbers a sleep just before it begins, then looks into the inbox once
-more. A caller that appends after that look finds a sleep that has not been ended, and ends it; a call that was appended
-before is seen.
+The inbox. ``call_soon_threadsafe`` writes to a pipe for each call: a system call, in which the caller releases the
+interpreter lock and may get it back only milliseconds later. So calls go into a deque, and the loop is woken only when
+it is asleep, once for each sleep. The selector numbers a sleep just before it begins, then checks the inbox once more.
+A caller that appends after that check finds a sleep that has not been ended, and ends it; a call that was appended
+before it is seen.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ logger = logging.getLogger("linq_typing")
 
 
 def log_exception(text: str, *args: object) -> None:
-    """Log the exception that is being handled; not even a log handler that raises may stop the thread."""
+    """Log the exception that is being handled. Even a log handler that raises must not stop the thread."""
     with contextlib.suppress(BaseException):
         logger.exception(text, *args)
 
@@ -38,12 +38,12 @@ class Resident(Protocol):
     """Lives on the loop, and has work to finish before the process ends."""
 
     def begin_exit(self) -> Completion:
-        """Start to finish, for good; the completion is set once that is done. Called from any thread."""
+        """Begin to finish, for good; the completion is set once that is done. May be called from any thread."""
         ...
 
 
 class _Inbox(selectors.DefaultSelector):
-    """A selector that looks into the inbox before it sleeps and after it wakes."""
+    """A selector that checks the inbox before it sleeps and after it wakes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,8 +53,8 @@ class _Inbox(selectors.DefaultSelector):
         self.on_calls: Callable[[], object] = lambda: None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout != 0:  # a busy loop only looks: it will see to the inbox without being woken
-            self.sleeps += 1  # before the look: see the module's docstring
+        if timeout != 0:  # with 0 the loop only polls, and reads the inbox without being woken
+            self.sleeps += 1  # before the check: see the module's docstring
             if self.calls:
                 timeout = 0
         ready = super().select(timeout)
@@ -74,13 +74,13 @@ class _Loop(asyncio.SelectorEventLoop):
     def __init__(self, selector: selectors.BaseSelector) -> None:
         try:
             super().__init__(selector)
-        except BaseException:  # no file left for its pipe, or a signal handler's: it may be half made
+        except BaseException:  # no file left for its pipe, or a signal handler raised: it may be half-made
             with contextlib.suppress(AttributeError):
                 asyncio.BaseEventLoop.close(self)
             raise
 
     def __del__(self) -> None:
-        """Nothing: it is closed by who made it, and asyncio's own would stumble over a half-made one."""
+        """Do nothing: its creator closes it, and asyncio's ``__del__`` would fail on a half-made loop."""
 
     async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
         done: asyncio.Future[Any] = self.create_future()
@@ -93,14 +93,14 @@ class _Loop(asyncio.SelectorEventLoop):
             call: Callable[[Any], None] = done.set_result
             try:
                 outcome: Any = socket.getaddrinfo(host, port, **options)
-            except Exception as error:  # noqa: BLE001 - it is the caller's
+            except Exception as error:  # noqa: BLE001 - raised in the caller
                 call, outcome = done.set_exception, error
-            with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
+            with contextlib.suppress(RuntimeError):  # the loop was closed in the meantime
                 self.call_soon_threadsafe(tell, call, outcome)
 
         try:
             threading.Thread(target=resolve, name="linq-typing-resolver", daemon=True).start()
-        except RuntimeError:  # no further thread, as at interpreter shutdown: block this one
+        except RuntimeError:  # can't start a thread, as at interpreter shutdown: block this one
             resolve()
         return await done
 
@@ -122,7 +122,7 @@ class LoopThread:
             self._thread.start()  # what is posted before the loop runs is in the inbox when it first looks
         except BaseException:
             self.dead = True
-            if self._thread.ident:  # it runs already: a signal struck while we waited for it
+            if self._thread.ident:  # it is running: a signal handler raised while we waited for its start
                 self._loop.call_soon_threadsafe(self._loop.stop)
             else:
                 self._close()
@@ -131,15 +131,15 @@ class LoopThread:
     def _prepare_loop(self) -> None:
         self._waker.setblocking(False)
         self._wakings.setblocking(False)
-        self._loop.set_debug(False)  # python -X dev would report every slow moment of a busy machine
+        self._loop.set_debug(False)  # python -X dev would log every slow step on a busy machine
         self._loop.add_reader(self._wakings, self._drain)
         self._inbox.on_calls = lambda: self._loop.call_soon(self._work_off)
 
     def post(self, call: Callable[..., object], *args: Any) -> None:
-        """Have the loop call ``call(*args)`` soon, after all that was posted before. Never blocks.
+        """Have the loop call ``call(*args)`` soon, after everything that was posted before. Never blocks.
 
-        Raises only what strikes the caller here: a signal handler's exception, a RecursionError. At most
-        two calls deep: a caller with enough stack left to post one call has enough for the next.
+        Raises only what may be raised anywhere: a signal handler's exception, a RecursionError. At most two calls
+        deep: a caller with enough stack left to post one call has enough for the next.
         """
         if self.dead:
             return
@@ -155,7 +155,7 @@ class LoopThread:
                 if not self._loop.is_closed():
                     raise
                 self.dead = True
-            inbox.ended = sleep  # not before, as a signal may strike; the loop's next sleep has another number
+            inbox.ended = sleep  # only now, as a signal handler may raise; the loop's next sleep has another number
 
     def add_resident(self, resident: Resident) -> None:
         """Have it finish before the process ends."""
@@ -167,7 +167,7 @@ class LoopThread:
         return threading.current_thread() is self._thread
 
     def shut_down(self, timeout: float) -> None:
-        """Let the residents finish, for ``timeout`` seconds at most, then end the thread. Not from that thread."""
+        """Let the residents finish, for at most ``timeout`` seconds, then end the thread. Not callable from it."""
         deadline = monotonic() + timeout
         for done in [resident.begin_exit() for resident in list(self._residents)]:
             done.wait(max(0.0, deadline - monotonic()))
@@ -178,7 +178,7 @@ class LoopThread:
             self._close()
 
     def _close(self) -> None:
-        for resource in ("_loop", "_inbox", "_waker", "_wakings"):  # of a thread that could not start, some are missing
+        for resource in ("_loop", "_inbox", "_waker", "_wakings"):  # some are missing if the thread could not start
             with contextlib.suppress(AttributeError):
                 getattr(self, resource).close()
 
@@ -194,7 +194,7 @@ class LoopThread:
 
     def _work_off(self) -> None:
         calls = self._inbox.calls
-        for _ in range(len(calls)):  # not until it is empty: timers and requests want their turn
+        for _ in range(len(calls)):  # not until it is empty, so that timers and requests get their turn
             call, args = calls.popleft()
             try:
                 call(*args)

@@ -1,4 +1,4 @@
-"""What webhooks tell, and the own messages that they are about, on the loop's thread."""
+"""Handles webhooks, and the messages of this process that they are about, on the loop's thread."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .runner import Runner
 
 
 class Observing:
-    """Tells the runner what webhooks mean. Own messages pass through it, since webhooks are about them."""
+    """Tells the runner what webhooks mean. This process's messages pass through it, to be matched with webhooks."""
 
     def __init__(self, runner: Runner, lifecycle: Lifecycle) -> None:
         self._runner = runner
         self._lifecycle = lifecycle
-        self._observations: Observations | None = None  # None: no webhook has come yet
+        self._observations: Observations | None = None  # None: no webhook has arrived yet
         self._timer: asyncio.TimerHandle | None = None
 
     def send_ended(self, chat_id: str, message: MessageInFlight, at: float, accepted: bool) -> None:
@@ -40,7 +40,7 @@ class Observing:
             self._apply(self._observations.sent(chat_id, message, self._runner.now()))
 
     def hear(self, observation: Observation | None, at: float) -> None:
-        """A webhook has come; None: it says nothing, but there are webhooks."""
+        """A webhook has arrived. None: it is irrelevant, but from now on there are webhooks."""
         if self._observations is None:
             self._observations = Observations()
         if observation is not None and self._lifecycle.life in READY:
@@ -78,7 +78,7 @@ class Observing:
             chat.message_failed(message, now)
 
     def _show_again(self, chat: Chat, now: float) -> None:
-        # While starts are suspended, none would follow the stop.
+        # While starts are suspended, no start would follow the stop.
         if not self._runner.stats().suspended and chat.chat_read(now):
             assert self._observations is not None
             self._observations.shown_again(chat.id, now)

@@ -1,4 +1,4 @@
-"""What the outcome of a request means: for its chat, for all chats, for counters and hooks."""
+"""Applies the outcome of a request: to its chat, to all chats, to counters and hooks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Outcomes:
         probe: bool,
         others_work: Callable[[], bool],
     ) -> bool:
-        """A request was answered. Returns whether it was given up: it failed, and is not tried again.
+        """A request was answered. Returns whether it was given up: it failed, and is not retried.
 
         ``others_work`` says whether another chat has a session that wants the indicator.
         """
@@ -109,7 +109,7 @@ class Outcomes:
         attempt: int = 0,
         elapsed: float = 0.0,
     ) -> None:
-        """Tell the hooks of something that happened to the chat."""
+        """Tell the hooks about something that happened to the chat."""
         self.tell(TypingEvent(kind, chat.id, action and action.value, error, attempt, elapsed))
 
     def tell(self, event: TypingEvent) -> None:
@@ -122,13 +122,13 @@ class Outcomes:
 
 
 def _matters(chat: Chat, action: Action, outcome: Outcome, now: float) -> bool:
-    """Whether it makes a difference that this request is not tried again. A refused start has its own event."""
+    """Whether it makes a difference that this request is not retried. A refused start has its own event."""
     wanted = chat.wanted(now)
     return not wanted if action is Action.STOP else wanted and outcome is not Outcome.REFUSED
 
 
 def _verdict(answer: Answer) -> Verdict:
-    """What a start's answer says of the API as a whole."""
+    """What a start's answer says about the API as a whole."""
     if is_bad_key(answer.error):
         return Verdict.BAD_KEY
     error = answer.error

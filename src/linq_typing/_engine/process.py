@@ -1,11 +1,11 @@
 """What exists once per process: a lock, and the loop thread, started at its first use.
 
 Fork. The child has the parent's thread object but not the thread, and shares its epoll: it neither closes nor wakes the
-inherited loop, only marks it dead and keeps it from the garbage collector. Its next use starts a thread of its own. A
-fork waits for the lock, so that the child finds nothing half made.
+inherited loop, only marks it dead and keeps it from the garbage collector. The child's next use starts a new thread. A
+fork waits for the lock, so that the child finds nothing half-made.
 
-Exit. ``atexit`` runs the shutdown. The children of ``multiprocessing`` end without ``atexit``, but run the finalizers
-of ``multiprocessing.util``.
+Exit. ``atexit`` runs the shutdown. Child processes of ``multiprocessing`` don't run ``atexit``, but they run the
+finalizers of ``multiprocessing.util``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Final
 from ..errors import LinqTypingError
 from .loop import LoopThread
 
-EXIT_TIMEOUT: Final = 5.0  #: seconds that an exiting process is held up at most
+EXIT_TIMEOUT: Final = 5.0  #: seconds; the longest that an exiting process is held up
 
 _OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN)
 
@@ -32,14 +32,14 @@ _inherited: list[LoopThread] = []
 
 
 def process_lock() -> threading.RLock:
-    """The one lock for what is made once per process. A fork replaces it: never keep it."""
+    """The lock for everything that is made once per process. A fork replaces it: never store it."""
     return _process_lock
 
 
 def loop_thread() -> LoopThread | None:
-    """This process's loop thread, started if need be; None once the interpreter exits.
+    """This process's loop thread, started if necessary; None once the interpreter is exiting.
 
-    Raises LinqTypingError if the system has no thread or file left.
+    Raises LinqTypingError if the system is out of threads or files.
     """
     global _current
     if _exiting:
@@ -53,7 +53,7 @@ def loop_thread() -> LoopThread | None:
                     return None
                 thread = _current = _started()
                 _finish_with_multiprocessing()
-                if _is_ending():  # meanwhile: what shuts the thread down may have run before it was there
+                if _is_ending():  # the shutdown may have run before the thread existed
                     thread.shut_down(EXIT_TIMEOUT)
                     return None
     return thread
@@ -69,14 +69,14 @@ def _started() -> LoopThread:
 
 
 def _is_out_of_resources(error: Exception) -> bool:
-    """Whether the system has no thread or file left. A signal handler's own OSError or RuntimeError is not that."""
+    """Whether the system is out of threads or files. An OSError or RuntimeError of a signal handler does not count."""
     if isinstance(error, OSError):
         return error.errno in _OUT_OF_RESOURCES
     return str(error).startswith("can't ")  # threading: "can't start new thread", "... at interpreter shutdown"
 
 
 def _finish_with_multiprocessing() -> None:
-    """In a child of ``multiprocessing``, whose end knows no ``atexit``: shut down with its finalizers."""
+    """In a child of ``multiprocessing``, which does not run ``atexit``: shut down with its finalizers."""
     if (util := _multiprocessing_child()) is not None:
         util.Finalize(None, _at_exit, exitpriority=100)
 
@@ -88,7 +88,7 @@ def _multiprocessing_child() -> Any:
 
 
 def _is_ending() -> bool:
-    """Whether it is too late to start a thread: nothing would shut it down. A thread may outlast its child's work."""
+    """Whether it is too late to start a thread: nothing would shut it down. A user's thread may run on that long."""
     util = _multiprocessing_child()
     return _exiting or (util is not None and util.is_exiting())
 

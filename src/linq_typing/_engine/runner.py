@@ -42,7 +42,7 @@ class Runner:
         hooks: Sequence[EventHook],
     ) -> None:
         self.now = now
-        self.on_change: Callable[[], object] = lambda: None  #: called when the last chat may have come to rest
+        self.on_change: Callable[[], object] = lambda: None  #: called when the last chat may have become idle
         self._api = api
         self._settle = settle
         self._max_connections = max_connections
@@ -59,7 +59,8 @@ class Runner:
         self._shown = 0
 
     def stats(self) -> Stats:
-        """A snapshot, from any thread; the numbers may be a moment apart. All are counted as they change."""
+        """A snapshot; may be called from any thread. The numbers are counted as they change, so they may be a moment
+        apart."""
         return Stats(
             sessions=self._sessions,
             chats=len(self._chats),
@@ -100,7 +101,7 @@ class Runner:
             self.tell(chat_id, lambda chat: chat.resume(session, at))
 
     def tell(self, chat_id: str, what: Callable[[Chat], object]) -> None:
-        """Let a chat have an input, if there is anything to do or to remember about it."""
+        """Pass an input to a chat, unless there is nothing to do or to remember about it."""
         chat = self.find(chat_id)
         if chat is not None:
             what(chat)
@@ -118,7 +119,7 @@ class Runner:
         if message.ended:
             return
         message.ended = True
-        if accepted and not message.began:  # known only by its answer: it began in retrospect
+        if accepted and not message.began:  # only its answer named the chat: begin it in retrospect
             self.send_began(chat_id, message)
         elif not accepted and chat_id not in self._chats:
             return
@@ -137,7 +138,7 @@ class Runner:
             logger.debug("mark_sent for chat %s, which has no session", chat_id)
 
     def foreign_message(self, news: News) -> None:
-        """A webhook tells of a message that this process has not sent."""
+        """A webhook reports a message that this process has not sent."""
         if news.kind != "failed":
             self.tell(news.chat_id, lambda chat: self._foreign_message(chat, news.at))
 
@@ -155,7 +156,7 @@ class Runner:
         return any(chat.sessions or chat.pending(now) for chat in self._chats.values())
 
     def flush(self, done: Completion) -> None:
-        """Let the stops that are due or delayed go out now; ``done`` says whether all were accepted."""
+        """Send due and delayed stops now; ``done`` says whether all were accepted."""
         self._flush(self._chats.values(), done)
 
     def _flush(self, chats: Iterable[Chat], done: Completion) -> None:
@@ -174,15 +175,15 @@ class Runner:
                 self._sessions -= chat.leave(session, now, 0)
 
     def cancel_starts(self) -> None:
-        """One that hangs keeps the stop after it from going out."""
+        """Cancel the starts in flight: a start that hangs holds back the stop after it."""
         for task in self._starts:
             task.cancel()
 
     async def end_requests(self) -> None:
-        """Cancel the requests that are left, without waiting for what ignores that, and make no further ones.
+        """Cancel the remaining requests, without waiting for those that ignore it, and make no further ones.
 
-        Forgets the chats that they were about. What has yet to settle, was refused or may still be stopped is
-        remembered for :meth:`restart`.
+        Forgets the chats that they were about. Those with a message to settle, a refusal, or a stop that may still
+        apply are remembered for :meth:`restart`.
         """
         self._queue = RequestQueue(0)
         self._timers = TimerQueue()
@@ -222,14 +223,14 @@ class Runner:
         return chat
 
     def _go_on(self, chat: Chat) -> None:
-        """Act on an input, but only once those that came with it are taken in, too."""
+        """Act on an input. Requests go out once the inputs that came with it are processed too."""
         self._review(chat)
         if not self._dispatch_due:
             self._dispatch_due = True
             asyncio.get_running_loop().call_soon(self._dispatch)
 
     def _review(self, chat: Chat) -> None:
-        """Ask the indicator what now, and enqueue, wait or forget accordingly."""
+        """Ask the indicator what to do now, and enqueue, wait or forget accordingly."""
         now = self.now()
         for _ in chat.expire(now):
             self._outcomes.emit("expired", chat)
@@ -259,7 +260,7 @@ class Runner:
             if chat_id is None:
                 break
             chat = self._chats[chat_id]
-            # While it waited, what is to be done may have changed.
+            # What to do may have changed while it waited.
             action, _ = chat.next(now)
             if action is None or (action is Action.START and not breaker.may_start(now, untried=chat_id not in tried)):
                 self._queue.release()
@@ -299,7 +300,7 @@ class Runner:
             task.add_done_callback(self._starts.discard)
 
     def create_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """One that is kept until it is done, or cancelled by :meth:`end_requests`."""
+        """Create a task that is kept until it is done, or cancelled by :meth:`end_requests`."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

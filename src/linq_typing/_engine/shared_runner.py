@@ -54,9 +54,9 @@ class SharedRunner(Runner):
             self._go_on(chat)
 
     def _chat(self, chat_id: str) -> SharedChat:
-        chat = self._chats.get(chat_id)
+        self._sharing.start()
+        chat = self._chats.get(chat_id)  # which may be remembered from before it was closed
         if chat is None:
-            self._sharing.start()
             chat = self._chats[chat_id] = SharedChat(chat_id, self._settle, self._sharing.member)
         return chat
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Iterable, Sequence
+from math import inf
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from .._core.indicator import Action
@@ -25,6 +26,8 @@ from .._core.shared_indicator import SharedIndicator
 C = TypeVar("C", bound=SharedIndicator)
 
 TAKE_OVER_FOR: Final = 1.0  #: seconds after which the next heartbeat is more urgent
+DENIED_FOR: Final = 600.0  #: seconds without heartbeats after a denied exchange: they would be answered all the same
+SLICES: Final = 20  #: of a wait; see wait_patiently
 
 
 class ServerError(Exception):
@@ -79,6 +82,17 @@ class Host(Protocol[C]):
         ...
 
 
+async def wait_patiently(task: asyncio.Task[Any], seconds: float) -> None:
+    """Wait for the task, for so many seconds in which this loop had nothing else to do.
+
+    What keeps the loop busy keeps it from reading the answer, too. So the time is divided into slices, and one that
+    lasts longer still counts as one: an answer gets as many turns of the loop, however long they are.
+    """
+    for _ in range(SLICES):
+        if (await asyncio.wait({task}, timeout=seconds / SLICES))[0]:
+            return
+
+
 class Sharing(Generic[C]):
     """The member of one manager, at work."""
 
@@ -88,17 +102,19 @@ class Sharing(Generic[C]):
         self._host = host
         self._mode = Mode.CONNECTING  # as the host knows it
         self._tasks: set[asyncio.Task[None]] = set()
-        self._connecting: asyncio.TimerHandle | None = None
+        self._connecting: asyncio.Task[None] | None = None
         self._next_heartbeat: asyncio.TimerHandle | None = None
         self._started = self._closing = False
         self._pump_due = False
+        self._denied = False  # as the host knows it
+        self._denied_until = -inf
 
     def start(self) -> None:
         """Join the others. Until the first answer nothing is sent; without one, from PATIENCE on, as if alone."""
         if not self._started:
             self._started = True
-            self._beat()
-            self._connecting = asyncio.get_running_loop().call_later(PATIENCE, self._give_up_connecting)
+            first = self._beat()
+            self._connecting = self._create_task(self._give_up_connecting(first))
 
     def may_send(self, chat: C, action: Action) -> bool:
         """Whether the request may be sent at once. If not, the others are asked."""
@@ -120,14 +136,13 @@ class Sharing(Generic[C]):
         if not self._started:
             return
         self._closing = True
-        for timer in (self._connecting, self._next_heartbeat):
-            if timer is not None:
-                timer.cancel()
-        self._pump()
-        if self._tasks:
-            _, left = await asyncio.wait(self._tasks, timeout=PATIENCE)
-            for task in left:
-                task.cancel()
+        for waiting in (self._connecting, self._next_heartbeat):
+            if waiting is not None:
+                waiting.cancel()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._tell_the_rest(), PATIENCE)
+        for task in self._tasks:
+            task.cancel()
         if self.member.mode is Mode.SHARED:
             with contextlib.suppress(ServerError):
                 await self._server.run([self.member.heartbeat(leave=True)], heartbeat=True)
@@ -135,6 +150,14 @@ class Sharing(Generic[C]):
         self._withdraw()
         self.member.renew(Mode.CONNECTING)
         self._mode, self._started, self._closing = Mode.CONNECTING, False, False
+        self._denied_until = -inf
+
+    async def _tell_the_rest(self) -> None:
+        while True:
+            self._pump()
+            if not self._tasks:
+                return
+            await asyncio.wait(self._tasks)
 
     # -- Chats
 
@@ -155,6 +178,7 @@ class Sharing(Generic[C]):
         try:
             replies = await self._server.run([exchange.call for exchange in batch])
         except ServerError as error:
+            self._denied_until = self._host.now() + DENIED_FOR if error.denied else -inf
             self._lost(error)
             return
         for chat, ask, granted in self.member.answered(batch, replies, self._host.now()):
@@ -169,13 +193,13 @@ class Sharing(Generic[C]):
 
     # -- Heartbeats
 
-    def _beat(self) -> None:
+    def _beat(self) -> asyncio.Task[None]:
         self._next_heartbeat = None
-        self._create_task(self._heartbeat_and_next())
+        return self._create_task(self._heartbeat_and_next())
 
     async def _heartbeat_and_next(self) -> None:
         try:
-            while not await self._heartbeat():
+            while self._host.now() >= self._denied_until and not await self._heartbeat():
                 pass
         except ServerError as error:
             self._lost(error)
@@ -220,7 +244,8 @@ class Sharing(Generic[C]):
 
     # -- Alone
 
-    def _give_up_connecting(self) -> None:
+    async def _give_up_connecting(self, first_heartbeat: asyncio.Task[None]) -> None:
+        await wait_patiently(first_heartbeat, PATIENCE)
         if self.member.mode is Mode.CONNECTING:
             self._lost(ServerError(f"no answer within {PATIENCE:g} s"))
 
@@ -229,13 +254,16 @@ class Sharing(Generic[C]):
         self._tell_mode(error)
 
     def _withdraw(self) -> None:
+        unheard = self.member.unheard()
         for chat in self.member.lost():
             self._host.not_granted(chat)
+        for chat in unheard:
             self._host.review(chat)
 
     def _tell_mode(self, error: ServerError | None) -> None:
-        if self._mode is not self.member.mode:
-            self._mode = self.member.mode
+        denied = error is not None and error.denied
+        if self._mode is not self.member.mode or (denied and not self._denied):
+            self._mode, self._denied = self.member.mode, denied
             self._host.mode_changed(self._mode, error)
 
     def _create_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -28,7 +28,7 @@ logger = logging.getLogger("linq_typing")
 
 
 class EngineSettings(NamedTuple):
-    """What was given to make engines with."""
+    """The settings to make engines with."""
 
     credentials: Credentials
     http: HTTPSettings
@@ -43,7 +43,7 @@ class EngineSettings(NamedTuple):
         return enabled_by_environment() if self.enabled is None else self.enabled
 
     def known_credentials(self) -> Credentials:
-        """What was given, else what the environment says now: a .env file may be loaded late."""
+        """The given credentials, else those in the environment now: a .env file may be loaded late."""
         return self.credentials.or_else(from_environment())
 
 
@@ -57,7 +57,7 @@ class EngineSource:
         self._made_in: int | None = None  # the process that made the engine
         self._finalizer = weakref.finalize(self, lambda: None)
         self.observes = False  # whether webhooks have come
-        self._problem: str | None = None  # why no engine could be made, as it was logged
+        self._problem: str | None = None  # why no engine could be made, as last logged
 
     @property
     def life(self) -> Life:
@@ -79,7 +79,7 @@ class EngineSource:
         return LoopThread.now()
 
     def prepare(self) -> None:
-        """Load certificates, which is slow, before the first session waits for it. Raises ConfigurationError."""
+        """Load certificates, which is slow, so that the first session need not wait. Raises ConfigurationError."""
         if self.settings.is_enabled and self.settings.known_credentials().api_key:
             self._api = self._make_api()
 
@@ -100,14 +100,14 @@ class EngineSource:
         return self.get_to_listen() if self.is_shared else self.engine
 
     def observe(self, observation: Observation | None) -> None:
-        """Tell the engine, if there is one, what a webhook says; and every later one that there are webhooks."""
+        """Tell the engine, if there is one, what a webhook says, and every later engine that there are webhooks."""
         self.observes = True
         engine = self.engine if observation is None else self.get_to_mark()
         if engine is not None:
             engine.observe(observation, engine.now())
 
     def get_to_wait_for(self) -> LoopEngine | None:
-        """The engine, if it was ever needed in this process. RuntimeError where waiting for it would dead-lock."""
+        """The engine, if it was ever needed in this process. RuntimeError where waiting for it would deadlock."""
         engine = self.engine
         if engine is None or not engine.alive:
             return None
@@ -116,15 +116,15 @@ class EngineSource:
         return engine
 
     def renew(self, keep: object) -> None:
-        """Let the next use start afresh, with the settings and the environment of then. Open sessions go on as they
-        are; ``keep`` is kept alive meanwhile."""
+        """Make the next use create a new engine, with the settings and the environment at that time. Open sessions
+        continue on the old one; ``keep`` is kept alive until they have ended."""
         engine, self.engine, self._api = self.engine, None, None
         if engine is not None:
             engine.retire(keep, close_transport=False)  # its transport serves the next one
 
     @contextmanager
     def replaced(self, settings: EngineSettings, keep: object) -> Iterator[None]:
-        """Make engines with these settings meanwhile."""
+        """Make engines with these settings inside the block."""
         before = self.settings
         self.renew(keep)
         self.settings = settings
@@ -153,7 +153,7 @@ class EngineSource:
         return engine if engine is not None and engine.alive else None
 
     def _credentials_changed(self) -> bool:
-        """Whether the environment says something else than when the connections were made."""
+        """Whether the credentials differ from those that the connections were made with."""
         try:
             return self._api is not None and self.settings.known_credentials().checked() != self._api.credentials
         except ConfigurationError:
@@ -168,7 +168,7 @@ class EngineSource:
         self._problem = problem
 
     def _make_engine(self) -> LoopEngine | None:
-        """None once the interpreter exits. LinqTypingError if there can be no engine now."""
+        """None once the interpreter is exiting. Raises LinqTypingError if no engine can be made now."""
         forked = self._made_in not in (None, os.getpid())
         if forked and self.settings.transport is not None:
             raise LinqTypingError(

@@ -15,8 +15,8 @@ LONGEST = 1e6  #: seconds; locks refuse to wait for longer
 class Completion:
     """Says that something is done, and whether it went well. The library's thread sets it, callers wait for it.
 
-    Not a ``concurrent.futures.Future``: a signal handler's exception that strikes a caller inside one can leave its
-    lock held, and the library's thread would wait for that lock for ever. Here no caller holds what ``set`` needs.
+    Not a ``concurrent.futures.Future``: a signal handler that raises inside one can leave its lock held, and the
+    library's thread would wait for that lock forever. Here no caller holds what ``set`` needs.
     """
 
     __slots__ = ("_callbacks", "_pending", "result")
@@ -29,14 +29,14 @@ class Completion:
             self._pending.acquire()
 
     def set(self, result: bool) -> None:
-        """Say that it is done. Only the first call counts."""
+        """Mark it as done. Only the first call counts."""
         if self.result is None:
             self.result = result
             self._pending.release()
             self._call_back()
 
     def add_callback(self, callback: Callable[[bool], object]) -> None:
-        """Have it called with the result, by ``set`` or at once."""
+        """Call ``callback`` with the result: at once if it is done, else in ``set``."""
         self._callbacks.append(callback)
         if self.result is not None:
             self._call_back()
@@ -44,12 +44,12 @@ class Completion:
     def wait(self, timeout: float) -> bool:
         """Block until it is done, for at most ``timeout`` seconds. Returns the result, False if it took longer."""
         if self.result is None and self._pending.acquire(timeout=min(timeout, LONGEST)):
-            self._pending.release()  # for the next one who waits
+            self._pending.release()  # for the next waiter
         return bool(self.result)
 
     def _call_back(self) -> None:
         result = bool(self.result)
-        with suppress(IndexError):  # set() and add_callback() may be here at once: each callback is taken once
+        with suppress(IndexError):  # set() and add_callback() may get here together: each callback is taken once
             while True:
                 self._callbacks.popleft()(result)
 
@@ -57,7 +57,7 @@ class Completion:
 async def wait_for_async(done: Completion, timeout: float, *, shield: bool = False) -> bool:
     """``done.wait`` without blocking the running event loop, asyncio's or trio's.
 
-    ``shield`` waits on in a trio scope that is cancelled already, where every other wait ends at once.
+    ``shield`` keeps waiting in a trio scope that is already cancelled, where any other wait ends at once.
     """
     if done.result is not None:
         return done.result

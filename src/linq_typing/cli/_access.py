@@ -45,7 +45,7 @@ class AccessError(click.UsageError):
 
 
 def access(api_key: str | None, base_url: str | None) -> Access:
-    """Access by the options, or else by the environment. Raises `AccessError`."""
+    """The access that the options give, or else the environment. Raises `AccessError`."""
     base_from, base = _base(base_url)
     keys = {} if api_key is None else {"--api-key": api_key.strip()}
     keys |= {name: value for name in KEY_VARIABLES if (value := os.environ.get(name, "").strip())}

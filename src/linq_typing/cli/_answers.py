@@ -30,11 +30,12 @@ _WRONG_BASE: Final = f"Check --base-url and {BASE_URL_VARIABLE}; without them th
 _BY_CODE: Final = {
     2001: Problem(
         "Linq has no such chat for this key: your number has left it, or it belongs to another account.",
-        "Take chat.id from a webhook or an answer that came with this key.",
+        "Take chat.id from a webhook or an answer that this key received.",
     ),
     2005: Problem(
-        "Linq allows no typing indicator in this chat: it is a group chat on an older deployment, or not this key's.",
-        "Nothing to fix in a group chat: the library asks once, then stops. Otherwise check the key and the chat id.",
+        "Linq allows no typing indicator in this chat: it is a group chat on an older deployment, or it "
+        "belongs to another key.",
+        "For a group chat, no action is needed: the library asks only once. Otherwise check the key and the chat id.",
     ),
     2006: Problem(
         "The line of this chat is not eligible: this key may not use it.",
@@ -106,7 +107,7 @@ def json_result(facts: Mapping[str, Any], problem: Problem | None) -> str:
 
 
 def key_is_known(probe: Probe) -> bool:
-    """Whether the key is good, by the answer to a request for a chat that does not exist."""
+    """Whether the API knows the key, judging by its answer for a chat that does not exist."""
     if probe.error is None or probe.is_page:
         return not probe.is_page
     return isinstance(probe.error, APIStatusError) and probe.error.status_code == 404 and probe.error.code is not None
@@ -119,7 +120,7 @@ def _of_status(error: APIStatusError) -> Problem:
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status < 400:
-        return Problem("The address redirects to another one: it is not the API's.", _WRONG_BASE)
+        return Problem("The base URL redirects to another address, so it is not the API's.", _WRONG_BASE)
     if status >= 500:
         return Problem("Linq has an internal error.", "Try again in a minute; the library does so by itself.")
     return Problem("Linq refuses the request.", "See the message above.")

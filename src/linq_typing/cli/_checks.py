@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from typing import Any, Final
 
 import click
 
 from linq_typing._core.indicator import Action
-from linq_typing._settings import ENABLED_VARIABLE, enabled_by_environment, without_password
+from linq_typing._settings import ENABLED_VARIABLE, REDIS_URL_VARIABLE, enabled_by_environment, without_password
 from linq_typing.cli._access import Access, AccessError, access
 from linq_typing.cli._answers import NOT_SHOWN, Problem, answer_of, facts_of, json_result, key_is_known, problem_of
 from linq_typing.cli._probe import MAY_HAVE_WORKED, Probe, Prober, ask
+from linq_typing.cli._redis import look_at, shown_url
 from linq_typing.cli._status import DONE, FAILED
 from linq_typing.errors import ConfigurationError
 
@@ -32,6 +34,7 @@ class Report:
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
         self._facts: dict[str, Any] = {}
+        self._problem: Problem | None = None
 
     def add(self, label: str, text: str, **facts: Any) -> None:
         """Add a finding: a line, or members of the JSON object."""
@@ -39,10 +42,16 @@ class Report:
         if not self._as_json:
             click.echo(f"{label:<8} {text}")
 
+    def remember(self, problem: Problem | None) -> None:
+        """Something is wrong, but there is more to find out."""
+        self._problem = problem
+
     def success(self, text: str) -> int:
-        """End without a problem. Returns the exit status."""
+        """End without a further problem. Returns the exit status."""
         if not enabled_by_environment():
             return self.failure(DISABLED)
+        if self._problem is not None:
+            return self.failure(self._problem)
         self._end(f"All is well. {text}", None)
         return DONE
 
@@ -55,12 +64,15 @@ class Report:
         click.echo(json_result(self._facts, problem) if self._as_json else f"\n{text}")
 
 
-def check(chat_id: str | None, hold: float, api_key: str | None, base_url: str | None, as_json: bool) -> int:
+def check(
+    chat_id: str | None, hold: float, api_key: str | None, base_url: str | None, redis_url: str | None, as_json: bool
+) -> int:
     """Make all checks, and print what they find. Returns the exit status."""
     report = Report(as_json)
     try:
         found = access(api_key, base_url)
         _report_access(report, found)
+        _report_redis(report, found, redis_url)
         if chat_id is None:
             return _without_chat(report, found)
         return ask(found.credentials, lambda prober: _with_chat(report, prober, chat_id, hold))
@@ -77,6 +89,15 @@ def _report_access(report: Report, found: Access) -> None:
         report.add("", f"{found.unused_key} holds another key, which is not used", unused_key=found.unused_key)
     base_from = f"from {found.base_from}" if found.base_from else "the public one"
     report.add("base", f"{base_url}, {base_from}", base_url=base_url, base_url_from=found.base_from)
+
+
+def _report_redis(report: Report, found: Access, redis_url: str | None) -> None:
+    url, source = redis_url or os.environ.get(REDIS_URL_VARIABLE), "--redis-url" if redis_url else REDIS_URL_VARIABLE
+    if url:
+        finding, shown = look_at(url, found.credentials), shown_url(url)
+        report.add("redis", f"{shown}, from {source}", redis={"url": shown, "url_from": source, **finding.facts})
+        report.add("", finding.text)
+        report.remember(finding.problem)
 
 
 def _without_chat(report: Report, found: Access) -> int:

@@ -27,7 +27,7 @@ def run_typing(
     manager = TypingManager(api_key=used.api_key, base_url=used.base_url, stop_delay=0)
     with SignalRelay() as relay, manager:
         try:
-            child = relay.start(arguments)  # before the session: nothing is to be shown if the command does not exist
+            child = relay.start(arguments)  # before the session, so that a missing command shows nothing
         except (FileNotFoundError, NotADirectoryError):
             return complain(f"{arguments[0]}: command not found", NOT_FOUND)
         except OSError as error:
@@ -55,7 +55,7 @@ class SignalRelay:
     def __enter__(self) -> SignalRelay:
         for name in _PASSED_ON:
             number = getattr(signal, name, None)
-            # A signal that is ignored stays ignored, by the child too: under nohup, in background jobs of scripts.
+            # A signal that is ignored, as under nohup or in a script's background job, stays so, in the child too.
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._pass_on)
         return self

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from linq_typing._core.indicator import Action
+from linq_typing._settings import REDIS_URL_VARIABLE
 from linq_typing.cli import _checks, _child, _request
 from linq_typing.cli._options import access_options, chat_argument, check_duration, json_option
 
@@ -28,7 +29,7 @@ class WhileCommand(click.Command):
     """Adds a hint when an unknown option may belong to the command that is to be run."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does it."""
+        """Parse as click does, with a better error."""
         separated = "--" in args
         try:
             return super().parse_args(ctx, args)
@@ -42,7 +43,7 @@ class WhileCommand(click.Command):
 
 @program.command("while", cls=WhileCommand)
 @chat_argument()
-@click.option("--start-delay", **SECONDS, help="Show nothing if the command ends sooner.  [default: 0]")
+@click.option("--start-delay", **SECONDS, help="Don't show the indicator if the command ends sooner.  [default: 0]")
 @click.option("--max-duration", **SECONDS, help="Take the indicator down after this time.  [default: 600]")
 @access_options
 @click.argument("arguments", metavar="-- COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -79,7 +80,7 @@ def start(**options: Any) -> int:
 @access_options
 @json_option
 def stop(**options: Any) -> int:
-    """Take the typing indicator in a chat down.
+    """Take down the typing indicator in a chat.
 
     Exit status 1: the request was not accepted.
     """
@@ -91,9 +92,10 @@ def stop(**options: Any) -> int:
 @click.option("--hold", type=click.FloatRange(0, 60), default=3.0, show_default=True, metavar="SECONDS",
               callback=check_duration, help="How long the indicator shows before it is stopped.")  # fmt: skip
 @access_options
+@click.option("--redis-url", metavar="URL", help=f"The Redis of redis=.  [default: {REDIS_URL_VARIABLE}]")
 @json_option
 def doctor(**options: Any) -> int:
-    """Try the API key and the base URL, and explain the answer.
+    """Try the API key, the base URL and Redis, and explain the answers.
 
     With a chat it makes a real start, waits while you look at the phone, and makes a real stop. Without a chat it makes
     one request that changes nothing. Exit status 1: it found a problem.
@@ -104,9 +106,9 @@ def doctor(**options: Any) -> int:
 @program.command()
 @click.option("--fast", is_flag=True, help="About four times as fast.")
 def demo(fast: bool) -> int:
-    """Watch a bot type, retry, refresh and reply, in four scenes.
+    """Watch a bot type, retry, refresh and reply, in four scenes; a fifth has several processes, if Redis is here.
 
-    They are played against a local sandbox: no key and no network are needed. Takes about half a minute. Exit status 1:
+    They are played against a local sandbox: no key and no network are needed. Takes less than a minute. Exit status 1:
     an indicator was left showing.
     """
     from linq_typing.cli.demo._runner import run
@@ -130,7 +132,7 @@ def _checked_secret(context: click.Context, parameter: click.Parameter, value: s
 @program.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0: a free port.")
-@click.option("--webhook", metavar="URL", help="Your bot's webhook: what Linq would tell it is posted there.")
+@click.option("--webhook", metavar="URL", help="URL of your bot's webhook, to post Linq's events to.")
 @click.option("--webhook-secret", metavar="SECRET", envvar="LINQ_WEBHOOK_SECRET", show_envvar=True,
               callback=_checked_secret, help="Signs webhooks: whsec_ followed by base64.")  # fmt: skip
 @click.option("--webhook-version", type=click.Choice(["2025-01-01", "2026-02-03"]), default="2026-02-03",

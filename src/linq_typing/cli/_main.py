@@ -1,6 +1,6 @@
 """The entry point: turns every failure into one line and an exit status.
 
-Imports without the extras, so that it can say which one is missing.
+Can be imported without the extras, so that it can say which one is missing.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ def access_options(function: F) -> F:
     key = click.option(
         "--api-key",
         metavar="KEY",
-        help=f"Linq API key. Better set {KEY_VARIABLES[0]} (or {KEY_VARIABLES[1]}): a key on a command line can be "
-        "seen in process listings.",
+        help=f"Linq API key. Prefer {KEY_VARIABLES[0]} (or {KEY_VARIABLES[1]}): a key on a command line is visible in "
+        "process listings.",
     )
     base = click.option(
         "--base-url",
@@ -38,7 +38,7 @@ json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print
 
 
 def check_duration(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    """The callback of options that are numbers of seconds."""
+    """The callback of options that take a number of seconds."""
     try:
         check_seconds(parameter.opts[0], value, none=True)
     except ValueError as error:

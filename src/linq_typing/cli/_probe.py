@@ -1,4 +1,4 @@
-"""Single requests, with everything that can be known about how they ended."""
+"""Single requests, with everything that is known about how they ended."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Probe:
     seconds: float = 0.0
     status: int | None = None
     is_page: bool = False
-    """Whether the answer is a web page, so that it can't be Linq's."""
+    """Whether the answer is a web page, and therefore not Linq's."""
     cause: BaseException | None = None
-    """The exception because of which there is no answer."""
+    """The exception, if there is no answer."""
 
 
 class Prober:
@@ -99,7 +99,7 @@ def _cancel_on_ctrl_c() -> None:
 
 
 def causes(exception: BaseException | None) -> Iterator[BaseException]:
-    """The exception and all that led to it."""
+    """The exception and all its causes."""
     while exception is not None:
         yield exception
         for one in getattr(exception, "exceptions", ()):  # an ExceptionGroup: one for each address that was tried

@@ -8,7 +8,7 @@ from typing import Final
 DONE: Final = 0
 FAILED: Final = 1
 MISUSED: Final = 2
-NOT_EXECUTABLE: Final = 126  # from here on as in a shell
+NOT_EXECUTABLE: Final = 126  # this one and the following as in a shell
 NOT_FOUND: Final = 127
 BY_SIGNAL: Final = 128
 INTERRUPTED: Final = 130

@@ -12,7 +12,7 @@ _POLL_INTERVAL = 0.01  # real seconds; waiting for the exact moment would miss a
 
 
 class BackgroundSender(WebhookSender):
-    """One thread waits for what is due, while anything is; each delivery has a thread of its own."""
+    """One thread waits for scheduled deliveries while there are any; each delivery runs on its own thread."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._woken = threading.Event()

@@ -114,7 +114,7 @@ def poll(model: Model, chat: Chat, message: Message) -> Json:
 
 
 def poll_snapshot(model: Model, chat: Chat, message: Message) -> Json:
-    """A poll's options, and who voted for them: nobody."""
+    """A poll's options, without votes."""
     creator = handle(model, chat, chat.line)
     options = [_option(f"{message.id}/{index}", text, creator) for index, text in enumerate(message.options)]
     return {"options": options, "total_voters": 0}

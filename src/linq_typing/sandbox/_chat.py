@@ -35,13 +35,13 @@ class Chat:
     """When the person last opened the chat."""
 
     def unread(self, now: float) -> tuple[Message, ...]:
-        """The messages of the line that the person has not read, in the order in which they landed."""
+        """The messages from the line that the person has not read, in the order in which they landed."""
         read = -math.inf if self.read_by_person is None else self.read_by_person
         found = (m for m in self.messages if not m.from_person and m.has_landed(now) and m.lands_at > read)
         return tuple(sorted(found, key=lambda message: message.lands_at))
 
     def reopen(self, now: float) -> tuple[Message, ...]:
-        """The person opens the chat, and reads what was unread. Returns those messages."""
+        """The person opens the chat, and reads its unread messages. Returns those."""
         unread = self.unread(now)
         if unread:
             self.screen.reopen(now)

@@ -1,4 +1,4 @@
-"""What a user makes go wrong in a sandbox: one method for each kind of fault."""
+"""Makes things go wrong in a sandbox: one method for each kind of fault."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ class FaultControls:
     ) -> None:
         """Accept messages of the bot that are never sent.
 
-        The answer is the right one. When the message would land, it clears nothing, and `message.failed` is sent.
+        The answer is the normal one. When the message would land, it clears nothing, and `message.failed` is sent.
 
         Parameters:
-            code: the error code that the webhook tells.
+            code: the error code in the webhook.
             times, rate, chat: as in `fail`.
         """
         self._set(SendFailure(code), "send", times, rate, chat)
@@ -146,7 +146,7 @@ class FaultControls:
         """Deliver webhooks more than once, with the same `event_id` and body.
 
         Parameters:
-            copies: how many more.
+            copies: how many additional deliveries.
             event, times, rate, chat: as in `delay_webhooks`.
         """
         self._set(Duplicate(copies), event, times, rate, chat)
@@ -184,4 +184,4 @@ class FaultControls:
         try:
             return self._model.chat(str(chat_id))
         except ApiError:
-            raise LookupError(f"the sandbox has no chat {chat_id!r}: make one with chat()") from None
+            raise LookupError(f"the sandbox has no chat {chat_id!r}: create one with chat()") from None

@@ -69,7 +69,7 @@ class FaultPlayer:
             if connection is None:
                 raise ConnectionResetError("the sandbox lost this answer")
             connection.drop()
-        await disconnected(receive)  # a server takes an earlier return for a forgotten answer
+        await disconnected(receive)  # if this returned earlier, the server would report a missing answer
         self._abandoned()
 
     def _abandoned(self) -> None:

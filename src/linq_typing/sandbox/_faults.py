@@ -1,7 +1,7 @@
-"""Faults that Linq has on purpose: wrong statuses, delays, lost answers, messages that fail, disorderly webhooks.
+"""Deliberate faults: wrong statuses, delays, lost answers, messages that fail, late or disordered webhooks.
 
-Clients meet the API's faults with time-outs of their own, so those durations are real seconds, whatever the time scale.
-A webhook's delay is in modelled seconds.
+The API's faults are timed in real seconds at every time scale, since clients have time-outs of their own. A webhook's
+delay is in modelled seconds.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class SendFailure:
 
 @dataclass(frozen=True, slots=True)
 class Lateness:
-    """Delivers a webhook so many modelled seconds late."""
+    """Delivers a webhook this many modelled seconds late."""
 
     late: Delay
 
@@ -135,7 +135,7 @@ class WebhookPlan:
 
 
 class FaultRule(NamedTuple):
-    """A fault that is set, and the requests or webhooks it is for."""
+    """A fault that is set, and the requests or webhooks that it affects."""
 
     id: int
     fault: Fault
@@ -146,7 +146,7 @@ class FaultRule(NamedTuple):
     """How many more it affects; None: no limit."""
 
     def covers(self, affected: Affected, chat_id: str | None) -> bool:
-        """Whether it is for this request or webhook."""
+        """Whether it may affect this request or webhook."""
         return affected in _covers(self.fault)[self.endpoint] and self.chat in (None, chat_id)
 
 

@@ -28,7 +28,7 @@ class Exchange:
     """A request that the server is working on, or has answered."""
 
     fields: dict[str, Any]
-    """Those of its `Request`. Replacing a frozen record with each change would cost a tenth of a request's time."""
+    """The fields of its `Request`. Replacing a frozen record at each change would cost a tenth of a request's time."""
     revision: int = 0
     """The number of its last change, counted over all requests."""
     arrived: float = field(default_factory=time.monotonic)

@@ -41,7 +41,8 @@ class Sandbox(Simulation):
         api_key: the API key to accept.
         host, port: where to listen; port 0: a free port, which `start()` after `stop()` uses again.
         time_scale: the simulation speed, in modelled seconds per real second (1: real time). It applies to the
-            durations below and to the times in all records; not to faults, which meet the client's own time-outs.
+            durations below and to the times in all records; not to the API's faults, since clients have time-outs of
+            their own.
         shown_for: how long one start shows the indicator, in modelled seconds.
         active_for: how long after a chat's last message its indicator can be shown, in modelled seconds
             (`math.inf`: always).

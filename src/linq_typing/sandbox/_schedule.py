@@ -24,7 +24,7 @@ class Schedule:
         heapq.heappush(self._heap, (at, next(self._numbers), call))
 
     def pop(self, now: float) -> Call | None:
-        """Take the first call that is due; None: none is."""
+        """Remove and return the first call that is due; None: none is."""
         return heapq.heappop(self._heap)[2] if self._heap and self._heap[0][0] <= now else None
 
     @property

@@ -10,7 +10,7 @@ Settle = float | Iterable[float] | Callable[[], float]
 
 
 def settle_function(settle: Settle) -> Callable[[], float]:
-    """Returns the duration for the next message whenever it is called."""
+    """A function that returns the next message's duration each time it is called."""
     if callable(settle):
         return settle
     if isinstance(settle, Iterable):

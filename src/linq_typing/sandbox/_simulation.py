@@ -75,9 +75,9 @@ class Simulation(FaultControls):
         return self._model.write(self._chat(chat), text)
 
     def send_as_colleague(self, chat: str, text: str = "A colleague here: I'll take over.") -> Message:
-        """A human sends a message from the bot's own number, past the bot.
+        """A human sends a message from the bot's own number, bypassing the bot.
 
-        It settles, clears the indicator and is told by `message.sent` and `message.delivered` as a message of the bot.
+        Like the bot's messages, it settles, clears the indicator and causes `message.sent` and `message.delivered`.
         """
         return self._model.send_as_colleague(self._chat(chat), text)
 
@@ -135,9 +135,9 @@ class Simulation(FaultControls):
         return self._webhooks.log
 
     def wait_for_webhooks(self, timeout: float = 30.0) -> bool:
-        """Wait up to `timeout` real seconds until no webhook is pending. Returns whether that is so.
+        """Wait up to `timeout` real seconds until no webhook is pending. Returns whether none is.
 
-        It waits for messages that are still to land, for late webhooks, and for those that are to be tried again.
+        Messages that have yet to land, late webhooks and retries count as pending.
         """
         return self.wait_until(self._webhooks.is_idle, timeout)
 

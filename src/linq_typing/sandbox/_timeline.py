@@ -71,7 +71,7 @@ class Timeline:
 
     @property
     def ghost(self) -> Showing | None:
-        """The last showing if the bot has left it alone; while a bot is at work, the present showing is no ghost."""
+        """The last showing if the bot has left it alone. While a bot is working, the present showing is not a ghost."""
         last = self.showings[-1] if self.showings else None
         return last if last and is_ghost(last, self.requests) else None
 
@@ -83,8 +83,8 @@ class Timeline:
 def is_ghost(showing: Showing, requests: Sequence[Request]) -> bool:
     """Whether the bot has left the indicator alone: it still shows, or it timed out after an accepted start.
 
-    If the last typing request was a stop or a failed refresh, the bot was still taking care of the indicator. Whether a
-    bot is at work on an indicator that still shows is for the caller to know.
+    If the last typing request was a stop or a failed refresh, the bot was still taking care of the indicator. If the
+    indicator still shows, the caller has to know whether a bot is working.
 
     Parameters:
         requests: the chat's requests up to the moment in question.
@@ -152,7 +152,7 @@ def _message(message: Message, now: float) -> Iterator[_Row]:
         yield _Row(message.accepted_at, 0, f"the person writes: {_short(message.text)}")
     elif message.has_landed(now):
         whose = "a colleague's" if message.from_colleague else "the"
-        yield _Row(message.lands_at, 0, f"{whose} message is there: {_short(message.text)}")
+        yield _Row(message.lands_at, 0, f"{whose} message arrives: {_short(message.text)}")
     elif message.lands_at <= now:
         yield _Row(message.lands_at, 0, f"the message fails: {_short(message.text)}")
 
@@ -162,14 +162,14 @@ def _short(text: str) -> str:
 
 
 def _ghost_mark(showing: Showing, timeline: Timeline) -> str:
-    return "a GHOST till then" if showing is timeline.ghost else "no refresh came in time"
+    return "a GHOST until then" if showing is timeline.ghost else "no refresh came in time"
 
 
 def _end(timeline: Timeline) -> str:
     if not timeline.visible:
         return "now: nothing shows"
     left = timeline.showings[-1].expires_at - timeline.now
-    return f"now: still showing, for {left:.0f} s more: a GHOST if nobody is at work"
+    return f"now: still showing, for {left:.0f} s more: a GHOST unless a bot is working"
 
 
 def _screen(timeline: Timeline, time: float) -> str:

@@ -45,7 +45,7 @@ def headers(webhook: Webhook, secret: str, now: datetime) -> dict[str, str]:
 
 
 def signer(secret: str) -> Any:
-    """Signs as Standard Webhooks."""
+    """A signer of Standard Webhooks."""
     try:
         from standardwebhooks import Webhook as Signer
     except ModuleNotFoundError as error:

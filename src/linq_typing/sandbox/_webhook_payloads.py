@@ -18,7 +18,7 @@ _REASON = "The message could not be sent"
 
 
 class Happening(NamedTuple):
-    """What a webhook tells: an event of a message."""
+    """What a webhook reports: an event of a message."""
 
     event: WebhookEvent
     chat: Chat
@@ -68,7 +68,7 @@ def _message_2026(model: Model, happening: Happening) -> bodies.Json:
 
 
 def _message_2025(model: Model, happening: Happening) -> bodies.Json:
-    """Not in the SDK for Python. `message` is the `MessagePayload` of the one for Node."""
+    """Not in the Python SDK. `message` is the `MessagePayload` of the Node SDK."""
     event, chat, message, at = happening
     times = _times(model, happening)
     sender = _sender(chat, message)
@@ -156,7 +156,7 @@ def _sender(chat: Chat, message: Message) -> str:
 
 
 def _parts(message: Message) -> list[bodies.Json]:
-    """As far as the sandbox keeps a message's content."""
+    """The message's content, as far as the sandbox keeps it."""
     if message.kind == "voicememo":
         return [bodies.media({"attachment_id": message.id})]
     return [{"type": "text", "value": message.text}] if message.text else []

@@ -1,8 +1,8 @@
-"""Which webhooks are due, in which order they are delivered, and when a failed delivery is tried again.
+"""Decides which webhooks are due, in which order they are delivered, and when a failed delivery is retried.
 
 Webhooks about messages from the line (sent, delivered, failed, read) are delivered one by one in each chat: the next
 one when the bot has answered the one before, or has failed to. Those about messages from people do not wait, so the
-bot may take its time to answer them. A delivery that waits to be tried again delays no other.
+bot may take its time to answer them. A delivery that waits for its retry delays no other.
 
 No thread and no timer: `run_due` does what is due and returns. `BackgroundSender` calls it whenever something is due.
 """
@@ -103,7 +103,7 @@ class WebhookSender:
         with self._lock:
             self.target = target
             if target is None:
-                self.drop_pending("there is no webhook any more")
+                self.drop_pending("the webhook was removed")
 
     @property
     def url(self) -> str | None:
@@ -127,7 +127,7 @@ class WebhookSender:
         self._plan(*(Happening(_event(message, "read"), chat, message, now) for message in messages))
 
     def drop_pending(self, why: str) -> None:
-        """Deliver nothing of what is pending."""
+        """Drop all pending webhooks."""
         with self._lock:
             self._schedule.clear()
             self._planned = 0
@@ -150,7 +150,7 @@ class WebhookSender:
             for delivery in ready:
                 self._start(partial(self._attempt, delivery))
 
-    # What `BackgroundSender` does differently
+    # Overridden by `BackgroundSender`
 
     def _wake(self) -> None:
         """Called when there may be something due earlier than `run_due` said."""
@@ -159,7 +159,7 @@ class WebhookSender:
         """Begin a delivery."""
         call()
 
-    # From what happens to what is due
+    # From events to deliveries
 
     def _on_message(self, chat: Chat, message: Message) -> None:
         if message.from_person:
@@ -180,7 +180,7 @@ class WebhookSender:
         self._wake()
 
     def _create(self, happening: Happening) -> None:
-        """It has happened: from now on, its webhook is on its way."""
+        """The event has happened: create its webhook and schedule the delivery."""
         self._planned -= 1
         event, chat, message, at = happening
         target, event_id = self.target, str(uuid.uuid4())
@@ -219,7 +219,7 @@ class WebhookSender:
         status, error, began = None, "", time.monotonic()
         try:
             status = self._deliver(delivery)
-        except Exception as problem:  # noqa: BLE001 - of the network, or any of a function's
+        except Exception as problem:  # noqa: BLE001 - a network error, or whatever the function raises
             error = str(problem) or type(problem).__name__
         with self._lock:
             if delivery in self._pending:
@@ -251,7 +251,7 @@ class WebhookSender:
                 self._release(held)
 
     def _retry_at(self, webhook: Webhook) -> float | None:
-        """When to try again: after network errors, 429 and 5xx, for half an hour with growing pauses."""
+        """When to retry: after network errors, 429 and 5xx, with growing pauses, for half an hour. None: never."""
         if webhook.status is not None and webhook.status != 429 and webhook.status < 500:
             return None
         retry_at = self._model.clock() + min(_FIRST_PAUSE * 2 ** (webhook.attempts - 1), _LONGEST_PAUSE)

@@ -1,4 +1,4 @@
-"""For tests of bots: a sandbox that the library talks to, and that finds ghosts. Needs the extra `testing`.
+"""For tests of bots: a sandbox that the library talks to, and a check for ghosts. Needs the extra `testing`.
 
 With pytest, nothing has to be imported: the fixture `linq_sandbox` is this `sandbox()`.
 """

@@ -76,23 +76,23 @@ def _still_open(count: int) -> Diagnosis:
 def _stop_failed(stop: Request) -> Diagnosis:
     how = f"was answered {stop.status}" if stop.status else "got no answer"
     return Diagnosis(
-        f"stop #{stop.id} {how}, and took no effect.",
-        "if the test makes stops fail on purpose, let it end: fail(..., times=1), or clear_faults() at its end.",
+        f"stop #{stop.id} {how}, and had no effect.",
+        "if the test makes stops fail on purpose, limit the fault with fail(..., times=1), or end with clear_faults().",
     )
 
 
 def _raced(start: Request, stop: Request) -> Diagnosis:
     return Diagnosis(
         f"stop #{stop.id} and start #{start.id} were in flight together, and the start took effect last.",
-        "let only typing_while make typing requests: it never has two of a chat in flight. One TypingManager for a "
-        "chat, and no typing.start() or typing.stop() beside it.",
+        "make typing requests only with typing_while: it never has two in flight for a chat. Use one TypingManager per "
+        "chat, and don't call typing.start() or typing.stop().",
     )
 
 
 def _nobody_stopped(start: Request) -> Diagnosis:
     return Diagnosis(
         f"no stop came after start #{start.id}, nor a message that cleared the indicator.",
-        "leave typing.start() to typing_while, which stops too. A TypingManager of the bot's own has to be closed "
+        "use typing_while, which also stops, instead of typing.start(). If the bot has its own TypingManager, close it "
         "before the test ends: with TypingManager() as manager: ...",
     )
 

@@ -33,7 +33,7 @@ def sandbox(*, time_scale: float = TIME_SCALE, **options: Any) -> Iterator[Sandb
             assert linq.messages(chat)
 
     Inside the block, the environment variables for the key, the base URL and the proxy exceptions point at the sandbox.
-    The process-wide manager is replaced by one with default settings in the sandbox's time, and afterwards by one
+    The process-wide manager is replaced with one with default settings in the sandbox's time, and afterwards with one
     from the environment. Every other `TypingManager` whose key or base URL comes from the environment, created before
     or inside the block, talks to the sandbox too, with its durations divided by `time_scale`; one with an explicit key
     and base URL is left alone. If the block ends without an exception, it flushes, and raises `GhostError` if an
@@ -104,7 +104,7 @@ def _scaled(time_scale: float) -> dict[str, Any]:
 
 
 def _reset_manager() -> None:
-    """Replace it by one from the restored environment, through `configure`: clients that are watched stay watched."""
+    """Replace it with one from the restored environment, through `configure`, so that watched clients stay watched."""
     last = default_manager()
     try:
         linq_typing.configure()

@@ -1,1 +1,1 @@
-"""`linq-typing demo`: four scenes of a bot's life, played by the real library against the sandbox."""
+"""`linq-typing demo`: scenes of a bot's life, played by the real library against the sandbox."""

@@ -23,4 +23,6 @@ def run(pace: float) -> int:
             with closing(play(scene, f"{number}/{len(_scenes.SCENES)}", pace)) as views:
                 last_views.append(show_scene(console, views))
     show_results(console, last_views)
+    if _scenes.NO_REDIS:
+        console.print(_scenes.NO_REDIS, markup=False)
     return int(any(view.ghost for view in last_views))

