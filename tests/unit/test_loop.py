@@ -297,6 +297,7 @@ def test_a_thread_that_is_marked_dead_is_not_woken(thread: LoopThread, monkeypat
         patch.setattr(thread, "dead", True)
         patch.setattr(thread, "_waker", waker := CountingWaker(thread._waker))
         thread.post(lambda: None)
+    waker.real.send(b"\0")
     assert waker.sent == 0
 
 
