@@ -89,7 +89,7 @@ MAY_IMPORT = {
     "trio": {"_engine.waiting"},  # and only inside of a function
     "atexit": {"_engine.process"},
     "redis": {"redis"},
-    "contextvars": {"_session"},
+    "contextvars": {"_engine.loop", "_session"},
 }
 PURE = (
     "_core.timer_queue",
