@@ -83,7 +83,6 @@ MAY_IMPORT = {
         "_clients",
         "_exchange",
         "_streams",
-        "_sends",
         "_manager",
     },
     "trio": {"_engine.waiting"},  # and only inside of a function
@@ -402,6 +401,10 @@ TOOLS = {
             "_sandbox": 10,
             "__init__": 11,
         },
+    ),
+    "instrumentation": Tool(
+        knows={"core"},
+        levels={"__init__": 0, "prometheus": 1, "opentelemetry": 1},
     ),
     "testing": Tool(
         knows={"core", "sandbox"},

@@ -44,20 +44,7 @@ def test_the_thread_is_a_daemon_of_a_telling_name(thread: LoopThread) -> None:
 _variable: contextvars.ContextVar[object] = contextvars.ContextVar("_variable")
 
 
-@pytest.fixture
-def _threads_inherit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads get the context of their starter, as tracing tools have it, and free-threaded Python 3.14."""
-    start, run = threading.Thread.start, threading.Thread.run
-
-    def start_here(thread: threading.Thread) -> None:
-        context = contextvars.copy_context()
-        thread.run = lambda: context.run(run, thread)  # type: ignore[method-assign]
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", start_here)
-
-
-@pytest.mark.usefixtures("_threads_inherit")
+@pytest.mark.usefixtures("threads_inherit_contexts")
 def test_calls_and_tasks_are_in_no_callers_context() -> None:
     """Else every request of the process would be traced as a child of the span that was open at the first one."""
 

@@ -8,8 +8,8 @@ is asleep, once for each sleep. The selector numbers a sleep just before it begi
 more. A caller that appends after that look finds a sleep that has not been ended, and ends it; a call that was appended
 before is seen.
 
-The context. The loop is made and run in empty ones: a handle keeps the context in which it was made, and some tools let a
-thread inherit its starter's. The first caller's span would become the parent of every request of the process.
+The context. The loop is made and run in empty ones: a handle keeps the context in which it was made, and some tools
+let a thread inherit its starter's. The first caller's span would become the parent of every request of the process.
 """
 
 from __future__ import annotations
