@@ -35,7 +35,7 @@ def credentials_of(client: object) -> Credentials:
     TypeError for another type of client.
     """
     if http_client_of(client) is client:
-        given = _attribute(client, "headers")
+        given: Any = _attribute(client, "headers")
         raw = given.raw if isinstance(given, classes("Headers")) else []  # httpx can't decode odd bytes
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
         key: object = _bearer(headers.get("authorization", ""))

@@ -143,7 +143,7 @@ class _Exchange:
             report.ended(accepted)
 
     @_contained
-    def look_into(self, answer: object, body: type[Body]) -> None:
+    def look_into(self, answer: Any, body: type[Body]) -> None:
         """Find the chat, if only the answer names it: now, or when a caller who streams the answer closes it. Else the
         message's id, for those who observe webhooks, unless the answer is streamed."""
         if not isinstance(answer, classes("Response")) or not answer.is_success:
@@ -179,7 +179,7 @@ class _Exchange:
 
 
 @_contained
-def _is_accepted(answer: object) -> bool:
+def _is_accepted(answer: Any) -> bool:
     return isinstance(answer, classes("Response")) and answer.is_success
 
 
@@ -266,7 +266,7 @@ def wrap_send(original: Any, is_async: bool, audience: Callable[..., Refs]) -> A
 @_contained
 def _exchange_of(audience: Callable[..., Refs], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _Exchange | None:
     """What to watch of a call of ``send``; None if it sends no message, or if there is no listener."""
-    requests = [arg for arg in (*args, kwargs.get("request")) if isinstance(arg, classes("Request"))]
+    requests: list[Any] = [arg for arg in (*args, kwargs.get("request")) if isinstance(arg, classes("Request"))]
     if not requests or requests[0].method != "POST":
         return None
     path = requests[0].url.raw_path.partition(b"?")[0]  # url.path is decoded
