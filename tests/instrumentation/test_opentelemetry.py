@@ -196,6 +196,22 @@ def test_typing_requests_are_no_children_of_the_users_spans(
     assert sum(metrics.points("linq_typing.request.duration", "count").values()) == 2
 
 
+def test_typing_requests_can_be_left_out_of_the_traces(
+    linq: Sandbox, make_manager: MakeManager, tracing: Tracing, instrumentor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the instrumentation's own setting."""
+    monkeypatch.setenv("OTEL_PYTHON_HTTPX_EXCLUDED_URLS", "/typing$")
+    instrumentor.instrument(tracer_provider=tracing.provider)
+    try:
+        chat, manager = linq.chat(), make_manager()
+        with manager.typing_while(chat):
+            assert linq.wait_until(lambda: linq.visible(chat))
+        manager.close()
+    finally:
+        instrumentor.uninstrument()
+    assert tracing.exporter.get_finished_spans() == ()
+
+
 @pytest.mark.parametrize("watched_first", [True, False])
 def test_a_client_that_is_watched_and_instrumented_does_both(
     linq: Sandbox, make_manager: MakeManager, tracing: Tracing, instrumentor: Any, watched_first: bool
