@@ -1,6 +1,8 @@
 """For all tests."""
 
+import contextvars
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(here).parts[0] in SLOW_FOLDERS:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+def threads_inherit_contexts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads get the context of their starter, as tracing tools have it, and free-threaded Python 3.14."""
+    start, run = threading.Thread.start, threading.Thread.run
+
+    def start_here(thread: threading.Thread) -> None:
+        context = contextvars.copy_context()
+        thread.run = lambda: context.run(run, thread)  # type: ignore[method-assign]
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_here)
 
 
 @pytest.fixture(autouse=True)

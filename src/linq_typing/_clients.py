@@ -1,11 +1,12 @@
-"""Reads the credentials of a client: an httpx client, or one of the official SDK, which wraps an httpx client."""
+"""Reads the credentials of a client: one of httpx, of its fork httpx2, or of the official SDK, which wraps one."""
 
 from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final, cast
 
 import httpx
 
@@ -22,14 +23,20 @@ _NOT_LENT: Final = frozenset(
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
+def classes(*names: str) -> tuple[Any, ...]:
+    """The classes of these names: httpx's, and httpx2's if the program has imported it."""
+    modules = dict.fromkeys([httpx, sys.modules.get("httpx2")])  # httpx2 may be both: see its alias_httpx
+    return tuple(getattr(module, name) for module in modules for name in names if hasattr(module, name))
+
+
 def credentials_of(client: object) -> Credentials:
     """The key, base URL and default headers that a client was made with; those that can't be used are left out.
 
     TypeError for another type of client.
     """
     if http_client_of(client) is client:
-        given = _attribute(client, "headers")
-        raw = given.raw if isinstance(given, httpx.Headers) else []  # httpx can't decode odd bytes
+        given: Any = _attribute(client, "headers")
+        raw = given.raw if isinstance(given, classes("Headers")) else []  # httpx can't decode odd bytes
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
         key: object = _bearer(headers.get("authorization", ""))
     else:
@@ -39,7 +46,7 @@ def credentials_of(client: object) -> Credentials:
     base_url = _attribute(client, "base_url")
     return Credentials(
         key if isinstance(key, str) else None,
-        str(base_url) or None if isinstance(base_url, (str, httpx.URL)) else None,
+        str(base_url) or None if isinstance(base_url, (str, *classes("URL"))) else None,
         {name: value for name, value in headers.items() if _is_lent(name, value)},
     )
 
@@ -63,11 +70,11 @@ def _is_lent(name: object, value: object) -> bool:
 
 def http_client_of(client: object) -> HTTPXClient:
     for candidate in (client, getattr(client, "_client", None)):  # where the official SDK keeps its httpx client
-        if isinstance(candidate, (httpx.Client, httpx.AsyncClient)):
-            return candidate
+        if isinstance(candidate, classes("Client", "AsyncClient")):
+            return cast(HTTPXClient, candidate)
     raise TypeError(
-        "client must be an httpx.Client, an httpx.AsyncClient or a client of the official SDK (linq-python), "
-        f"got {type(client).__name__}"
+        "client must be an httpx.Client, an httpx.AsyncClient (httpx2's will do) or a client of the official SDK "
+        f"(linq-python), got {type(client).__name__}"
     )
 
 

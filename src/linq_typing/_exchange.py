@@ -12,17 +12,18 @@ import functools
 import logging
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import httpx
 
+from ._clients import classes
 from ._core.indicator import MessageInFlight
 from ._engine.interface import Engine
 from ._json import parsed
 from ._linq import CHAT_IN_BODY, CHAT_IN_PATH, MESSAGE_IN_BODY
 from ._session import sender_in_context
 from ._settings import parse_chat_id
-from ._streams import MAX_BODY, AsyncBody, Body, SyncBody
+from ._streams import MAX_BODY, AsyncBody, Body, SyncBody, observed
 
 logger = logging.getLogger("linq_typing")
 
@@ -142,10 +143,10 @@ class _Exchange:
             report.ended(accepted)
 
     @_contained
-    def look_into(self, answer: object, body: type[Body]) -> None:
+    def look_into(self, answer: Any, body: type[Body]) -> None:
         """Read the chat from the answer if the path does not name it: now, or when the caller closes a streamed answer.
         If the path names it, read the message's id for listeners that observe webhooks, unless it is streamed."""
-        if not isinstance(answer, httpx.Response) or not answer.is_success:
+        if not isinstance(answer, classes("Response")) or not answer.is_success:
             return
         if self._chat_id is not None:
             if answer.is_stream_consumed and any(report.wants_id for report in self._reports):
@@ -156,7 +157,7 @@ class _Exchange:
         if answer.is_stream_consumed:
             self.tell(answer)
         else:
-            answer.stream = cast(Any, body(answer.stream, answer.headers, self._streamed(answer.headers)))
+            answer.stream = observed(answer, body, self._streamed(answer.headers))
 
     def _streamed(self, headers: httpx.Headers) -> Callable[[list[bytes]], object]:
         @_contained
@@ -178,15 +179,15 @@ class _Exchange:
 
 
 @_contained
-def _is_accepted(answer: object) -> bool:
-    return isinstance(answer, httpx.Response) and answer.is_success
+def _is_accepted(answer: Any) -> bool:
+    return isinstance(answer, classes("Response")) and answer.is_success
 
 
 def _body_of(answer: httpx.Response) -> Any:
     """The JSON of an answer; None if it is not JSON, since it may come from another service."""
     try:
         return parsed(answer.read(), MAX_BODY)
-    except (ValueError, httpx.HTTPError, httpx.StreamError):
+    except (ValueError, *classes("HTTPError", "StreamError")):
         return None
 
 
@@ -265,7 +266,7 @@ def wrap_send(original: Any, is_async: bool, audience: Callable[..., Refs]) -> A
 @_contained
 def _exchange_of(audience: Callable[..., Refs], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _Exchange | None:
     """The exchange to watch in a call of ``send``; None if it sends no message, or if there is no listener."""
-    requests = [arg for arg in (*args, kwargs.get("request")) if isinstance(arg, httpx.Request)]
+    requests: list[Any] = [arg for arg in (*args, kwargs.get("request")) if isinstance(arg, classes("Request"))]
     if not requests or requests[0].method != "POST":
         return None
     path = requests[0].url.raw_path.partition(b"?")[0]  # url.path is decoded

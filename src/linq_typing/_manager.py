@@ -21,7 +21,7 @@ from ._clients import credentials_of
 from ._core.indicator import MessageInFlight, SessionState
 from ._engine.interface import Engine
 from ._engine.lifecycle import Life
-from ._engine.process import EXIT_TIMEOUT
+from ._engine.process import EXIT_TIMEOUT, process_lock
 from ._engine.runner import Runner
 from ._engine.source import EngineSettings, EngineSource
 from ._engine.waiting import Completion, wait_for_async
@@ -91,7 +91,17 @@ def _checked_hooks(on_event: object) -> tuple[EventHook, ...]:
 
 def managers_from_environment() -> list[TypingManager]:
     """The existing managers whose key or base URL comes from the environment."""
-    return [manager for manager in list(_managers) if manager._is_from_environment]
+    return [manager for manager in _living_managers() if manager._is_from_environment]
+
+
+def managers_with(hook: EventHook) -> list[TypingManager]:
+    """The existing managers that call this hook, or one equal to it."""
+    return [manager for manager in _living_managers() if hook in manager._engines.settings.hooks]
+
+
+def _living_managers() -> list[TypingManager]:
+    with process_lock():  # a set can't be read while another thread adds to it
+        return list(_managers)
 
 
 class TypingManager:
@@ -105,8 +115,9 @@ class TypingManager:
         api_key: Linq API key. Default: the client's, else ``LINQ_API_V3_API_KEY``, else ``LINQ_API_KEY``.
         base_url: root of the Partner API, with or without ``/v3``. Default: the client's, else
             ``LINQ_API_V3_BASE_URL``, else ``https://api.linqapp.com/api/partner``.
-        client: a client of the official SDK, an ``httpx.Client`` or an ``httpx.AsyncClient``. Its key, base
-            URL and default headers are used, and its messages are noticed. It never carries typing requests.
+        client: a client of the official SDK, an ``httpx.Client`` or an ``httpx.AsyncClient`` (or httpx2's).
+            Its key, base URL and default headers are used, and its messages are noticed. It never carries typing
+            requests.
         timeout: seconds for one attempt of a request. Default 5.
         max_retries: attempts after a failed one, with exponential backoff and jitter (0.5 s, 1 s, 2 s, ...);
             ``Retry-After`` is obeyed; permanent errors are not retried. Default 4.
@@ -189,7 +200,8 @@ class TypingManager:
             )
         )
         self._prepare()
-        _managers.add(self)
+        with process_lock():
+            _managers.add(self)
         _sends.add_listener(self)
         if client is not None:
             self.watch(client)
@@ -254,8 +266,9 @@ class TypingManager:
     def watch(self, client: C) -> C:
         """Notice the messages that go out through ``client``, and return it.
 
-        ``client`` is a client of the official SDK, an ``httpx.Client`` or an ``httpx.AsyncClient``. After a message
-        no stop is needed; failed, timed-out or cancelled sends don't count. No request is altered. Idempotent.
+        ``client`` is a client of the official SDK, an ``httpx.Client`` or an ``httpx.AsyncClient`` (or httpx2's).
+        After a message no stop is needed; failed, timed-out or cancelled sends don't count. No request is altered.
+        Idempotent.
 
         Raises:
             TypeError: ``client`` is something else.

@@ -1,4 +1,4 @@
-"""Notices messages that go out through httpx clients, the official SDK's included.
+"""Notices messages that go out through clients of httpx and httpx2, the official SDK's included.
 
 Requests are watched around ``client.send``. Every request of a client goes through it, and only there are time-outs,
 refused connections and cancellations visible too (httpx's response hooks don't run for them). Each retry of the SDK is
@@ -13,9 +13,7 @@ import types
 import weakref
 from typing import Any, TypeVar
 
-import httpx
-
-from ._clients import HTTPXClient, http_client_of
+from ._clients import HTTPXClient, classes, http_client_of
 from ._engine.process import process_lock
 from ._exchange import Listener, Refs, wrap_send
 
@@ -61,12 +59,13 @@ def transfer(old: Listener, new: Listener) -> None:
 def watch_all() -> None:
     """Notice messages through every httpx client of the process, present and future.
 
-    For bots that create a client per call. Includes clients of the official SDK and one-off ``httpx.post(...)`` calls.
+    For bots that create a client per call. Includes clients of the official SDK and one-off ``httpx.post(...)`` calls,
+    and the clients of httpx2, if it has been imported by then.
     Every manager of the process notices them. Idempotent; may be called from any thread. Undone by
     :func:`unwatch_all`.
     """
     with process_lock():
-        for kind in (httpx.Client, httpx.AsyncClient):
+        for kind in classes("Client", "AsyncClient"):
             if kind not in _patched:
                 _patch_class(kind)
 
@@ -96,7 +95,7 @@ def _patch_instance(client: HTTPXClient) -> None:
     kind: Any = type(client)
     if kind in _watched_classes.values():  # a copy of a watched client
         return
-    if not issubclass(kind, (httpx.Client, httpx.AsyncClient)):  # a mock of a client: leave its send to the test
+    if not issubclass(kind, classes("Client", "AsyncClient")):  # a mock of a client: leave its send to the test
         return
     if "send" not in vars(client):
         with contextlib.suppress(TypeError, ValueError, AttributeError):  # its class may not allow subclasses
@@ -104,7 +103,8 @@ def _patch_instance(client: HTTPXClient) -> None:
             return
     # No subclass is possible, or the instance has a ``send`` of its own: wrap the present ``client.send``.
     ref = weakref.ref(client)
-    vars(client)["send"] = wrap_send(client.send, isinstance(client, httpx.AsyncClient), lambda *_: _watchers(ref()))
+    is_async = isinstance(client, classes("AsyncClient"))
+    vars(client)["send"] = wrap_send(client.send, is_async, lambda *_: _watchers(ref()))
 
 
 def _watched_class(kind: Any) -> Any:
@@ -115,7 +115,7 @@ def _watched_class(kind: Any) -> Any:
             return super(watched, self).send(*args, **kwargs)
 
         names = {
-            "send": wrap_send(original, issubclass(kind, httpx.AsyncClient), lambda client, *_: _watchers(client)),
+            "send": wrap_send(original, issubclass(kind, classes("AsyncClient")), lambda client, *_: _watchers(client)),
             "__class__": property(lambda self: kind),  # dataclasses compare it in ==
             **{name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")},
         }
@@ -138,6 +138,6 @@ def _patch_class(kind: type[HTTPXClient]) -> None:
         told_already = _watchers(client)
         return tuple(ref for ref in _listeners if ref not in told_already)
 
-    ours = wrap_send(original, issubclass(kind, httpx.AsyncClient), audience)
+    ours = wrap_send(original, issubclass(kind, classes("AsyncClient")), audience)
     _patched[kind] = (original, ours)
     kind.send = ours  # type: ignore[method-assign]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final
 
 import httpx
+
+from ._clients import classes
 
 MAX_BODY: Final = 65_536  #: bytes; longer answers are ignored, as Linq's have a few hundred
 
 
 class Body:
     """A body that, when closed, passes on a copy of what the caller has read, if that is at most ``MAX_BODY``."""
+
+    interface: str  #: name of the class that httpx and httpx2 want it to have
 
     def __init__(self, stream: Any, headers: httpx.Headers, on_close: Callable[[list[bytes]], object]) -> None:
         self._stream = stream
@@ -40,7 +45,9 @@ class Body:
         return is_json and not self._is_read and length.isdecimal() and len(length) <= 5 and int(length) <= MAX_BODY
 
 
-class SyncBody(Body, httpx.SyncByteStream):
+class SyncBody(Body):
+    interface = "SyncByteStream"
+
     def __iter__(self) -> Iterator[bytes]:
         self._is_read = True
         for chunk in self._stream:
@@ -52,14 +59,16 @@ class SyncBody(Body, httpx.SyncByteStream):
             if self._is_short_and_unread():
                 for _ in self:
                     pass
-        except httpx.HTTPError:
+        except classes("HTTPError"):
             pass
         finally:
             self._stream.close()
         self._closed()
 
 
-class AsyncBody(Body, httpx.AsyncByteStream):
+class AsyncBody(Body):
+    interface = "AsyncByteStream"
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
         self._is_read = True
         async for chunk in self._stream:
@@ -71,8 +80,18 @@ class AsyncBody(Body, httpx.AsyncByteStream):
             if self._is_short_and_unread():
                 async for _ in self:
                     pass
-        except httpx.HTTPError:
+        except classes("HTTPError"):
             pass
         finally:
             await self._stream.aclose()
         self._closed()
+
+
+def observed(answer: Any, kind: Any, on_close: Callable[[list[bytes]], object]) -> Any:
+    """The answer's stream, which hands on what is read of it."""
+    return _implementing(kind, classes(kind.interface))(answer.stream, answer.headers, on_close)
+
+
+@functools.cache
+def _implementing(kind: type[Body], interfaces: tuple[type, ...]) -> type[Body]:
+    return type(kind.__name__, (kind, *interfaces), {"__module__": __name__})

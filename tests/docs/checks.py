@@ -191,20 +191,30 @@ def counted(names: Names) -> None:
 
 
 def scraped(names: Names) -> None:
-    """What Prometheus reads; the metrics are taken out again, since their names may be there only once."""
+    """What Prometheus reads."""
     from prometheus_client import REGISTRY
 
-    try:
-        with linq_typing.typing_while(names["chat_id"]):
-            names["slow_llm"]("hello")
-            assert REGISTRY.get_sample_value("linq_typing_shown") == 1
-        linq_typing.flush()
-        labels = {"kind": "stopped", "action": "stop"}
-        assert REGISTRY.get_sample_value("linq_typing_events_total", labels) == 1
-        assert REGISTRY.get_sample_value("linq_typing_request_seconds_count", {"action": "start"}) == 1
-    finally:
-        for metric in ("EVENTS", "SECONDS", "SHOWN"):
-            REGISTRY.unregister(names[metric])
+    def value(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(f"linq_typing_{name}", labels) or 0.0
+
+    before = value("events_total", kind="stopped", action="stop")
+    with linq_typing.typing_while(names["chat_id"]):
+        names["slow_llm"]("hello")
+        assert value("shown") == 1
+    linq_typing.flush()
+    assert value("events_total", kind="stopped", action="stop") == before + 1
+    assert value("request_duration_seconds_count", action="start", outcome="accepted") >= 1
+
+
+def exported(names: Names) -> None:
+    """No SDK is set up: OpenTelemetry's own stand-in takes everything."""
+    with linq_typing.typing_while(names["chat_id"]):
+        names["slow_llm"]("hello")
+
+
+def two_tenants(names: Names) -> None:
+    assert len(names["tenants"]) == 2
+    assert all(tenant.close() for tenant in names["tenants"])
 
 
 def type_by(names: Names) -> None:
@@ -313,8 +323,10 @@ PAGES: Mapping[str, list[Check]] = {
     "docs/how-to/webhooks.md": [Check("Let webhooks help", "start( stop)?", observe_a_colleague)],
     "docs/how-to/many-processes.md": [Check("Many processes", "start stop", type_by, needs="redis")],
     "docs/how-to/metrics.md": [
-        Check("Metrics", "start stop", counted),
         Check("Prometheus", "start stop", scraped),
+        Check("OpenTelemetry", "start stop", exported, needs="opentelemetry"),
+        Check("Several managers", "", two_tenants),
+        Check("Anything else", "start stop", counted),
     ],
     "docs/how-to/api-keys.md": [Check("Several API keys", "start stop", reply_for_customers)],
     "docs/how-to/many-chats.md": [Check("Thousands of chats", "start stop", type_by)],

@@ -37,14 +37,14 @@ def test_events_and_stats_are_exported(linq: Sandbox, chat: str, hold: Path, por
     with Example("metrics.py", linq, chat, hold, METRICS_PORT=str(port)) as example:
         assert linq.wait_until(lambda: scraped(port).get("linq_typing_shown") == 1)
         example.answer_once_it_shows()
-        assert linq.wait_until(lambda: scraped(port).get('linq_typing_events_total{kind="stopped"}') == 1)
+        assert linq.wait_until(lambda: scraped(port).get('linq_typing_events_total{action="stop",kind="stopped"}') == 1)
         samples = scraped(port)
         example.type("")
         assert "You said" in example.finish()
-    assert samples['linq_typing_events_total{kind="failed"}'] == 1
-    assert samples['linq_typing_events_total{kind="started"}'] == 1
-    assert samples['linq_typing_request_seconds_count{kind="started"}'] == 1
-    assert samples['linq_typing_requests_total{outcome="accepted"}'] == 2
-    assert samples['linq_typing_requests_total{outcome="unknown"}'] == 1
-    assert samples["linq_typing_retries_total"] == 1
+    assert samples['linq_typing_events_total{action="start",kind="failed"}'] == 1
+    assert samples['linq_typing_events_total{action="start",kind="started"}'] == 1
+    requests = "linq_typing_request_duration_seconds_count"
+    assert samples[f'{requests}{{action="start",outcome="failed"}}'] == 1
+    assert samples[f'{requests}{{action="start",outcome="accepted"}}'] == 1
+    assert samples[f'{requests}{{action="stop",outcome="accepted"}}'] == 1
     assert [samples[f"linq_typing_{name}"] for name in ("sessions", "shown", "in_flight", "suspended")] == [0, 0, 0, 0]

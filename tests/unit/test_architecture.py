@@ -83,13 +83,12 @@ MAY_IMPORT = {
         "_clients",
         "_exchange",
         "_streams",
-        "_sends",
         "_manager",
     },
     "trio": {"_engine.waiting"},  # and only inside of a function
     "atexit": {"_engine.process"},
     "redis": {"redis"},
-    "contextvars": {"_session"},
+    "contextvars": {"_engine.loop", "_session"},
 }
 PURE = (
     "_core.timer_queue",
@@ -402,6 +401,10 @@ TOOLS = {
             "_sandbox": 10,
             "__init__": 11,
         },
+    ),
+    "instrumentation": Tool(
+        knows={"core"},
+        levels={"__init__": 0, "prometheus": 1, "opentelemetry": 1},
     ),
     "testing": Tool(
         knows={"core", "sandbox"},

@@ -1,10 +1,13 @@
 """The library's thread and its event loop."""
 
 import asyncio
+import contextvars
+import gc
 import logging
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -36,6 +39,52 @@ def test_the_thread_is_a_daemon_of_a_telling_name(thread: LoopThread) -> None:
     current = _call(thread, threading.current_thread)
     assert isinstance(current, threading.Thread)
     assert (current.name, current.daemon) == ("linq-typing", True)
+
+
+_variable: contextvars.ContextVar[object] = contextvars.ContextVar("_variable")
+
+
+@pytest.mark.usefixtures("threads_inherit_contexts")
+def test_calls_and_tasks_are_in_no_callers_context() -> None:
+    """Else every request of the process would be traced as a child of the span that was open at the first one."""
+
+    def in_context() -> LoopThread:
+        _variable.set("the first caller's")
+        return LoopThread()
+
+    seen: Future[list[object]] = Future()
+
+    async def task() -> None:
+        seen.set_result([_variable.get(None)])
+
+    thread = contextvars.Context().run(in_context)
+    try:
+        assert _call(thread, lambda: _variable.get(None)) is None
+        kept: list[asyncio.Task[None]] = []
+        thread.post(lambda: kept.append(asyncio.get_running_loop().create_task(task())))
+        assert seen.result(PATIENCE) == [None]
+    finally:
+        thread.shut_down(PATIENCE)
+
+
+def test_the_context_of_the_first_caller_is_not_kept() -> None:
+    """It may hold a request, a database session, a span."""
+
+    class Request:
+        pass
+
+    def in_context() -> tuple[LoopThread, weakref.ref[Request]]:
+        request = Request()
+        _variable.set(request)
+        return LoopThread(), weakref.ref(request)
+
+    thread, request = contextvars.Context().run(in_context)
+    try:
+        _call(thread, lambda: None)
+        gc.collect()
+        assert request() is None
+    finally:
+        thread.shut_down(PATIENCE)
 
 
 def test_a_loop_runs_once_it_is_made(thread: LoopThread) -> None:

@@ -131,7 +131,7 @@ def strike(call: Callable[[], object], at: int, error: BaseException | None) -> 
     count = 0
 
     def trace(frame: FrameType, event: str, arg: object) -> Any:
-        if frame.f_code.co_filename not in (_sends.__file__, _exchange.__file__, _streams.__file__):
+        if frame.f_code.co_filename not in (_sends.__file__, _exchange.__file__, _streams.__file__, _clients.__file__):
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         return trace_opcode

@@ -7,6 +7,9 @@ interpreter lock and may get it back only milliseconds later. So calls go into a
 it is asleep, once for each sleep. The selector numbers a sleep just before it begins, then checks the inbox once more.
 A caller that appends after that check finds a sleep that has not been ended, and ends it; a call that was appended
 before it is seen.
+
+The context. The loop is made and run in empty ones: a handle keeps the context in which it was made, and some tools
+let a thread inherit its starter's. The first caller's span would become the parent of every request of the process.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from time import monotonic
 from typing import Any, Protocol
 
@@ -117,8 +121,7 @@ class LoopThread:
         self._thread = threading.Thread(target=self._run, name="linq-typing", daemon=True)
         try:
             self._inbox = _Inbox()
-            self._loop = _Loop(self._inbox)
-            self._prepare_loop()
+            Context().run(self._make_loop)
             self._thread.start()  # what is posted before the loop runs is in the inbox when it first looks
         except BaseException:
             self.dead = True
@@ -128,7 +131,8 @@ class LoopThread:
                 self._close()
             raise
 
-    def _prepare_loop(self) -> None:
+    def _make_loop(self) -> None:
+        self._loop = _Loop(self._inbox)
         self._waker.setblocking(False)
         self._wakings.setblocking(False)
         self._loop.set_debug(False)  # python -X dev would log every slow step on a busy machine
@@ -184,7 +188,7 @@ class LoopThread:
 
     def _run(self) -> None:
         try:
-            self._loop.run_forever()
+            Context().run(self._loop.run_forever)
         finally:
             self.dead = True  # whatever ended it, the next use starts another
 
