@@ -321,7 +321,10 @@ PAGES: Mapping[str, list[Check]] = {
         Check("At real speed, with your own settings"),
     ],
     "docs/how-to/webhooks.md": [Check("Let webhooks help", "start( stop)?", observe_a_colleague)],
-    "docs/how-to/many-processes.md": [Check("Many processes", "start stop", type_by, needs="redis")],
+    "docs/how-to/many-processes.md": [
+        Check("Turn it on", "start stop", type_by, needs="redis"),
+        Check("Turn it on", "", needs="redis"),
+    ],
     "docs/how-to/metrics.md": [
         Check("Prometheus", "start stop", scraped),
         Check("OpenTelemetry", "start stop", exported, needs="opentelemetry"),
