@@ -207,8 +207,11 @@ def runner_maker(source: Source) -> Callable[..., SharedRunner]:
     """
     try:
         RedisServer(source)
-    except ValueError as error:
-        raise ConfigurationError(f"the Redis URL can't be used: {error}") from None
+    except ValueError:  # its text may quote a part of the password
+        raise ConfigurationError(
+            "the Redis URL can't be used: it must be like redis://user:password@host:6379/0, rediss://... or "
+            "unix:///path, with special characters of the password percent-encoded"
+        ) from None
 
     def make(now: Callable[[], float], api: TypingAPI, **options: Any) -> SharedRunner:
         prefix = key_prefix(api.credentials.base_url or "", api.credentials.api_key or "")

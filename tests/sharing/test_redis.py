@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from linq_typing import TypingManager
 from linq_typing._core.member import MOST_CHATS, PATIENCE, Call
 from linq_typing._engine.sharing import ServerError
+from linq_typing.errors import ConfigurationError
 
 from .servers import Server, free_port
 
@@ -338,3 +340,11 @@ def test_the_prefix_tells_keys_apart() -> None:
 
 async def _nothing(server: RedisServer) -> None:
     await server.run([join("a")])
+
+
+@pytest.mark.parametrize("url", ["redis://:se/cret@host", "http://:se@host", "redis://:se@host:99999"])
+def test_a_url_that_can_not_be_used_is_told_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="the Redis URL can't be used") as raised:
+        TypingManager(api_key="key", redis=url)
+    assert "'se'" not in str(raised.value)
+    assert raised.value.__cause__ is None
