@@ -106,9 +106,9 @@ def doctor(**options: Any) -> int:
 @program.command()
 @click.option("--fast", is_flag=True, help="About four times as fast.")
 def demo(fast: bool) -> int:
-    """Watch a bot type, retry, refresh and reply, in four scenes; a fifth has several processes, if Redis is here.
+    """Watch a bot type, retry, refresh and reply.
 
-    They are played against a local sandbox: no key and no network are needed. Takes less than a minute. Exit status 1:
+    Four scenes, and a fifth with several processes if a Redis server is here. They are played against a local sandbox: no key and no network are needed. Takes less than a minute. Exit status 1:
     an indicator was left showing.
     """
     from linq_typing.cli.demo._runner import run
