@@ -108,8 +108,8 @@ def doctor(**options: Any) -> int:
 def demo(fast: bool) -> int:
     """Watch a bot type, retry, refresh and reply.
 
-    Four scenes, and a fifth with several processes if a Redis server is here. They are played against a local sandbox: no key and no network are needed. Takes less than a minute. Exit status 1:
-    an indicator was left showing.
+    Four scenes, and a fifth with several processes if a Redis server is here. They are played against a local sandbox:
+    no key and no network are needed. Takes less than a minute. Exit status 1: an indicator was left showing.
     """
     from linq_typing.cli.demo._runner import run
 
