@@ -251,6 +251,7 @@ def test_colleague_who_answers_by_hand_ends_the_indicator_and_the_bot_says_nothi
 def test_examples_are_short_and_each_is_run_here() -> None:
     here = Path(__file__).read_text()
     for path in EXAMPLES.glob("*.py"):
-        assert len(path.read_text().splitlines()) <= 60, path.name
-        run_elsewhere = {"fake_llm.py", "metrics.py"}  # the one by the others, the other by test_metrics
+        longest = 90 if path.name == "many_workers.py" else 60  # it starts a server and four processes
+        assert len(path.read_text().splitlines()) <= longest, path.name
+        run_elsewhere = {"fake_llm.py", "many_workers.py", "metrics.py"}  # by the others, or by tests of their own
         assert path.name in run_elsewhere or f'"{path.name}"' in here, f"{path.name} is not run by a test"

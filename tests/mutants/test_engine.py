@@ -206,6 +206,7 @@ GROUPS = (
         "_engine/source.py",
         ("tests/virtual/test_default_manager.py", "tests/virtual/test_transports.py"),
         (
+            Mutant("a closed engine looks ready", " and not self._was_closed else None", " else None"),
             Mutant(
                 "a manager goes on with a key that is gone",
                 "            if self._credentials_changed():\n                self.renew(None)\n",
@@ -257,7 +258,6 @@ GROUPS = (
         "_engine/engine.py",
         ("tests/virtual/test_cadence.py", "tests/virtual/test_default_manager.py"),
         (
-            Mutant("a closed engine looks ready", "and self._lifecycle.life in READY", ""),
             Mutant(
                 "a join is lost while the manager is closed",
                 "self._post(self._lifecycle.open, self._runner.join,",

@@ -120,8 +120,8 @@ GROUPS = (
             ),
             Mutant(
                 "a refused message was sent",
-                "    return isinstance(answer, httpx.Response) and answer.is_success",
-                "    return isinstance(answer, httpx.Response)",
+                '    return isinstance(answer, classes("Response")) and answer.is_success',
+                '    return isinstance(answer, classes("Response"))',
             ),
             Mutant("a GET is a message", ' or requests[0].method != "POST"', ""),
             Mutant(
@@ -172,7 +172,7 @@ GROUPS = (
             Mutant("a stub on an instance is passed over", '    if "send" not in vars(client):\n', "    if True:\n"),
             Mutant(
                 "the send of a mock is replaced",
-                "    if not issubclass(kind, (httpx.Client, httpx.AsyncClient)):",
+                '    if not issubclass(kind, classes("Client", "AsyncClient")):',
                 "    if False:",
             ),
             Mutant(
