@@ -303,13 +303,13 @@ def test_a_message_of_another_process_is_not_taken_for_a_colleagues(
     assert linq.asked(chat) == ["start", "send", "start", "stop"]
 
 
-def test_a_failed_message_of_another_process_leaves_no_ghost(
-    linq: VirtualLinq, share: Share, client: httpx.Client
-) -> None:
-    """It was accepted, so no stop seemed to be needed."""
-    sends, hears, chat = share(), share(), linq.chat()
+@pytest.mark.parametrize("own", [False, True])
+def test_a_failed_message_leaves_no_ghost(linq: VirtualLinq, share: Share, client: httpx.Client, own: bool) -> None:
+    """It was accepted, so no stop seemed to be needed. Whichever process hears that it failed."""
+    sends, other, chat = share(), share(), linq.chat()
     sends.watch(client)
-    linq.set_webhook(hears.observe)
+    linq.set_webhook((sends if own else other).observe)
+    linq.write(chat)  # the webhook of which says that there are webhooks
     linq.fail_messages()
     linq.sleep(1.0)
     with sends.typing_while(chat):
@@ -317,6 +317,19 @@ def test_a_failed_message_of_another_process_leaves_no_ghost(
         say(client, chat)
     linq.sleep(10.0)
     assert linq.asked(chat) == ["start", "send", "stop"]
+
+
+def test_a_failed_message_in_a_chat_that_showed_nothing(linq: VirtualLinq, share: Share, client: httpx.Client) -> None:
+    """There is nothing to stop."""
+    manager, chat = share(), linq.chat()
+    manager.watch(client)
+    linq.set_webhook(manager.observe)
+    linq.write(chat)
+    linq.fail_messages()
+    linq.sleep(1.0)
+    say(client, chat)
+    linq.sleep(10.0)
+    assert linq.asked(chat) == ["send"]
 
 
 @pytest.mark.parametrize("others", [False, True])
