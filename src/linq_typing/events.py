@@ -25,6 +25,7 @@ EventKind = Literal[
     "recovered",
     "expired",
     "suspended",
+    "congested",
     "shared",
     "alone",
 ]
@@ -40,9 +41,11 @@ class TypingEvent:
             the request for this chat. ``gave_up``: the retries of a request have run out; for a stop it means that a
             ghost is likely, for up to 90 s. ``recovered``: the first success after a failure. ``expired``: a session
             lasted ``max_duration``. ``suspended``: starts are held back in all chats, because the key is bad or the
-            API is down. ``shared``, ``alone``: with ``redis=``, this process coordinates with the others from now on,
-            or works alone because Redis does not answer.
-        chat_id: the chat's canonical UUID text; empty for ``shared`` and ``alone``, which concern all chats.
+            API is down. ``congested``, once: a refresh waited for a free connection for more than a quarter of its
+            interval; ``error`` says which ``max_connections`` is needed. ``shared``, ``alone``: with ``redis=``, this
+            process coordinates with the others from now on, or works alone because Redis does not answer.
+        chat_id: the chat's canonical UUID text; empty for ``congested``, ``shared`` and ``alone``, which concern all
+            chats.
         action: the request that the event is about, ``"start"`` or ``"stop"``; None if there is none.
         error: what went wrong, or None.
         attempt: the number of the attempt, from 1; 0 where no request was made.
@@ -121,8 +124,17 @@ _TEXTS: Final = {
 
 _OF_ALL_CHATS: Final = {
     "suspended": "typing indicators suspended in all chats",
+    "congested": "typing indicators may disappear for a while",
     "shared": "typing indicators are shared with other processes",
     "alone": "typing indicators are not shared with other processes",
+}
+
+
+_LEVELS: Final = {
+    "congested": logging.WARNING,
+    "expired": logging.WARNING,
+    "recovered": logging.INFO,
+    "shared": logging.INFO,
 }
 
 
@@ -154,8 +166,7 @@ class LoggingHook:
             return logging.WARNING if event.action == "stop" else logging.DEBUG
         if event.kind in ("started", "refreshed", "stopped"):
             self._failing.discard(event.chat_id)
-        levels = {"recovered": logging.INFO, "shared": logging.INFO, "expired": logging.WARNING}
-        return levels.get(event.kind, logging.DEBUG)
+        return _LEVELS.get(event.kind, logging.DEBUG)
 
 
 def is_bad_key(error: LinqTypingError | None) -> bool:

@@ -7,8 +7,16 @@ from .kit import Group, test_is_noticed, test_without_a_bug_all_tests_pass  # no
 GROUPS = (
     Group(
         "_engine/runner.py",
-        ("tests/virtual/test_orderings.py", "tests/virtual/test_messages.py", "tests/virtual/test_cadence.py"),
         (
+            "tests/virtual/test_orderings.py",
+            "tests/virtual/test_messages.py",
+            "tests/virtual/test_cadence.py",
+            "tests/virtual/test_congestion.py",
+        ),
+        (
+            Mutant("each refresh warns that it waited", " or self._congested", ""),
+            Mutant("first starts warn that they waited", "if action is Action.START and chat.confirmed:", "if True:"),
+            Mutant("the duration of requests is not measured", "queue.release(now - began)", "queue.release(5.0)"),
             Mutant("a forgotten chat is looked at again", "                self._timers.cancel(chat)\n", ""),
             Mutant(
                 "an ended session resumes",

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from linq_typing.errors import APIConnectionError, APIStatusError, APITimeoutError
+from linq_typing.errors import APIConnectionError, APIStatusError, APITimeoutError, LinqTypingError
 from linq_typing.events import _REMEMBERED, EventKind, Failing, LoggingHook, TypingEvent, is_bad_key
 
 from .kit import CHAT, OTHER_CHAT
@@ -88,6 +88,13 @@ def test_an_api_that_is_down_is_a_warning(log: Log) -> None:
 def test_an_expired_session_is_a_warning(log: Log) -> None:
     """A session that lasts too long is probably a bug of the bot's."""
     assert log("expired") == WARNING
+
+
+def test_congestion_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody has to raise a setting."""
+    LoggingHook()(TypingEvent("congested", "", error=LinqTypingError("raise it")))
+    assert [record.levelno for record in caplog.records] == [WARNING]
+    assert caplog.messages == ["typing indicators may disappear for a while: raise it"]
 
 
 @pytest.mark.parametrize("kind", ["started", "refreshed", "stopped", "message_sent"])

@@ -10,7 +10,7 @@ from linq_typing._core.request_queue import FIRST_START_TURN, Priority, RequestQ
 
 def _drain(queue: RequestQueue[str], *, starts: bool = True, avoid: str = "") -> list[str]:
     order = []
-    while (who := queue.acquire(starts=starts, avoid=avoid)) is not None:
+    while (who := queue.acquire(0.0, starts=starts, avoid=avoid)) is not None:
         order.append(who)
         queue.release()
     return order
@@ -19,9 +19,9 @@ def _drain(queue: RequestQueue[str], *, starts: bool = True, avoid: str = "") ->
 def test_stops_go_before_first_starts_before_refreshes() -> None:
     """The priority decides first, whichever came first."""
     queue: RequestQueue[str] = RequestQueue(1)
-    queue.enqueue("refresh", Priority.REFRESH)
-    queue.enqueue("start", Priority.FIRST_START)
-    queue.enqueue("stop", Priority.STOP)
+    queue.enqueue("refresh", Priority.REFRESH, 0.0)
+    queue.enqueue("start", Priority.FIRST_START, 0.0)
+    queue.enqueue("stop", Priority.STOP, 0.0)
     assert _drain(queue) == ["stop", "start", "refresh"]
 
 
@@ -29,7 +29,7 @@ def test_within_a_priority_it_is_first_in_first_out() -> None:
     """No start overtakes an earlier one."""
     queue: RequestQueue[str] = RequestQueue(1)
     for who in "cab":
-        queue.enqueue(who, Priority.FIRST_START)
+        queue.enqueue(who, Priority.FIRST_START, 0.0)
     assert _drain(queue) == ["c", "a", "b"]
 
 
@@ -37,7 +37,7 @@ def test_enqueueing_twice_keeps_the_turn() -> None:
     """Asking again neither duplicates nor moves back."""
     queue: RequestQueue[str] = RequestQueue(1)
     for who in "aba":
-        queue.enqueue(who, Priority.STOP)
+        queue.enqueue(who, Priority.STOP, 0.0)
     assert queue.waiting == 2
     assert _drain(queue) == ["a", "b"]
 
@@ -45,9 +45,9 @@ def test_enqueueing_twice_keeps_the_turn() -> None:
 def test_a_changed_priority_moves_to_the_new_queue() -> None:
     """A start that has become a stop waits once, among the stops."""
     queue: RequestQueue[str] = RequestQueue(1)
-    queue.enqueue("a", Priority.FIRST_START)
-    queue.enqueue("b", Priority.STOP)
-    queue.enqueue("a", Priority.STOP)
+    queue.enqueue("a", Priority.FIRST_START, 0.0)
+    queue.enqueue("b", Priority.STOP, 0.0)
+    queue.enqueue("a", Priority.STOP, 0.0)
     assert (queue.waiting, queue.starts_waiting()) == (2, False)
     assert _drain(queue) == ["b", "a"]
 
@@ -55,9 +55,9 @@ def test_a_changed_priority_moves_to_the_new_queue() -> None:
 def test_without_starts_only_stops_go() -> None:
     """While starts are suspended, the others keep their turn."""
     queue: RequestQueue[str] = RequestQueue(1)
-    queue.enqueue("start", Priority.FIRST_START)
-    queue.enqueue("refresh", Priority.REFRESH)
-    queue.enqueue("stop", Priority.STOP)
+    queue.enqueue("start", Priority.FIRST_START, 0.0)
+    queue.enqueue("refresh", Priority.REFRESH, 0.0)
+    queue.enqueue("stop", Priority.STOP, 0.0)
     assert _drain(queue, starts=False) == ["stop"]
     assert _drain(queue) == ["start", "refresh"]
 
@@ -71,16 +71,16 @@ def test_a_start_to_avoid_goes_only_if_no_other_one_waits() -> None:
         ("c", Priority.REFRESH),
         ("d", Priority.STOP),
     ):
-        queue.enqueue(who, priority)
+        queue.enqueue(who, priority, 0.0)
     assert _drain(queue, avoid="abd") == ["d", "c", "a", "b"]
 
 
 def test_starts_waiting_besides_some() -> None:
     """Whether there is one that need not be avoided."""
     queue: RequestQueue[str] = RequestQueue(1)
-    queue.enqueue("a", Priority.FIRST_START)
-    queue.enqueue("b", Priority.REFRESH)
-    queue.enqueue("c", Priority.STOP)
+    queue.enqueue("a", Priority.FIRST_START, 0.0)
+    queue.enqueue("b", Priority.REFRESH, 0.0)
+    queue.enqueue("c", Priority.STOP, 0.0)
     assert [queue.starts_waiting(besides=some) for some in ("", "a", "b", "ab")] == [True, True, True, False]
 
 
@@ -89,14 +89,14 @@ def test_every_eighth_slot_goes_to_a_first_start(goes_first: Priority) -> None:
     """Even while stops wait; not to a refresh, nor while starts are suspended."""
     queue: RequestQueue[str] = RequestQueue(100)
     for number in range(24):
-        queue.enqueue(f"stop {number}", Priority.STOP)
-    queue.enqueue("refresh", Priority.REFRESH)
+        queue.enqueue(f"stop {number}", Priority.STOP, 0.0)
+    queue.enqueue("refresh", Priority.REFRESH, 0.0)
     starts = goes_first is Priority.FIRST_START
     for number in range(2):
-        queue.enqueue(f"start {number}", Priority.FIRST_START)
+        queue.enqueue(f"start {number}", Priority.FIRST_START, 0.0)
     order = []
     for _ in range(17):
-        order.append((queue.acquire(starts=starts) or "").split()[0])
+        order.append((queue.acquire(0.0, starts=starts) or "").split()[0])
     assert order == (["stop"] * 7 + ["start" if starts else "stop"]) * 2 + ["stop"]
 
 
@@ -104,7 +104,7 @@ def test_a_queue_that_is_empty_again_gives_back_its_memory() -> None:
     """Memory of ten thousand entries is not kept for ever."""
     queue: RequestQueue[str] = RequestQueue(1)
     for number in range(10_000):
-        queue.enqueue(str(number), Priority.STOP)
+        queue.enqueue(str(number), Priority.STOP, 0.0)
     _drain(queue)
     assert sum(map(sys.getsizeof, queue._queues)) < 5_000
 
@@ -113,22 +113,64 @@ def test_no_request_goes_while_all_slots_are_in_use() -> None:
     """The capacity holds, for stops too, and a released slot is free again."""
     queue: RequestQueue[str] = RequestQueue(2)
     for who in "abc":
-        queue.enqueue(who, Priority.STOP)
-    assert [queue.acquire(starts=True) for _ in range(3)] == ["a", "b", None]
+        queue.enqueue(who, Priority.STOP, 0.0)
+    assert [queue.acquire(0.0, starts=True) for _ in range(3)] == ["a", "b", None]
     assert (queue.in_use, queue.waiting) == (2, 1)
     queue.release()
     assert queue.in_use == 1
-    assert queue.acquire(starts=True) == "c"
+    assert queue.acquire(0.0, starts=True) == "c"
     assert (queue.in_use, queue.waiting) == (2, 0)
+
+
+def test_a_wait_for_a_slot_is_measured() -> None:
+    """From the enqueueing, or from when all slots were in use."""
+    queue: RequestQueue[str] = RequestQueue(1)
+    for moment, who in enumerate("abc"):
+        queue.enqueue(who, Priority.REFRESH, float(moment))
+    waits = []
+    for moment in (2.0, 5.0, 9.0):
+        queue.acquire(moment, starts=True)
+        waits.append(queue.waited)
+        queue.release()
+    assert waits == [0.0, 3.0, 7.0]
+
+
+def test_a_wait_with_a_free_slot_is_not_one_for_a_slot() -> None:
+    """While starts are suspended, or one of them probes, they wait for something else."""
+    queue: RequestQueue[str] = RequestQueue(1)
+    for who in "ab":
+        queue.enqueue(who, Priority.REFRESH, 0.0)
+    assert [queue.acquire(6.0, starts=True), queue.waited] == ["a", 0.0]
+    queue.release()
+    assert queue.acquire(7.0, starts=False) is None
+    assert [queue.acquire(10.0, starts=True), queue.waited] == ["b", 0.0]
+
+
+def test_how_many_slots_a_rate_takes() -> None:
+    """The mean of the latest requests; a slot that was given back unused does not count."""
+    queue: RequestQueue[str] = RequestQueue(1)
+    assert queue.slots_for(100.0) == 0.0
+
+    def use_for(seconds: float | None, times: int) -> None:
+        for _ in range(times):
+            queue.enqueue("a", Priority.STOP, 0.0)
+            queue.acquire(0.0, starts=True)
+            queue.release(seconds)
+
+    use_for(0.5, 1)
+    use_for(None, 5)
+    assert queue.slots_for(100.0) == 50.0
+    use_for(0.1, 500)
+    assert queue.slots_for(100.0) == pytest.approx(10.0, rel=0.01)
 
 
 def test_what_is_discarded_does_not_go() -> None:
     """Whatever its priority; discarding an unknown key is no error."""
     queue: RequestQueue[str] = RequestQueue(1)
-    queue.enqueue("a", Priority.REFRESH)
+    queue.enqueue("a", Priority.REFRESH, 0.0)
     queue.discard("a")
     queue.discard("stranger")
-    assert (queue.waiting, queue.starts_waiting(), queue.acquire(starts=True)) == (0, False, None)
+    assert (queue.waiting, queue.starts_waiting(), queue.acquire(0.0, starts=True)) == (0, False, None)
 
 
 @pytest.mark.parametrize("priority", [Priority.FIRST_START, Priority.REFRESH])
@@ -136,7 +178,7 @@ def test_starts_waiting_sees_both_kinds_of_start(priority: Priority) -> None:
     """A timer for the end of a suspension is needed for either."""
     queue: RequestQueue[str] = RequestQueue(1)
     assert not queue.starts_waiting()
-    queue.enqueue("a", priority)
+    queue.enqueue("a", priority, 0.0)
     assert queue.starts_waiting()
 
 
@@ -150,7 +192,7 @@ def test_random_use_agrees_with_a_sorted_list() -> None:
         for _ in range(100):
             who, priority = random_.choice("abcdef"), random_.choice(list(Priority))
             if random_.random() < 0.6:
-                queue.enqueue(who, priority)
+                queue.enqueue(who, priority, 0.0)
                 if (priority, who) not in model:
                     model = [entry for entry in model if entry[1] != who] + [(priority, who)]
             elif random_.random() < 0.3:
@@ -159,7 +201,7 @@ def test_random_use_agrees_with_a_sorted_list() -> None:
             else:
                 first = Priority.FIRST_START if turns % FIRST_START_TURN == FIRST_START_TURN - 1 else Priority.STOP
                 expected = min(model, key=lambda entry: (entry[0] != first, entry[0]), default=None)
-                assert queue.acquire(starts=True) == (expected and expected[1])
+                assert queue.acquire(0.0, starts=True) == (expected and expected[1])
                 if expected:
                     model.remove(expected)
                     queue.release()

@@ -210,6 +210,10 @@ class Indicator:
         """Whether a session wants the indicator up."""
         return any(session.wants(now) for session in self.sessions)
 
+    def interval(self, now: float) -> float:
+        """Seconds between two starts; to be asked only while a session wants the indicator."""
+        return min(session.options.refresh_interval for session in self.sessions if session.wants(now))
+
     def pending(self, now: float) -> bool:
         """Whether a request is in flight or a stop is owed, while no session wants the indicator."""
         return (self.in_flight is not None or self.maybe_up(now)) and not self.wanted(now)
@@ -529,7 +533,7 @@ class Indicator:
     def _start_due(self, now: float) -> float:
         if any(session.refused and session.is_open for session in self.sessions):
             return inf
-        interval, due = self._interval(now), self._blocked_until
+        interval, due = self.interval(now), self._blocked_until
         if self.confirmed:
             due = max(due, min(self._confirmed_at + interval, self._repeat_at))
         if self._retried is Action.START:
@@ -540,9 +544,6 @@ class Indicator:
         retry_at = self._not_before if self._retried is Action.STOP else LONG_AGO
         lingers = (session.lingers_until for session in self.sessions if not session.is_open)
         return max(self._second_stop_at, retry_at, *lingers)
-
-    def _interval(self, now: float) -> float:
-        return min(session.options.refresh_interval for session in self.sessions if session.wants(now))
 
     def _next_change(self, now: float) -> float:
         """The next time at which what ``next`` says may change without an input."""

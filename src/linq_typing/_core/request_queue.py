@@ -15,6 +15,7 @@ from typing import Final, Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 FIRST_START_TURN: Final = 8  #: every 8th slot goes to a first start, if one is queued
+MEAN_OF: Final = 64  #: about how many requests count for their mean duration
 
 
 class Priority(enum.IntEnum):
@@ -26,13 +27,21 @@ class Priority(enum.IntEnum):
 
 
 class RequestQueue(Generic[K]):
-    """A number of slots, and the keys that wait for one: each key once, and first in, first out within a priority."""
+    """A number of slots, and the keys that wait for one: each key once, and first in, first out within a priority.
+
+    Times are in seconds, on any clock.
+    """
 
     def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
+        self.capacity = capacity
+        self.waited = 0.0  #: how long the last key to get a slot had to wait because all slots were in use
         self._in_use = 0
         self._acquired = 0
-        self._queues: tuple[OrderedDict[K, None], ...] = tuple(OrderedDict() for _ in Priority)
+        self._has_idle_slot = True  # a slot is free although somebody may be waiting: for the end of a suspension
+        self._had_idle_slot_at = 0.0
+        self._mean_use = 0.0  # how long a request uses a slot; the latest ones count most
+        # In each queue, the time from which each key waits.
+        self._queues: tuple[OrderedDict[K, float], ...] = tuple(OrderedDict() for _ in Priority)
 
     @property
     def in_use(self) -> int:
@@ -44,29 +53,31 @@ class RequestQueue(Generic[K]):
 
     @property
     def has_free_slot(self) -> bool:
-        return self._in_use < self._capacity
+        return self._in_use < self.capacity
 
     def starts_waiting(self, *, besides: Collection[K] = ()) -> bool:
         """Whether a start is waiting for a key other than these."""
         return any(key not in besides for queue in self._queues[Priority.FIRST_START :] for key in queue)
 
-    def enqueue(self, key: K, priority: Priority) -> None:
+    def enqueue(self, key: K, priority: Priority, now: float) -> None:
         """Wait for a slot. A key that waits already keeps its turn, unless its priority has changed."""
         if key not in self._queues[priority]:
             self.discard(key)
-            self._queues[priority][key] = None
+            self._queues[priority][key] = now
 
     def discard(self, key: K) -> None:
         for queue in self._queues:
             queue.pop(key, None)
 
-    def acquire(self, *, starts: bool, avoid: Collection[K] = ()) -> K | None:
+    def acquire(self, now: float, *, starts: bool, avoid: Collection[K] = ()) -> K | None:
         """Take a slot for the key whose turn it is; None if no slot is free or no key may go.
 
         Without ``starts`` only stops may go. A start whose key is in ``avoid`` goes only if no other is waiting.
         """
         if not self.has_free_slot:
             return None
+        if self._has_idle_slot:
+            self._had_idle_slot_at = now
         stops, first_starts, refreshes = self._queues
         queues = (stops, first_starts, refreshes) if starts else (stops,)
         if starts and self._acquired % FIRST_START_TURN == FIRST_START_TURN - 1:
@@ -75,17 +86,27 @@ class RequestQueue(Generic[K]):
             for queue in queues:
                 key = next((key for key in queue if queue is stops or key not in avoided), None)
                 if key is not None:
-                    self._take_out(key, queue)
+                    self.waited = now - max(self._take_out(key, queue), self._had_idle_slot_at)
                     self._in_use += 1
+                    self._has_idle_slot &= self.has_free_slot
                     self._acquired += 1
                     return key
+        self._has_idle_slot = True
         return None
 
-    def release(self) -> None:
+    def release(self, used_for: float | None = None) -> None:
+        """Give a slot back. ``used_for``: how long a request has used it."""
         self._in_use -= 1
+        if used_for is not None:
+            self._mean_use += (used_for - self._mean_use) / (MEAN_OF if self._mean_use else 1)
+
+    def slots_for(self, rate: float) -> float:
+        """How many slots are in use on average, if so many requests are made per second."""
+        return rate * self._mean_use
 
     @staticmethod
-    def _take_out(key: K, queue: OrderedDict[K, None]) -> None:
-        del queue[key]
+    def _take_out(key: K, queue: OrderedDict[K, float]) -> float:
+        since = queue.pop(key)
         if not queue:
             queue.clear()  # gives back the memory
+        return since

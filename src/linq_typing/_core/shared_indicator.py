@@ -90,7 +90,7 @@ class SharedIndicator(Indicator):
         return min((s.joined_at for s in wanting), default=None)
 
     def shortest_interval(self, now: float) -> float:
-        return self._interval(now) if self.wanted(now) else inf
+        return self.interval(now) if self.wanted(now) else inf
 
     @property
     def sent_at(self) -> float:

@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from math import inf
-from typing import Any
+from math import ceil, inf
+from typing import Any, Final
 
 from .._core.indicator import Action, MessageInFlight, Outcome, SessionState
 from .._core.observations import News
 from .._core.request_queue import RequestQueue
 from .._core.timer_queue import TimerQueue
-from ..errors import APITimeoutError
-from ..events import EventHook, Stats
+from ..errors import APITimeoutError, LinqTypingError
+from ..events import EventHook, Stats, TypingEvent
 from .answers import Answer
 from .chat import Chat
 from .flushing import Flushes
@@ -27,6 +27,8 @@ from .outcomes import Outcomes
 from .waiting import Completion
 
 logger = logging.getLogger("linq_typing")
+
+HEADROOM: Final = 1.25  #: connections per connection in use on average, for moments with more to do
 
 
 class Runner:
@@ -55,6 +57,7 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._starts: set[asyncio.Task[None]] = set()
         self._dispatch_due = False
+        self._congested = False  # whether it was reported that refreshes wait for a connection
         self._sessions = 0
         self._shown = 0
 
@@ -245,7 +248,7 @@ class Runner:
                 self._timers.cancel(chat)
                 self._chats.pop(chat.id, None)
         else:
-            self._queue.enqueue(chat.id, chat.priority(action))
+            self._queue.enqueue(chat.id, chat.priority(action), now)
         if self._flushes and not chat.pending(now):
             self._flushes.settled(chat)
 
@@ -256,7 +259,7 @@ class Runner:
         while True:
             now, tried = self.now(), breaker.tried
             may_start = breaker.may_start(now, untried=self._queue.starts_waiting(besides=tried))
-            chat_id = self._queue.acquire(starts=may_start, avoid=tried)
+            chat_id = self._queue.acquire(now, starts=may_start, avoid=tried)
             if chat_id is None:
                 break
             chat = self._chats[chat_id]
@@ -266,8 +269,24 @@ class Runner:
                 self._queue.release()
                 self._review(chat)
             else:
+                if action is Action.START and chat.confirmed:
+                    self._check_wait(chat, now)
                 self._send(chat, action, now)
         self._set_timer()
+
+    def _check_wait(self, chat: Chat, now: float) -> None:
+        """Report, once, that a refresh has waited too long for a connection."""
+        interval, waited, queue = chat.interval(now), self._queue.waited, self._queue
+        if waited <= interval / 4 or self._congested:
+            return
+        self._congested = True
+        needed = max(2 * queue.capacity, ceil(HEADROOM * queue.slots_for(self._shown / interval)))
+        self._outcomes.tell(
+            TypingEvent("congested", "", error=LinqTypingError(
+                f"a refresh waited {waited:.1f} s for a connection; raise max_connections from {queue.capacity} "
+                f"to {needed} for {self._shown} chats"
+            ))
+        )  # fmt: skip
 
     def _set_timer(self) -> None:
         # If no slot is free, the next release dispatches anyway.
@@ -316,8 +335,8 @@ class Runner:
             answer = Answer(Outcome.NO_ANSWER, APITimeoutError("gave up because the manager is closing"))
         if queue is not self._queue:
             return  # it was cancelled, but ignored that
-        queue.release()
         now = self.now()
+        queue.release(now - began)
         given_up = self._outcomes.apply(
             chat,
             action,
