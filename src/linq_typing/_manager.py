@@ -122,7 +122,9 @@ class TypingManager:
         max_retries: attempts after a failed one, with exponential backoff and jitter (0.5 s, 1 s, 2 s, ...);
             ``Retry-After`` is obeyed; permanent errors are not retried. Default 4.
         backoff_max: longest backoff in seconds. Default 8.
-        max_connections: the maximum number of requests at the same time. Default 64.
+        max_connections: the maximum number of requests at the same time. Default 64, enough for 25,000 chats at
+            150 ms from the API. ``chats / refresh_interval * latency`` are needed on average (both in seconds); take
+            a quarter more. If there are too few, one WARNING says so.
         settle: seconds after its acceptance in which a message may still clear the indicator. Default 3: a
             message is actually sent about 1 s after the API accepted it (p90 2.6 s).
         transport: an ``httpx.AsyncBaseTransport`` to use instead of the built-in ones: a private CA, a mock,
