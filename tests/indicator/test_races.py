@@ -1081,6 +1081,15 @@ def test_a_webhook_that_comes_late_changes_nothing(machine: ModuleType) -> None:
     assert world.log == ["start 0", "start 5"]
 
 
+def test_a_webhook_about_a_message_that_is_forgotten_changes_nothing(machine: ModuleType) -> None:
+    """Delivered at 4, told more than a minute later."""
+    world = sent_beside_another(machine)
+    passes(world, 70.0)
+    before = list(world.log)
+    world.deliver(world.messages[0], late=68.0)
+    assert world.log == before
+
+
 def test_a_message_that_failed_leaves_no_ghost(machine: ModuleType) -> None:
     """It had cleared nothing: one stop, the moment that is known."""
     world = observed(machine)

@@ -332,6 +332,21 @@ def test_a_failed_message_in_a_chat_that_showed_nothing(linq: VirtualLinq, share
     assert linq.asked(chat) == ["send"]
 
 
+def test_a_message_that_the_api_refuses_counts_in_none(linq: VirtualLinq, share: Share, client: httpx.Client) -> None:
+    """Nothing has cleared the indicator, so its stop is needed."""
+    sends, other, chat = share(), share(), linq.chat()
+    sends.watch(client)
+    linq.sleep(1.0)
+    with sends.typing_while(chat), other.typing_while(chat):
+        linq.sleep(2.0)
+        linq.fail("send", 400)
+        say(client, chat)
+        linq.sleep(1.0)
+        assert linq.visible(chat)
+    linq.sleep(10.0)
+    assert linq.asked(chat) == ["start", "send", "stop"]
+
+
 @pytest.mark.parametrize("others", [False, True])
 def test_a_chat_that_was_opened_again(linq: VirtualLinq, share: Share, others: bool) -> None:
     """One stop and one start show it again; but nobody stops what others want."""
@@ -402,6 +417,22 @@ def test_a_message_right_after_the_start(linq: VirtualLinq, share: Share) -> Non
         session.mark_sent()
     linq.sleep(LONG)
     assert linq.asked(chat) == ["start"]
+
+
+def test_a_stop_that_was_not_applied_is_not_needed_by_the_next_session(linq: VirtualLinq, share: Share) -> None:
+    """The indicator is still up, and another member need not start it again."""
+    one, two, chat = share(), share(), linq.chat()
+    linq.sleep(1.0)
+    linq.fail("stop", 429, times=1)
+    with one.typing_while(chat, stop_delay=0.0):
+        linq.sleep(2.0)
+    assert linq.wait_until(lambda: "stop" in linq.asked(chat))
+    with two.typing_while(chat):
+        linq.sleep(5.0)
+        assert linq.visible(chat)
+        assert linq.asked(chat) == ["start", "stop"]
+    linq.sleep(10.0)
+    assert not linq.visible(chat)
 
 
 @pytest.mark.parametrize("by", ["stop", "message"])
