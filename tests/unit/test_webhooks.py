@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import standardwebhooks
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from linq import LinqAPIV3
 
@@ -206,6 +206,7 @@ VALUES = JSON | st.sampled_from(
 SHAPED = st.recursive(VALUES, lambda inner: st.dictionaries(FIELDS, inner))
 
 
+@settings(max_examples=50)  # each is read three times, and large
 @given(
     st.one_of(
         JSON,
