@@ -12,6 +12,7 @@ import pytest
 
 from linq_typing import TypingManager
 from linq_typing._core.indicator import MessageInFlight
+from linq_typing._engine.waiting import Completion
 
 from .kit import KEY, LONG, Events, MakeManager, Transport, VirtualLinq, VirtualThread, cancelled, say
 
@@ -472,6 +473,25 @@ def test_at_the_end_of_the_process_the_stops_go_out_and_nothing_begins_anew(
     assert linq.log(chat) == [(0.0, "start"), (1.0, "stop")]
     assert linq.asked(late) == []
     assert transport.closed_at == [1.0]
+
+
+def test_who_waits_for_the_stops_as_the_process_ends_is_told(
+    linq: VirtualLinq, thread: VirtualThread, manager: TypingManager
+) -> None:
+    """Even behind inputs that came while the manager was closing, and are dropped."""
+    chat = linq.chat()
+    linq.slow("stop", before=2.0)
+    with manager.typing_while(chat):
+        linq.sleep(1.0)
+    engine = manager._engines.engine
+    assert engine is not None
+    engine.begin_close()
+    with manager.typing_while(linq.chat()) as dropped:
+        flushed, closed, left = engine.flush(), engine.begin_close(), Completion()
+        engine.leave(dropped.chat_id, dropped._state, 1.0, 0.0, left)
+        linq.sleep(0.5)
+        assert thread.end_process()
+    assert [flushed.result, closed.result, left.result] == [True, True, True]
 
 
 def test_an_api_that_hangs_holds_up_the_end_of_the_process_for_five_seconds_at_most(

@@ -120,8 +120,12 @@ class Lifecycle:
 
     def _exit(self, done: Completion) -> None:
         self._exiting = True
-        self._postponed.clear()
         self._close(done)
+        for _, args in self._postponed:  # dropped, but somebody may be waiting for them
+            for waited_for in args:
+                if isinstance(waited_for, Completion):
+                    self._closing.add_callback(waited_for.set)
+        self._postponed.clear()
 
     def _closes_already(self, call: Callable[[Completion], None], done: Completion) -> bool:
         """Whether it is closing. If so, ``done`` is set when it has closed, or ``call`` is made after the inputs that
