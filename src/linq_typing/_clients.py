@@ -47,7 +47,7 @@ def credentials_of(client: object) -> Credentials:
     return Credentials(
         key if isinstance(key, str) else None,
         str(base_url) or None if isinstance(base_url, (str, *classes("URL"))) else None,
-        {name: value for name, value in headers.items() if _is_lent(name, value)},
+        {name: value for name, value in headers.items() if _is_copied(name, value)},
     )
 
 
@@ -59,7 +59,7 @@ def _attribute(client: object, name: str) -> object:
         return None
 
 
-def _is_lent(name: object, value: object) -> bool:
+def _is_copied(name: object, value: object) -> bool:
     """Whether to copy the header to our requests."""
     if not (isinstance(name, str) and isinstance(value, str) and _HEADER_NAME.fullmatch(name)):
         return False

@@ -261,7 +261,7 @@ class TypingManager:
         Raises:
             ValueError: ``chat_id`` is not a UUID (TypeError: neither text nor a ``UUID``).
         """
-        chat_id, engine = parse_chat_id(chat_id), self._engines.get_to_mark()
+        chat_id, engine = parse_chat_id(chat_id), self._engines.get_for_marking()
         if engine is not None:
             engine.mark_sent(chat_id, MessageInFlight(engine.now(), sender_in_context(chat_id, engine)))
 
@@ -311,7 +311,7 @@ class TypingManager:
         return self._engines.now()
 
     def _engine_to_tell(self) -> Engine | None:
-        return self._engines.get_to_listen()
+        return self._engines.get_for_message()
 
     # -- Ends
 
@@ -377,7 +377,7 @@ class TypingManager:
 
     def _begin_flush(self, timeout: float) -> Completion:
         check_seconds("timeout", timeout)
-        engine = self._engines.get_to_wait_for()
+        engine = self._engines.get_for_waiting()
         return Completion(True) if engine is None else engine.flush()
 
     def _begin_close(self) -> Completion:

@@ -94,13 +94,13 @@ GROUPS = (
         (
             Mutant(
                 "inputs overtake the close",
-                "        if self.life is Life.CLOSING:\n            self._postponed.append((self.open",
-                "        if False:\n            self._postponed.append((self.open",
+                "        if self.life is Life.CLOSING:\n            self._postponed.append((self.open_and_forward",
+                "        if False:\n            self._postponed.append((self.open_and_forward",
             ),
             Mutant(
                 "a leave overtakes its join",
-                "        if self.life is Life.CLOSING:\n            self._postponed.append((self.hear",
-                "        if False:\n            self._postponed.append((self.hear",
+                "        if self.life is Life.CLOSING:\n            self._postponed.append((self.forward",
+                "        if False:\n            self._postponed.append((self.forward",
             ),
             Mutant(
                 "a second close is never done",
@@ -268,13 +268,13 @@ GROUPS = (
         (
             Mutant(
                 "a join is lost while the manager is closed",
-                "self._post(self._lifecycle.open, self._runner.join,",
-                "self._post(self._lifecycle.hear, self._runner.join,",
+                "self._post(self._lifecycle.open_and_forward, self._runner.join,",
+                "self._post(self._lifecycle.forward, self._runner.join,",
             ),
             Mutant(
                 "a leave opens a closed manager",
-                "self._post(self._lifecycle.hear, self._runner.leave,",
-                "self._post(self._lifecycle.open, self._runner.leave,",
+                "self._post(self._lifecycle.forward, self._runner.leave,",
+                "self._post(self._lifecycle.open_and_forward, self._runner.leave,",
             ),
             Mutant("pause is resume", "self._runner.pause, chat_id", "self._runner.resume, chat_id"),
         ),

@@ -121,7 +121,7 @@ class Process:
             else:
                 shared = self.mode == "shared"
                 before = self.member.id
-                news, dead = self.member.heard(replies[0], sent_at, self.now())
+                news, dead = self.member.heartbeat_answered(replies[0], sent_at, self.now())
                 if self.member.id != before:
                     self.log(f"has a new life: {self.member.id}")
                     self.heartbeat()
@@ -307,7 +307,7 @@ class Process:
         self.after(took, ended)
 
     def close(self) -> None:
-        """It ends in order: its stops go out, then it takes its leave."""
+        """It shuts down normally: its stops go out, then it leaves."""
         self.closing = True
         self.log("closes")
         for session in list(self.sessions):

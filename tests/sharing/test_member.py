@@ -39,7 +39,7 @@ class Lab:
         return member
 
     def beat(self, member: Member[Chat]) -> Any:
-        return member.heard(self.twin.run(member.heartbeat()), self.now, self.now)
+        return member.heartbeat_answered(self.twin.run(member.heartbeat()), self.now, self.now)
 
     def chat(self, member: Member[Chat], name: str = "c") -> Chat:
         chat = Chat(SETTLE)
@@ -79,7 +79,7 @@ def lab() -> Lab:
 
 def heard(member: Member[Chat], offset: float, rtt: float) -> None:
     now = 1000.0
-    member.heard([round((now + rtt / 2 + offset) * 1000), 1, 0, [], []], now, now + rtt)
+    member.heartbeat_answered([round((now + rtt / 2 + offset) * 1000), 1, 0, [], []], now, now + rtt)
 
 
 def offset(member: Member[Chat]) -> float:

@@ -113,7 +113,7 @@ class Member(Generic[C]):
         args = (self.id, how, self._before, _ms(SILENCE), _ms(KEEP), MOST_CHATS)
         return Call("heartbeat", self._keys, args)
 
-    def heard(self, reply: Sequence[Any], sent_at: float, now: float) -> tuple[Sequence[str], list[Dead]]:
+    def heartbeat_answered(self, reply: Sequence[Any], sent_at: float, now: float) -> tuple[Sequence[str], list[Dead]]:
         """The answer to a heartbeat: the chats to look at again, and whose chats to take over.
 
         Afterwards look at ``mode``. If it was not SHARED before: ``start_over`` with all chats and those of ``held``.

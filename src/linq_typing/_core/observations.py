@@ -113,7 +113,7 @@ class Observations:
                 self._held.append(each)
         return news
 
-    def hear(self, observation: Observation, at: float) -> list[News]:
+    def observe(self, observation: Observation, at: float) -> list[News]:
         """A webhook has arrived. Returns what is new."""
         if observation.event_id:
             if self._heard.get(observation.event_id, at):

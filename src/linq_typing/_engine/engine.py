@@ -54,30 +54,30 @@ class LoopEngine:
     # -- Inputs
 
     def join(self, chat_id: str, state: SessionState) -> None:
-        self._post(self._lifecycle.open, self._runner.join, chat_id, state)
+        self._post(self._lifecycle.open_and_forward, self._runner.join, chat_id, state)
 
     def leave(
         self, chat_id: str, state: SessionState, at: float, linger: float, done: Completion | None = None
     ) -> None:
-        self._post(self._lifecycle.hear, self._runner.leave, chat_id, state, at, linger, done)
+        self._post(self._lifecycle.forward, self._runner.leave, chat_id, state, at, linger, done)
 
     def pause(self, chat_id: str, state: SessionState, at: float) -> None:
-        self._post(self._lifecycle.hear, self._runner.pause, chat_id, state, at)
+        self._post(self._lifecycle.forward, self._runner.pause, chat_id, state, at)
 
     def resume(self, chat_id: str, state: SessionState, at: float) -> None:
-        self._post(self._lifecycle.hear, self._runner.resume, chat_id, state, at)
+        self._post(self._lifecycle.forward, self._runner.resume, chat_id, state, at)
 
     def send_began(self, chat_id: str, message: MessageInFlight) -> None:
-        self._post(self._lifecycle.open, self._runner.send_began, chat_id, message)
+        self._post(self._lifecycle.open_and_forward, self._runner.send_began, chat_id, message)
 
     def send_ended(self, chat_id: str, message: MessageInFlight, at: float, accepted: bool) -> None:
-        self._post(self._lifecycle.hear, self._observing.send_ended, chat_id, message, at, accepted)
+        self._post(self._lifecycle.forward, self._observing.send_ended, chat_id, message, at, accepted)
 
     def mark_sent(self, chat_id: str, message: MessageInFlight) -> None:
-        self._post(self._lifecycle.open, self._observing.mark_sent, chat_id, message)
+        self._post(self._lifecycle.open_and_forward, self._observing.mark_sent, chat_id, message)
 
     def observe(self, observation: Observation | None, at: float) -> None:
-        self._post(self._observing.hear, observation, at)
+        self._post(self._observing.observe, observation, at)
 
     # -- Ends
 

@@ -34,8 +34,8 @@ READY: Final = (Life.OPEN, Life.RETIRING)
 class Lifecycle:
     """Opens and closes a runner. Runs on the loop's thread, except for ``life`` and what is under "From any thread".
 
-    Inputs come through :meth:`hear` and :meth:`open`. Those that arrive while it is closing are processed afterwards,
-    in order. Once the process is exiting they are dropped.
+    Inputs come through :meth:`forward` and :meth:`open_and_forward`. Those that arrive while it is closing are
+    processed afterwards, in order. Once the process is exiting they are dropped.
     """
 
     def __init__(self, thread: LoopThread, runner: Runner, api: TypingAPI) -> None:
@@ -71,21 +71,21 @@ class Lifecycle:
 
     # -- Inputs
 
-    def hear(self, call: Callable[..., None], *args: Any) -> None:
+    def forward(self, call: Callable[..., None], *args: Any) -> None:
         """Pass an input to the runner."""
         if self._exiting:
             return
         if self.life is Life.CLOSING:
-            self._postponed.append((self.hear, (call, *args)))
+            self._postponed.append((self.forward, (call, *args)))
         else:
             call(*args)
 
-    def open(self, call: Callable[..., None], *args: Any) -> None:
+    def open_and_forward(self, call: Callable[..., None], *args: Any) -> None:
         """Pass an input to the runner, and reopen it if it is closed."""
         if self._exiting:
             return
         if self.life is Life.CLOSING:
-            self._postponed.append((self.open, (call, *args)))
+            self._postponed.append((self.open_and_forward, (call, *args)))
         else:
             if self.life is Life.CLOSED:
                 self.life = self._opens_as

@@ -39,12 +39,12 @@ class Observing:
         if self._observations is not None:
             self._apply(self._observations.sent(chat_id, message, self._runner.now()))
 
-    def hear(self, observation: Observation | None, at: float) -> None:
+    def observe(self, observation: Observation | None, at: float) -> None:
         """A webhook has arrived. None: it is irrelevant, but from now on there are webhooks."""
         if self._observations is None:
             self._observations = Observations()
         if observation is not None and self._lifecycle.life in READY:
-            self._apply(self._observations.hear(observation, at))
+            self._apply(self._observations.observe(observation, at))
 
     def _on_time(self) -> None:
         self._timer = None

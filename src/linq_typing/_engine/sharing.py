@@ -211,7 +211,7 @@ class Sharing(Generic[C]):
         await self._server.connect()
         was_shared, sent_at = self.member.mode is Mode.SHARED, self._host.now()
         (reply,) = await self._server.run([self.member.heartbeat()], heartbeat=True)
-        news, dead = self.member.heard(reply, sent_at, self._host.now())
+        news, dead = self.member.heartbeat_answered(reply, sent_at, self._host.now())
         if self.member.mode is not Mode.SHARED:
             self._lost(None)
             return False

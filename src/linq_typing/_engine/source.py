@@ -89,24 +89,24 @@ class EngineSource:
         """The engine, ready for use. None if there can be none: ``state.error`` says why."""
         return self._ready() or self._open(state)
 
-    def get_to_listen(self) -> LoopEngine | None:
+    def get_for_message(self) -> LoopEngine | None:
         """The engine to tell about a message. None if it would do nothing: disabled, or without a key."""
         if (engine := self._ready()) is not None:
             return engine
         return self._open() if self.settings.known_credentials().api_key else None
 
-    def get_to_mark(self) -> LoopEngine | None:
+    def get_for_marking(self) -> LoopEngine | None:
         """The engine to tell about a message in a chat that may have a session. None if no engine knows of one."""
-        return self.get_to_listen() if self.is_shared else self.engine
+        return self.get_for_message() if self.is_shared else self.engine
 
     def observe(self, observation: Observation | None) -> None:
         """Tell the engine, if there is one, what a webhook says, and every later engine that there are webhooks."""
         self.observes = True
-        engine = self.engine if observation is None else self.get_to_mark()
+        engine = self.engine if observation is None else self.get_for_marking()
         if engine is not None:
             engine.observe(observation, engine.now())
 
-    def get_to_wait_for(self) -> LoopEngine | None:
+    def get_for_waiting(self) -> LoopEngine | None:
         """The engine, if it was ever needed in this process. RuntimeError where waiting for it would deadlock."""
         engine = self.engine
         if engine is None or not engine.alive:
@@ -117,7 +117,7 @@ class EngineSource:
 
     def begin_close(self) -> Completion:
         """Close the engine. The next session looks at the environment again, even if a message opens it before."""
-        engine = self.get_to_wait_for()
+        engine = self.get_for_waiting()
         done = Completion(True) if engine is None else engine.begin_close()
         self._was_closed = True  # not before: it must not be reset by a session that the engine hears of first
         return done

@@ -6,10 +6,10 @@ import time
 
 
 class Clock:
-    """Calling it returns the modelled seconds since it was created.
+    """Calling it returns the simulated seconds since it was created.
 
     Parameters:
-        scale: modelled seconds per real second; above 0. May be changed at any time, from any thread; the time does
+        scale: simulated seconds per real second; above 0. May be changed at any time, from any thread; the time does
             not jump.
     """
 
@@ -22,7 +22,7 @@ class Clock:
 
     @property
     def scale(self) -> float:
-        """Modelled seconds per real second."""
+        """Simulated seconds per real second."""
         return self._reading[2]
 
     @scale.setter

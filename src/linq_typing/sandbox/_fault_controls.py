@@ -128,7 +128,7 @@ class FaultControls:
         """Deliver webhooks late.
 
         Parameters:
-            seconds: modelled seconds; a pair: a random time between the two.
+            seconds: simulated seconds; a pair: a random time between the two.
             event: `message.sent` and the like; default: all.
             times, rate, chat: as in `fail`.
         """
@@ -154,7 +154,7 @@ class FaultControls:
     def reorder_webhooks(
         self, event: str = "webhook", times: int | None = None, rate: float = 1.0, chat: str | None = None
     ) -> None:
-        """Deliver webhooks after the next one of their chat, or after 10 modelled seconds without one.
+        """Deliver webhooks after the next one of their chat, or after 10 simulated seconds without one.
 
         Parameters:
             event, times, rate, chat: as in `delay_webhooks`.

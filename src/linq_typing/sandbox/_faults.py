@@ -1,7 +1,7 @@
 """Deliberate faults: wrong statuses, delays, lost answers, messages that fail, late or disordered webhooks.
 
 The API's faults are timed in real seconds at every time scale, since clients have time-outs of their own. A webhook's
-delay is in modelled seconds.
+delay is in simulated seconds.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class SendFailure:
 
 @dataclass(frozen=True, slots=True)
 class Lateness:
-    """Delivers a webhook this many modelled seconds late."""
+    """Delivers a webhook this many simulated seconds late."""
 
     late: Delay
 

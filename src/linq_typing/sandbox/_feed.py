@@ -24,7 +24,7 @@ from linq_typing.sandbox._webhooks import WebhookSender
 Record = dict[str, Any]
 
 LOOP_INTERVAL: Final = 5.0
-"""Modelled seconds between the starts of the simple loop that bots without this library use."""
+"""Simulated seconds between the starts of the simple loop that bots without this library use."""
 
 _LIMITS: Final = {"chats": 200, "messages": 2000, "showings": 2000, "requests": 1000, "webhooks": 500, "settings": 1}
 _RECENT = 50  # the latest times at which a chat was re-opened

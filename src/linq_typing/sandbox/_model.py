@@ -27,7 +27,7 @@ class Model:
     """The simulated API and its recipients. Every method may be called from any thread.
 
     Parameters:
-        clock: returns modelled seconds, which never decrease; default: real seconds from now.
+        clock: returns simulated seconds, which never decrease; default: real seconds from now.
         shown_for, active_for, settle, keep: as in `Sandbox`.
     """
 

@@ -1,6 +1,6 @@
 """Frozen records of what was requested, shown and sent.
 
-All times are in modelled seconds since the sandbox was created (see `Sandbox.time_scale`).
+All times are in simulated seconds since the sandbox was created (see `Sandbox.time_scale`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ WebhookEvent = Literal[
 
 TYPING: frozenset[Endpoint] = frozenset({"start", "stop"})
 
-_SENT_AHEAD = 0.3  # modelled seconds from the line to the recipient's device
+_SENT_AHEAD = 0.3  # simulated seconds from the line to the recipient's device
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,11 +40,11 @@ class Sandbox(Simulation):
     Parameters:
         api_key: the API key to accept.
         host, port: where to listen; port 0: a free port, which `start()` after `stop()` uses again.
-        time_scale: the simulation speed, in modelled seconds per real second (1: real time). It applies to the
+        time_scale: the simulation speed, in simulated seconds per real second (1: real time). It applies to the
             durations below and to the times in all records; not to the API's faults, since clients have time-outs of
             their own.
-        shown_for: how long one start shows the indicator, in modelled seconds.
-        active_for: how long after a chat's last message its indicator can be shown, in modelled seconds
+        shown_for: how long one start shows the indicator, in simulated seconds.
+        active_for: how long after a chat's last message its indicator can be shown, in simulated seconds
             (`math.inf`: always).
         settle: how long after its acceptance a message is really sent, and clears the indicator, in modelled
             seconds; or an iterable with one such duration per message (1.0 once it is exhausted); or a function that

@@ -1,6 +1,6 @@
 """One chat on the recipient's screen: when the typing indicator is visible.
 
-Pure: `now` is an argument, in modelled seconds, and never decreases. The indicator is cleared by messages and expires
+Pure: `now` is an argument, in simulated seconds, and never decreases. The indicator is cleared by messages and expires
 without a call, so each method first applies what was due by `now` (`advance`).
 
 | input    | indicator hidden                        | indicator showing        |

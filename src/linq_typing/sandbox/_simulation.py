@@ -26,7 +26,7 @@ class Simulation(FaultControls):
 
     @property
     def now(self) -> float:
-        """Modelled seconds since the sandbox was created: the time in all records."""
+        """Simulated seconds since the sandbox was created: the time in all records."""
         return self._clock()
 
     @property

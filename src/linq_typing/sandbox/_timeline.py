@@ -18,7 +18,7 @@ EFFECTS: Final[dict[Change | None, str]] = {
 }
 """What a request changed, in words."""
 
-_DELAYED = 0.5  # modelled seconds from a request's arrival to its effect that are worth mentioning
+_DELAYED = 0.5  # simulated seconds from a request's arrival to its effect that are worth mentioning
 _SEEN, _UNSEEN = "[...]", "[   ]"
 
 
@@ -102,7 +102,7 @@ class _Row(NamedTuple):
 
 
 def describe(timeline: Timeline) -> str:
-    """One line for each event: its time in modelled seconds, whether the indicator is visible then, what happened.
+    """One line for each event: its time in simulated seconds, whether the indicator is visible then, what happened.
 
     `[...]` is a visible indicator, `[   ]` none.
     """

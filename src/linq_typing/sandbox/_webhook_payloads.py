@@ -24,7 +24,7 @@ class Happening(NamedTuple):
     chat: Chat
     message: Message
     at: float
-    """In modelled seconds."""
+    """In simulated seconds."""
 
 
 def payload(model: Model, happening: Happening, version: WebhookVersion, event_id: str, created_at: str) -> bodies.Json:

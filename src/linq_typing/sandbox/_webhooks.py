@@ -33,10 +33,10 @@ Target = str | Callable[[str], object]
 """Where webhooks go: a URL, or a function that gets each one's JSON."""
 
 HELD_BACK = 10.0
-"""Modelled seconds after which a reordered webhook no longer waits for a next one."""
+"""Simulated seconds after which a reordered webhook no longer waits for a next one."""
 
 _KEPT = 500  # webhooks in the log
-_FIRST_PAUSE, _LONGEST_PAUSE, _RETRIED_FOR = 5.0, 300.0, 1800.0  # modelled seconds
+_FIRST_PAUSE, _LONGEST_PAUSE, _RETRIED_FOR = 5.0, 300.0, 1800.0  # simulated seconds
 
 
 @dataclass(slots=True, eq=False)
@@ -139,7 +139,7 @@ class WebhookSender:
             self._pending.clear()
 
     def run_due(self) -> float | None:
-        """Do what is due. Returns when something is due next, in modelled seconds; None: nothing is scheduled."""
+        """Do what is due. Returns when something is due next, in simulated seconds; None: nothing is scheduled."""
         while True:
             with self._lock:
                 while call := self._schedule.pop(self._model.clock()):

@@ -45,4 +45,4 @@ def show_results(console: Console, last_views: Sequence[View]) -> None:
     if ghosts:
         console.print(f"A ghost was left by: {'; '.join(ghosts)}.")
     else:
-        console.print("No ghost was left: nobody sees an indicator while no bot is typing.")
+        console.print("No ghost was left: no indicator shows while its bot is idle.")

@@ -42,7 +42,7 @@ REPLY: Final = "It is in Lisbon, and due on Friday."
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Something that happens to bots. All durations are in modelled seconds, as the library and Linq count them."""
+    """Something that happens to bots. All durations are in simulated seconds, as the library and Linq count them."""
 
     name: str
     short_name: str
@@ -54,7 +54,7 @@ class Scene:
     lasts: float
     """About how long it takes."""
     speed: float
-    """Modelled seconds per real second."""
+    """Simulated seconds per real second."""
     play: Callable[[Stage], object]
     """A function or a coroutine function. Runs on a thread of its own."""
     top_speed: float = 1000.0
