@@ -13,7 +13,7 @@ import pytest
 
 from docs.checks import configured_django
 from docs.kit import send, work
-from examples.kit import Bot, assert_shown_until_the_message, payload, settled, shape
+from examples.kit import PATIENCE, Bot, assert_shown_until_the_message, payload, settled, shape
 from linq_typing import current_session, typing_while
 from linq_typing.sandbox import Sandbox
 
@@ -49,12 +49,13 @@ def test_the_webhook_is_answered_at_once_and_the_reply_follows(server: Bot, linq
 
 def test_termination_finishes_the_reply_and_leaves_nothing(server: Bot, linq: Sandbox, chat: str) -> None:
     linq.fail("send", status=400)  # so that a stop is needed
+    linq.fail("stop", status=503, retry_after=1, times=1)  # and takes longer than the server's own shutdown
     assert server.deliver(payload("2026-02-03", chat, "Hello bot")) == 204
     assert linq.wait_until(lambda: linq.visible(chat))
     server.process.send_signal(signal.SIGTERM)
     server.answer_once_it_shows()
-    server.process.communicate()
-    assert shape(settled(linq, chat)) == "start send stop"
+    server.process.communicate(timeout=PATIENCE)
+    assert shape(settled(linq, chat)) == "start send stop stop"
 
 
 def test_a_view_whose_client_disconnects_leaves_nothing(linq: Sandbox, chat: str) -> None:

@@ -93,7 +93,7 @@ def test_a_browser_that_goes_away_ends_the_indicator(serve: Serve, linq: Sandbox
 
 
 def test_a_slow_browser_that_goes_away_ends_the_indicator(serve: Serve, linq: Sandbox, chat: str) -> None:
-    """FastAPI abandons a generator that waits for its reader. Only the garbage collector would close that."""
+    """FastAPI abandons a generator that waits for its reader, until the garbage collector finds it."""
     pieces: list[str] = []
 
     async def stream(text: str) -> AsyncIterator[str]:
