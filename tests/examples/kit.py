@@ -203,3 +203,16 @@ class Bot(Example):
         """SIGTERM, as a deployment does it; returns what was logged."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.communicate(timeout=PATIENCE)[1]
+
+
+def check_reply_to_webhook(bot: Bot, linq: Sandbox, chat: str) -> None:
+    """The webhook is answered at once, and the reply follows: with one start, and no stop."""
+    assert bot.deliver(payload("2026-02-03", chat, "Hello bot")) == 204
+    assert not linq.messages(chat)
+    bot.answer_once_it_shows()
+    assert linq.wait_until(lambda: linq.messages(chat))
+    assert "Traceback" not in bot.terminate()
+    timeline = settled(linq, chat)
+    assert shape(timeline) == "start send"
+    assert timeline.messages[0].text == "You said: Hello bot"
+    assert_shown_until_the_message(timeline)

@@ -9,7 +9,18 @@ import pytest
 
 from linq_typing.sandbox import Sandbox, Timeline
 
-from .kit import EXAMPLES, PATIENCE, SECRET, Bot, Example, assert_shown_until_the_message, payload, settled, shape
+from .kit import (
+    EXAMPLES,
+    PATIENCE,
+    SECRET,
+    Bot,
+    Example,
+    assert_shown_until_the_message,
+    check_reply_to_webhook,
+    payload,
+    settled,
+    shape,
+)
 
 
 def run(name: str, linq: Sandbox, chat: str, hold: Path, *, answers: int = 1) -> Timeline:
@@ -64,15 +75,7 @@ def test_approval_hides_the_indicator_while_a_person_decides(linq: Sandbox, chat
 @pytest.mark.parametrize("name", ["webhook_bot.py", "flask_bot.py"])
 def test_webhook_is_answered_at_once_and_the_reply_follows(name: str, linq: Sandbox, chat: str, hold: Path) -> None:
     with Bot(name, linq, chat, hold) as bot:
-        assert bot.deliver(payload("2026-02-03", chat, "Hello bot")) == 204
-        assert not linq.messages(chat)
-        bot.answer_once_it_shows()
-        assert linq.wait_until(lambda: linq.messages(chat))
-        assert "Traceback" not in bot.terminate()
-    timeline = settled(linq, chat)
-    assert shape(timeline) == "start send"
-    assert timeline.messages[0].text == "You said: Hello bot"
-    assert_shown_until_the_message(timeline)
+        check_reply_to_webhook(bot, linq, chat)
 
 
 @pytest.mark.parametrize("name", ["webhook_bot.py", "flask_bot.py"])

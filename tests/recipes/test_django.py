@@ -13,7 +13,7 @@ import pytest
 
 from docs.checks import configured_django
 from docs.kit import send, work
-from examples.kit import PATIENCE, Bot, assert_shown_until_the_message, payload, settled, shape
+from examples.kit import PATIENCE, Bot, check_reply_to_webhook, payload, settled, shape
 from linq_typing import current_session, typing_while
 from linq_typing.sandbox import Sandbox
 
@@ -36,15 +36,7 @@ def server(linq: Sandbox, chat: str, hold: Path) -> Iterator[Bot]:
 
 
 def test_the_webhook_is_answered_at_once_and_the_reply_follows(server: Bot, linq: Sandbox, chat: str) -> None:
-    assert server.deliver(payload("2026-02-03", chat, "Hello bot")) == 204
-    assert not linq.messages(chat)
-    server.answer_once_it_shows()
-    assert linq.wait_until(lambda: linq.messages(chat))
-    assert "Traceback" not in server.terminate()
-    timeline = settled(linq, chat)
-    assert shape(timeline) == "start send"
-    assert timeline.messages[0].text == "You said: Hello bot"
-    assert_shown_until_the_message(timeline)
+    check_reply_to_webhook(server, linq, chat)
 
 
 def test_termination_finishes_the_reply_and_leaves_nothing(server: Bot, linq: Sandbox, chat: str) -> None:
