@@ -17,10 +17,14 @@ from examples.kit import EXAMPLES, shape
 from linq_typing import typing_while
 from linq_typing.sandbox import Sandbox
 
-#: Why tests are skipped.
-NEEDED = "not installed: pip install -e '.[recipes]'"
-
 LoadRecipe = Callable[..., Any]
+
+
+def need(*modules: str) -> None:
+    """Skip the tests of a file unless these are installed. It is an error if one is, but can't be imported."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"no {module} here: pip install -e '.[recipes]'", allow_module_level=True)
 
 
 def loaded(name: str, linq: Sandbox, monkeypatch: pytest.MonkeyPatch, **model: Any) -> Any:

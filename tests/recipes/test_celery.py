@@ -13,11 +13,9 @@ from examples.kit import PATIENCE, Example, assert_shown_until_the_message, sett
 from linq_typing.sandbox import Sandbox
 from sharing.servers import Server, executables
 
-from .kit import NEEDED
+from .kit import need
 
-pytest.importorskip("celery", reason=NEEDED)
-pytest.importorskip("redis", reason=NEEDED)
-pytest.importorskip("linq", reason=NEEDED)
+need("celery", "redis", "linq")
 
 from celery import Celery
 from celery.result import AsyncResult

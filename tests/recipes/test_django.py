@@ -17,10 +17,9 @@ from examples.kit import PATIENCE, Bot, check_reply_to_webhook, payload, settled
 from linq_typing import current_session, typing_while
 from linq_typing.sandbox import Sandbox
 
-from .kit import NEEDED, check_sender
+from .kit import check_sender, need
 
-pytest.importorskip("django", reason=NEEDED)
-pytest.importorskip("linq", reason=NEEDED)
+need("django", "linq")
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler

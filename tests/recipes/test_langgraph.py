@@ -12,10 +12,9 @@ from examples.kit import assert_shown_until_the_message, settled, shape
 from linq_typing import typing_while
 from linq_typing.sandbox import Sandbox
 
-from .kit import NEEDED, LoadRecipe, cancelled_once_it_shows, check_sender, run
+from .kit import LoadRecipe, cancelled_once_it_shows, check_sender, need, run
 
-pytest.importorskip("langgraph", reason=NEEDED)
-pytest.importorskip("linq", reason=NEEDED)
+need("langgraph", "linq")
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver

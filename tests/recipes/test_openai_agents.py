@@ -13,10 +13,9 @@ from examples.kit import settled, shape
 from linq_typing import typing_while
 from linq_typing.sandbox import Sandbox
 
-from .kit import NEEDED, LoadRecipe, cancelled_once_it_shows, check_sender, run
+from .kit import LoadRecipe, cancelled_once_it_shows, check_sender, need, run
 
-pytest.importorskip("agents", reason=NEEDED)
-pytest.importorskip("linq", reason=NEEDED)
+need("agents", "linq")
 
 from agents import (
     Agent,

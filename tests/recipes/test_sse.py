@@ -16,10 +16,9 @@ from docs.kit import work_async
 from examples.kit import PATIENCE, assert_shown_until_the_message, settled, shape
 from linq_typing.sandbox import Sandbox
 
-from .kit import NEEDED, LoadRecipe
+from .kit import LoadRecipe, need
 
-pytest.importorskip("fastapi.sse", reason=NEEDED)
-pytest.importorskip("linq", reason=NEEDED)
+need("fastapi", "fastapi.sse", "linq")
 
 import uvicorn
 
