@@ -15,7 +15,7 @@ from linq_typing.sandbox._simulation import Simulation
 Simulation.wait_until.__defaults__ = (60.0,)
 
 #: They start processes, browsers or whole runs of pytest, and depend little on the interpreter.
-SLOW_FOLDERS = {"browser", "examples", "testing"}
+SLOW_FOLDERS = {"browser", "examples", "recipes", "testing"}
 
 
 def pytest_configure() -> None:

@@ -121,18 +121,6 @@ def exit_worker(names: Names) -> None:
         names["worker_exit"](None, None)
 
 
-def run_task(names: Names) -> None:
-    """A task as a worker calls it, and the end of the worker."""
-    from celery.signals import worker_process_shutdown
-
-    try:
-        assert names["reply"](names["chat_id"], "hi") == "hi, answered"
-        worker_process_shutdown.send(sender=None)
-        assert len(names["sandbox"].timeline(names["chat_id"]).stops) == 1
-    finally:
-        worker_process_shutdown.disconnect(names["send_last_stops"])
-
-
 def invoke(names: Names) -> None:
     """What AWS does."""
     assert names["handler"]({"body": json.dumps(event_in(names["chat_id"]))}, None) == {"statusCode": 204}
@@ -295,10 +283,9 @@ PAGES: Mapping[str, list[Check]] = {
         Check("A webhook server with Flask", "start stop", exit_worker),
     ],
     "docs/how-to/django.md": [
-        Check("A webhook in Django", "start send", serve_django),
+        Check("In threads, over WSGI", "start send", serve_django),
         Check("Settings", "start stop", configure_django),
     ],
-    "docs/how-to/celery.md": [Check("In a Celery task", "start stop", run_task)],
     "docs/how-to/aws-lambda.md": [Check("On AWS Lambda", "start send", invoke)],
     "docs/how-to/exit.md": [
         Check("SIGTERM", "", exits_on_sigterm),

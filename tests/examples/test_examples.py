@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import json
 import signal
-import socket
-import time
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from linq_typing.sandbox import Sandbox, Timeline
 
-from .kit import EXAMPLES, PATIENCE, Example
-
-SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ...").decode()
+from .kit import (
+    EXAMPLES,
+    PATIENCE,
+    SECRET,
+    Bot,
+    Example,
+    assert_shown_until_the_message,
+    check_reply_to_webhook,
+    payload,
+    settled,
+    shape,
+)
 
 
 def run(name: str, linq: Sandbox, chat: str, hold: Path, *, answers: int = 1) -> Timeline:
@@ -29,29 +30,6 @@ def run(name: str, linq: Sandbox, chat: str, hold: Path, *, answers: int = 1) ->
             example.answer_once_it_shows()
         example.finish()
     return settled(linq, chat)
-
-
-def settled(linq: Sandbox, chat: str) -> Timeline:
-    """The timeline once every message has landed and every request has ended; asserts what must hold for all."""
-    timeline = linq.timeline(chat)
-    landed = max((message.lands_at for message in timeline.messages), default=0.0)
-    assert linq.wait_until(lambda: linq.now > landed)
-    timeline = linq.timeline(chat)
-    assert not timeline.visible
-    assert timeline.max_typing_in_flight == 1
-    assert {request.outcome for request in timeline.requests} == {"answered"}
-    return timeline
-
-
-def shape(timeline: Timeline) -> str:
-    """What was asked of the API, in order: "start send stop"."""
-    return " ".join(request.endpoint for request in timeline.requests)
-
-
-def assert_shown_until_the_message(timeline: Timeline) -> None:
-    """The indicator came up with the first start, and went with the message."""
-    [showing] = timeline.showings
-    assert (showing.since, showing.ended_by) == (timeline.starts[0].effect_at, "message")
 
 
 @pytest.mark.parametrize("name", ["with_block.py", "decorated_bot.py", "lambda_handler.py"])
@@ -94,90 +72,10 @@ def test_approval_hides_the_indicator_while_a_person_decides(linq: Sandbox, chat
     assert timeline.messages[0].text == "You said: I want my money back (in other words)"
 
 
-def payload(version: str, chat: str, text: str) -> dict[str, Any]:
-    """What Linq posts for a message that a person wrote."""
-    parts = [{"type": "text", "value": text}]
-    handle = {"id": "7d1f", "handle": "+12025550001", "service": "iMessage", "is_me": False}
-    data: dict[str, Any]
-    if version == "2025-01-01":
-        data = {
-            "chat_id": chat,
-            "from": "+12025550001",
-            "recipient_phone": "+12025550000",
-            "received_at": "2026-02-03T10:00:00Z",
-            "is_from_me": False,
-            "service": "iMessage",
-            "message": {"id": "m-1", "parts": parts, "effect": None, "reply_to": None},
-        }
-    else:
-        data = {
-            "id": "m-1",
-            "chat": {"id": chat, "is_group": False, "owner_handle": {**handle, "is_me": True}},
-            "direction": "inbound",
-            "sender_handle": handle,
-            "parts": parts,
-            "service": "iMessage",
-            "sent_at": "2026-02-03T10:00:00Z",
-        }
-    return {
-        "api_version": "v3",
-        "webhook_version": version,
-        "event_type": "message.received",
-        "event_id": "e-1",
-        "created_at": "2026-02-03T10:00:00Z",
-        "trace_id": "t-1",
-        "partner_id": "p-1",
-        "data": data,
-    }
-
-
-def signed(body: str) -> dict[str, str]:
-    """The headers of a Standard Webhooks delivery."""
-    at = str(int(time.time()))
-    key = base64.b64decode(SECRET.removeprefix("whsec_"))
-    signature = base64.b64encode(hmac.digest(key, f"e-1.{at}.{body}".encode(), hashlib.sha256)).decode()
-    return {"webhook-id": "e-1", "webhook-timestamp": at, "webhook-signature": f"v1,{signature}"}
-
-
-class Bot(Example):
-    """An example that serves webhooks."""
-
-    def __init__(self, name: str, linq: Sandbox, chat: str, hold: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        super().__init__(name, linq, chat, hold, PORT=str(port), LINQ_WEBHOOK_SECRET=SECRET)
-        self.url = f"http://127.0.0.1:{port}/webhook"
-        assert linq.wait_until(lambda: self._listens(port)), self.process.poll()
-
-    def _listens(self, port: int) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    def deliver(self, event: dict[str, Any], **headers: str) -> int:
-        """Post a webhook; returns the status."""
-        body = json.dumps(event)
-        headers = {"content-type": "application/json", **signed(body), **headers}
-        return httpx.post(self.url, content=body, headers=headers, timeout=PATIENCE, verify=False).status_code
-
-    def terminate(self) -> str:
-        """SIGTERM, as a deployment does it; returns what was logged."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.communicate(timeout=PATIENCE)[1]
-
-
 @pytest.mark.parametrize("name", ["webhook_bot.py", "flask_bot.py"])
 def test_webhook_is_answered_at_once_and_the_reply_follows(name: str, linq: Sandbox, chat: str, hold: Path) -> None:
     with Bot(name, linq, chat, hold) as bot:
-        assert bot.deliver(payload("2026-02-03", chat, "Hello bot")) == 204
-        assert not linq.messages(chat)
-        bot.answer_once_it_shows()
-        assert linq.wait_until(lambda: linq.messages(chat))
-        assert "Traceback" not in bot.terminate()
-    timeline = settled(linq, chat)
-    assert shape(timeline) == "start send"
-    assert timeline.messages[0].text == "You said: Hello bot"
-    assert_shown_until_the_message(timeline)
+        check_reply_to_webhook(bot, linq, chat)
 
 
 @pytest.mark.parametrize("name", ["webhook_bot.py", "flask_bot.py"])
