@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +23,7 @@ PACKAGES = (
 
 Samples = dict[str, list[dict[str, float]]]
 """For each candidate, its results by round."""
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Measured(NamedTuple):
@@ -31,7 +33,7 @@ class Measured(NamedTuple):
     unit: str
     values: dict[str, list[float]]
     """By candidate, of each round."""
-    against: dict[str, str] = {}
+    against: Mapping[str, str] = NOTHING
     """For a candidate, the one that its ratio is with."""
     goal: str = ""
 
@@ -49,11 +51,11 @@ class Measured(NamedTuple):
 
 
 def of(
-    what: str, unit: str, samples: Samples, key: str, against: Mapping[str, str] | None = None, goal: str = ""
+    what: str, unit: str, samples: Samples, key: str, against: Mapping[str, str] = NOTHING, goal: str = ""
 ) -> Measured:
     """One figure of all candidates."""
     values = {name: [result[key] for result in results] for name, results in samples.items()}
-    return Measured(what, unit, values, dict(against or {}), goal)
+    return Measured(what, unit, values, against, goal)
 
 
 class Benchmark(NamedTuple):
@@ -79,17 +81,17 @@ def load() -> Results:
 
 def save(results: Results) -> None:
     kept = {
-        name: {**found._asdict(), "measured": [_rounded(measured)._asdict() for measured in found.measured]}
+        name: {**found._asdict(), "measured": [_plain(measured)._asdict() for measured in found.measured]}
         for name, found in results.items()
     }
     FOLDER.mkdir(exist_ok=True)
     FILE.write_text(json.dumps(kept, indent=1) + "\n")
 
 
-def _rounded(measured: Measured) -> Measured:
-    """More digits would only be noise."""
+def _plain(measured: Measured) -> Measured:
+    """As JSON takes it. More digits would only be noise."""
     values = {name: [float(f"{value:.4g}") for value in found] for name, found in measured.values.items()}
-    return measured._replace(values=values)
+    return measured._replace(values=values, against=dict(measured.against))
 
 
 # -- As text

@@ -39,7 +39,6 @@ _ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 _LENGTH = re.compile(rb"content-length: *([1-9]\d*)", re.IGNORECASE)
 
 
-
 class Arrival(NamedTuple):
     """A request as the server met it."""
 
@@ -236,8 +235,7 @@ def _certified() -> tuple[ssl.SSLContext, str]:
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    file = tempfile.NamedTemporaryFile(suffix=".pem", delete=False)
-    with file:
+    with tempfile.NamedTemporaryFile(suffix=".pem", delete=False) as file:
         file.write(authority.cert_pem.bytes())
     return context, file.name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 Maker = Callable[[int], Any]
@@ -25,7 +26,9 @@ def pyreqwest(connections: int) -> Any:
     return HttpxTransport()
 
 
-TRANSPORTS: dict[str, Maker] = {"httpx": built_in, "httpx-aiohttp": aiohttp, "pyreqwest": pyreqwest}
+TRANSPORTS: dict[str, Maker] = {"httpx": built_in, "httpx-aiohttp": aiohttp}
+if find_spec("pyreqwest"):  # not on Python 3.10
+    TRANSPORTS["pyreqwest"] = pyreqwest
 
 
 def bare_transports(name: str, connections: int) -> list[Any]:

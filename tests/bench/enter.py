@@ -41,14 +41,13 @@ def run(size: str) -> list[Measured]:
     for form in FORMS:
         cases[form] = Case("ours", {"sync": form == "sync", **figures})
     samples = measure("enter", cases, plan.rounds)
-    return [
-        of(
-            f"entering and leaving, {form}, {way}", "µs", {OURS: samples[form], **{name: samples[name] for name in others}},
-            key, {OURS: PEER}, "at most hikari's",
-        )
-        for way, key in WAYS.items()
-        for form, others in (("async", peers), ("sync", [PEER]))
-    ]  # fmt: skip
+    found = []
+    for way, key in WAYS.items():
+        for form, others in (("async", peers), ("sync", [PEER])):
+            compared = {OURS: samples[form], **{name: samples[name] for name in others}}
+            what = f"entering and leaving, {form}, {way}"
+            found.append(of(what, "µs", compared, key, {OURS: PEER}, "at most hikari's"))
+    return found
 
 
 # -- In the worker

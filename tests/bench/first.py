@@ -1,4 +1,5 @@
-"""From entering to the first request at the server: idle, in a blocked event loop, and in a process that has just begun.
+"""From entering to the first request at the server: idle, in a blocked event loop, and in a process that has just
+begun.
 
 The peers' senders, in the place of their own HTTP, and the floor make a bare httpx POST. None of theirs arrives while
 their loop is blocked, unless entering itself waits for the request, as discord.py's does.
@@ -46,17 +47,16 @@ def run(size: str) -> list[Measured]:
     cases |= {name: Case("peer", {"name": name, "count": plan.count}) for name in peers_of(size)}
     samples = measure("first", cases, plan.rounds)
     return [
-        of("first request, idle", "ms", samples, "idle", {OURS: "naive task"}, "at most 1.5 ms"),
-        of(f"first request, event loop blocked for {1000 * BLOCKED:.0f} ms", "ms", samples, "blocked",
-           {OURS: "naive task"}, "at most 30 ms"),
+        of("first request, idle", "ms", samples, "idle", {OURS: "naive task"}, "at most 1.5"),
+        of(f"first request, event loop blocked for {BLOCKED:g} s", "ms", samples, "blocked", goal="at most 30"),
         *(_fresh(how, plan.fresh_rounds) for how in WAYS),
-    ]  # fmt: skip
+    ]
 
 
 def _fresh(how: str, rounds: int) -> Measured:
     there, floor = WAYS[how]
     samples = measure("first", {OURS: Case("fresh", {"how": how}), FLOOR: Case("fresh_httpx", floor)}, rounds)
-    return of(f"first session of a process, {there}", "ms", samples, "ms", {OURS: FLOOR}, "at most 1.5 ms")
+    return of(f"first session of a process, {there}", "ms", samples, "ms", {OURS: FLOOR}, "at most 1.5")
 
 
 # -- In the worker

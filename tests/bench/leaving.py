@@ -112,4 +112,3 @@ def _start_others(made: object, kinds: Counter[str], count: int) -> dict[str, fl
     while kinds["started"] < before + len(others):
         time.sleep(0.02)
     return others
-
