@@ -17,7 +17,7 @@ from .memory import THREADS
 OURS, OTHERS, TEXT = "#2383e2", "#9aa3ad", "#7a7f86"
 WIDTH = 5.0  # inches; its points become 480 pixels
 NAMES = 1.2  # inches, left of the bars
-ROOM = 1.36  # times the longest bar, for the figures beside it
+ROOM = 1.5  # times the longest bar, for the figures beside it
 BAR, TITLE, MARGIN = 0.25, 0.34, 0.05  # inches, from top to bottom
 
 

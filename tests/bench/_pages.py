@@ -61,7 +61,12 @@ def by_transport(results: Results) -> str:
 
 
 def held(results: Results) -> str:
-    return _beside_others(results["hold"].measured)
+    """A table for each crowd."""
+    crowds: dict[str, list[Measured]] = {}
+    for each in results["hold"].measured:
+        crowd, what = each.what.split(": ")
+        crowds.setdefault(crowd, []).append(each._replace(what=what))
+    return "\n\n".join(_beside_others(found, heading=crowd) for crowd, found in crowds.items())
 
 
 def machine(results: Results) -> str:
@@ -111,20 +116,16 @@ def _range(measured: Measured) -> str:
     return f"{measured.shown(names[0])} ({names[0]}) to {measured.shown(names[-1])} ({names[-1]})"
 
 
-def _beside_others(found: Iterable[Measured]) -> str:
-    """A row for each, a column for each candidate, and the ratio if one of them has any."""
+def _beside_others(found: Iterable[Measured], heading: str = "what") -> str:
+    """A row for each, a column for each candidate, and one for the ratios if there are any."""
     found = list(found)
     names = list(dict.fromkeys(name for each in found for name in each.values))
-    ratios = any(each.against for each in found)
-    rows = [
-        [
-            each.what,
-            *(each.shown(name) if name in each.values else "" for name in names),
-            *(["; ".join(f"{each.ratio(name)} of {other}" for name, other in each.against.items())] if ratios else []),
-        ]
-        for each in found
-    ]
-    return table(["what", *names, *(["ratio (lowest to highest round)"] if ratios else [])], rows)
+    rows = [[each.what, *(each.shown(name) if name in each.values else "" for name in names)] for each in found]
+    headings = [heading, *names]
+    if any(each.against for each in found):
+        headings.append("ratio (lowest to highest round)")
+        rows = [[*row, each.ratios()] for row, each in zip(rows, found, strict=True)]
+    return table(headings, rows)
 
 
 SECTIONS: Mapping[str, Callable[[Results], str]] = {

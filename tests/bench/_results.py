@@ -41,13 +41,17 @@ class Measured(NamedTuple):
         return median(self.values[name])
 
     def shown(self, name: str) -> str:
-        """The median, with its unit."""
-        return f"{figure(self.median(name))} {self.unit}".rstrip()
+        """The median, with its unit on the same line."""
+        return f"{figure(self.median(name))}\N{NO-BREAK SPACE}{self.unit}".rstrip()
 
     def ratio(self, name: str) -> str:
         """To ``against``, round by round: the median, and the lowest and the highest."""
         pairs = zip(self.values[name], self.values[self.against[name]], strict=True)
         return spread([ours / theirs for ours, theirs in pairs if theirs])
+
+    def ratios(self) -> str:
+        """All of them."""
+        return "; ".join(f"{self.ratio(name)} of {other}" for name, other in self.against.items())
 
 
 def of(
@@ -124,7 +128,7 @@ def summary(measured: Iterable[Measured]) -> str:
         (
             each.what,
             ", ".join(f"{name} {figure(each.median(name))}" for name in each.values) + f" {each.unit}",
-            "; ".join(f"{name} {each.ratio(name)} of {other}" for name, other in each.against.items()) or "-",
+            each.ratios() or "-",
             each.goal or "-",
         )
         for each in measured

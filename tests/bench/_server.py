@@ -4,16 +4,16 @@ It answers every request with 204 and remembers when each arrived. ``time.monoto
 a machine, so that arrivals can be compared with what a client did.
 
 The distance. ``Server(distance=0.15)`` is 150 ms of round trip away: all that is sent takes half of it, in both
-directions, and what a client sends first takes a whole one more, for TCP's handshake. A new connection so costs what
-it costs on a line of that length: one round trip for TCP, one for TLS 1.3, one for the request; one that is kept costs
-one for each request. Not modelled: lost packets, jitter, bandwidth, and that ``connect()`` itself returns at once here
-(the wait comes right after it). The kernel's ``tc netem`` would do the same, but needs root and a module that few
-machines have.
+directions, and what a client sends first takes a whole one more, for TCP's handshake. So a new connection costs what
+it costs at that distance: one round trip for TCP, one for TLS 1.3, one for its first request; each later request costs
+one. Not modelled: lost packets, jitter, bandwidth, and that ``connect()`` takes the first of these round trips: here it
+returns at once, and the wait comes right after it. ``tc netem`` would delay the packets themselves, but needs root and
+a kernel module that many machines lack.
 
 Over TLS the server has a certificate made for the occasion. Entering sets ``SSL_CERT_FILE``, which all transports obey.
 
-It takes about 0.1 ms of its core for a request over TLS, and a quarter of a core when 600 connections bring 3,000
-requests a second: it is not the bottleneck. ``Server.work`` tells how much it had to do.
+It takes about 0.1 ms of its core for a request over TLS at a distance: a third of the core for 3,000 requests a second
+over 512 connections. So it is not the bottleneck. ``Server.work`` tells how much it had to do.
 """
 
 from __future__ import annotations

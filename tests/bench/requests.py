@@ -52,7 +52,7 @@ class Plan(NamedTuple):
 
 
 PLANS = {
-    "full": Plan(3, 1.5, POINTS),
+    "full": Plan(3, 1.0, POINTS),
     "quick": Plan(1, 0.5, (AT_ONCE, FAR)),
     "smoke": Plan(1, 0.3, (Point(0.0, 8), Point(0.01, 8, computing=True))),
 }
@@ -69,7 +69,7 @@ def run(size: str) -> list[Measured]:
 
 def _measured(plan: Plan, point: Point) -> Measured:
     print(f"  {point}", flush=True)
-    cases = {}
+    cases: dict[str, Case] = {}
     for name in TRANSPORTS:
         figures = {"transport": name, "point": point, "seconds": plan.seconds}
         cases |= {name: Case("ours", figures), alone(name): Case("bare", figures)}
