@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from textwrap import fill
 
 from . import _charts, hold, requests
 from ._results import ROOT, Measured, Results, figure, load, table
@@ -75,9 +76,8 @@ def machine(results: Results) -> str:
     for name, found in results.items():
         rough = "" if found.size == "full" else f" These are rough figures (`--{found.size}`)."
         alike.setdefault(f"{found.machine}.{rough}", []).append(name)
-    if len(alike) == 1:
-        return next(iter(alike))
-    return "\n".join(f"- {', '.join(f'`{name}`' for name in names)}: {where}" for where, names in alike.items())
+    lines = (f"- {', '.join(f'`{name}`' for name in names)}: {where}" for where, names in alike.items())
+    return "\n".join(fill(line, 120, subsequent_indent="  ", break_on_hyphens=False) for line in lines)
 
 
 def connections(results: Results) -> str:
