@@ -93,7 +93,7 @@ def held(transport: str, chats: int, distance: float, rounds: float, scale: floa
     with Server(distance=distance, tls=True) as server:
         made = manager(
             server.base_url,
-            transport=TRANSPORTS[transport](connections),
+            transport=TRANSPORTS[transport].option(connections),
             max_connections=connections,
             refresh_interval=interval,
             max_duration=None,

@@ -17,7 +17,7 @@ from ._peers import chat_ids, manager
 from ._results import Measured, of
 from ._runner import Case, measure
 from ._server import Server
-from ._transports import TRANSPORTS, bare_transports
+from ._transports import TRANSPORTS, Post
 
 DEFAULT = 64  # connections
 WANTED = 4_000  # requests/s: more than any transport makes here
@@ -75,7 +75,7 @@ def _measured(plan: Plan, point: Point) -> Measured:
         cases |= {name: Case("ours", figures), alone(name): Case("bare", figures)}
     samples = measure("requests", cases, plan.rounds)
     against = {name: alone(name) for name in TRANSPORTS}
-    return of(str(point), "/s", samples, "rate", against, "at least 0.9")
+    return of(str(point), "/s", samples, "rate", against, "httpx: at least 0.9")
 
 
 # -- In the worker
@@ -84,28 +84,22 @@ def _measured(plan: Plan, point: Point) -> Measured:
 def bare(transport: str, point: Any, seconds: float) -> dict[str, float]:
     point = Point(*point)
     with Server(distance=point.distance, tls=True) as server:
-        return asyncio.run(_bare(server, bare_transports(transport, point.connections), point, seconds))
+        return asyncio.run(_bare(server, transport, point, seconds))
 
 
-async def _bare(server: Server, transports: list[Any], point: Point, seconds: float) -> dict[str, float]:
-    import httpx
-
-    headers = httpx.Headers({"Authorization": "Bearer bench-key"})
+async def _bare(server: Server, transport: str, point: Point, seconds: float) -> dict[str, float]:
+    posts = TRANSPORTS[transport].alone(point.connections)
     urls = [server.url(chat_id) for chat_id in chat_ids(100)]
 
-    async def post(transport: httpx.AsyncBaseTransport, url: str) -> None:
-        response = await transport.handle_async_request(httpx.Request("POST", url, headers=headers))
-        await response.aread()
-
-    async def post_until_measured(transport: httpx.AsyncBaseTransport) -> None:
+    async def repeat_until_measured(post: Post) -> None:
         for url in cycle(urls):
-            await post(transport, url)
+            await post(url)
             if measured.done():
                 break
 
-    await asyncio.gather(*(post(transport, urls[0]) for transport in transports))  # now all are connected
+    await asyncio.gather(*(post(urls[0]) for post in posts))  # now all are connected
     measured = asyncio.create_task(asyncio.to_thread(_rate, server, point, seconds))
-    await asyncio.gather(*map(post_until_measured, transports))  # not cancelled: pyreqwest sometimes goes on then
+    await asyncio.gather(*map(repeat_until_measured, posts))  # not cancelled: pyreqwest sometimes goes on then
     return await measured
 
 
@@ -115,7 +109,7 @@ def ours(transport: str, point: Any, seconds: float) -> dict[str, float]:
         chats = CHATS_PER_CONNECTION * point.connections
         made = manager(
             server.base_url,
-            transport=TRANSPORTS[transport](point.connections),
+            transport=TRANSPORTS[transport].option(point.connections),
             max_connections=point.connections,
             refresh_interval=chats / ASKED,
         )
