@@ -1,16 +1,17 @@
 """``python -m tests.bench``: measure linq-typing beside its peers and floors, and print one table.
 
-By default all but ``hold`` and ``crowd``, in about ten minutes on two cores. Name benchmarks to run only those.
+By default all but ``hold`` and ``crowd``. Name benchmarks to run only those. ``--save`` keeps the results in
+``docs/explanation/figures``, beside those of other benchmarks, and writes the charts and the tables of the pages anew.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
-from pathlib import Path
 from time import monotonic
 
-from ._report import Row, markdown
+from . import _pages
+from ._results import Benchmark, load, machine, save, summary
 
 BENCHMARKS = ("enter", "memory", "requests", "first", "reply", "leaving", "imports", "redis")
 LONG = ("hold", "crowd")
@@ -19,17 +20,18 @@ LONG = ("hold", "crowd")
 def main() -> None:
     given = _arguments()
     size = "smoke" if given.smoke else "quick" if given.quick else "full"
-    names = given.benchmarks or [*BENCHMARKS, *(LONG if given.long else ())]
-    rows: list[Row] = []
-    for name in names:
+    results = {}
+    for name in given.benchmarks or [*BENCHMARKS, *(LONG if given.long else ())]:
         began = monotonic()
         print(f"{name} ...", flush=True)
-        rows += importlib.import_module(f".{name}", __package__).run(size)
-        print(f"    {monotonic() - began:.0f} s", flush=True)
-    table = markdown(rows)
-    print(f"\n{table}")
-    if given.markdown:
-        given.markdown.write_text(f"{table}\n")
+        measured = importlib.import_module(f".{name}", __package__).run(size)
+        results[name] = Benchmark(machine(), size, round(monotonic() - began), measured)
+        print(f"    {results[name].seconds} s", flush=True)
+        if given.save:  # now, as a later one may fail
+            save({**load(), name: results[name]})
+    print(f"\n{summary(each for found in results.values() for each in found.measured)}\n\n{machine()}.")
+    if given.save:
+        _pages.write()
 
 
 def _arguments() -> argparse.Namespace:
@@ -39,7 +41,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="smaller and rougher: at most two minutes")
     parser.add_argument("--smoke", action="store_true", help="smallest sizes: shows that it runs, measures nothing")
     parser.add_argument("--long", action="store_true", help=f"{', '.join(LONG)} too")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there as well")
+    parser.add_argument("--save", action="store_true", help="keep the results, and write charts and pages anew")
     return parser.parse_args()
 
 

@@ -6,19 +6,13 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from statistics import median
 from typing import Any, NamedTuple
 
-from ._report import Row, figure, listed, spread
-
-ROOT = Path(__file__).parents[2]
+from ._results import ROOT, Samples
 
 Result = dict[str, float]
-Samples = dict[str, list[Result]]
-"""For each candidate, its results by round."""
 
 
 class Case(NamedTuple):
@@ -59,43 +53,3 @@ def run_case(module: str, case: Case) -> Result:
 
 def show(name: str, result: Result) -> None:
     print(f"    {name:34}", *(f"{key} {value:.4g}" for key, value in result.items()), sep="  ", flush=True)
-
-
-def column(samples: Samples, name: str, key: str) -> list[float]:
-    """One figure of one candidate, by round."""
-    return [result[key] for result in samples[name]]
-
-
-def middle(samples: Samples, name: str, key: str) -> float:
-    return median(column(samples, name, key))
-
-
-def best_of(samples: Samples, names: Sequence[str], key: str, best: Callable[..., Any]) -> str:
-    """The candidate whose median is the best."""
-    chosen: str = best(names, key=lambda name: middle(samples, name, key))
-    return chosen
-
-
-def compare(
-    what: str,
-    samples: Samples,
-    key: str,
-    *,
-    ours: str,
-    others: Sequence[str],
-    unit: str,
-    reach: str,
-    against: str | None = None,
-    best: Callable[..., Any] = min,
-) -> Row:
-    """A row: our median beside the others', and the ratio to ``against`` (the best of them), round by round."""
-    against = against or best_of(samples, others, key, best)
-    pairs = zip(column(samples, ours, key), column(samples, against, key), strict=True)
-    medians = {name: middle(samples, name, key) for name in others}
-    return Row(
-        what,
-        listed(dict(sorted(medians.items(), key=lambda item: item[1])), unit),
-        f"{figure(middle(samples, ours, key))} {unit}",
-        f"{spread([mine / theirs for mine, theirs in pairs if theirs])} of {against}",
-        reach,
-    )

@@ -15,10 +15,12 @@ from time import perf_counter_ns
 from typing import Any, NamedTuple
 
 from ._peers import PEERS, Maker, chat_ids, manager, nothing, peers_of
-from ._report import Row
-from ._runner import Case, compare, measure
+from ._results import Measured, of
+from ._runner import Case, measure
 
-OURS = ("linq-typing, async", "linq-typing, sync")
+OURS, FORMS = "linq-typing", ("async", "sync")
+WAYS = {"back to back": "burst_p50", "paced": "paced_p50"}
+PEER = "hikari"  # the one to compare with
 
 
 class Plan(NamedTuple):
@@ -31,28 +33,21 @@ class Plan(NamedTuple):
 PLANS = {"full": Plan(3, 3000, 600), "quick": Plan(1, 1500, 300), "smoke": Plan(1, 50, 20)}
 
 
-def run(size: str) -> list[Row]:
+def run(size: str) -> list[Measured]:
     plan = PLANS[size]
     figures = {"count": plan.count, "paced": plan.paced, "pause": plan.pause}
     peers = peers_of(size)
     cases = {name: Case("peer", {"name": name, **figures}) for name in peers}
-    for name in OURS:
-        cases[name] = Case("ours", {"sync": "async" not in name, **figures})
+    for form in FORMS:
+        cases[form] = Case("ours", {"sync": form == "sync", **figures})
     samples = measure("enter", cases, plan.rounds)
-    rows = []
-    for key, how in (("burst_p50", "back to back"), ("paced_p50", "paced")):
-        for ours in OURS:
-            rows.append(
-                compare(
-                    f"enter + exit, {_form(ours)}, {how} (peers: async)", samples, key, ours=ours, others=peers,
-                    unit="us", against="hikari", reach="at most hikari's",
-                )
-            )  # fmt: skip
-    return rows
-
-
-def _form(name: str) -> str:
-    return name.split(", ")[1]
+    found = []
+    for way, key in WAYS.items():
+        for form, others in (("async", peers), ("sync", [PEER])):
+            compared = {OURS: samples[form], **{name: samples[name] for name in others}}
+            what = f"entering and leaving, {form}, {way}"
+            found.append(of(what, "µs", compared, key, {OURS: PEER}, "at most hikari's"))
+    return found
 
 
 # -- In the worker

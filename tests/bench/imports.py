@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from ._report import Row
-from ._runner import Case, compare, measure
+from ._results import Measured, of
+from ._runner import Case, measure
 
 SOURCES = Path(__file__).parents[2] / "src"
-FLOOR, OURS = "httpx + tenacity + asyncio", "linq_typing"
+FLOOR, OURS = "httpx and tenacity", "linq-typing"
 #: The same with what httpx itself imports with its first request, under asyncio. The library imports that at once.
 READY = f"{FLOOR}, ready for a request"
 
@@ -24,18 +24,16 @@ class Plan(NamedTuple):
 PLANS = {"full": Plan(21), "quick": Plan(2), "smoke": Plan(1)}
 
 
-def run(size: str) -> list[Row]:
+def run(size: str) -> list[Measured]:
     compileall.compile_dir(SOURCES, quiet=1)  # as an installer does
     floor = ["httpx", "tenacity", "asyncio"]
     cases = {
+        OURS: Case("timed", {"names": ["linq_typing"]}),
         FLOOR: Case("timed", {"names": floor}),
         READY: Case("timed", {"names": [*floor, "httpcore", "anyio._backends._asyncio"]}),
-        OURS: Case("timed", {"names": ["linq_typing"]}),
     }
     samples = measure("imports", cases, PLANS[size].rounds)
-    return [
-        compare("import time", samples, ours=OURS, others=[FLOOR, READY], key="ms", unit="ms", reach="at most 1.15"),
-    ]
+    return [of("import", "ms", samples, "ms", {OURS: READY}, "at most 1.15")]
 
 
 # -- In the worker

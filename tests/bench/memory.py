@@ -13,8 +13,8 @@ from contextvars import copy_context
 from typing import Any, NamedTuple
 
 from ._peers import PEERS, chat_ids, manager, nothing, peers_of
-from ._report import Row
-from ._runner import Case, compare, measure
+from ._results import Measured, of
+from ._runner import Case, measure
 
 
 class Plan(NamedTuple):
@@ -23,20 +23,17 @@ class Plan(NamedTuple):
 
 
 PLANS = {"full": Plan(3, 10_000), "quick": Plan(1, 3_000), "smoke": Plan(1, 100)}
-THREADS = "thread per session (a tenth of them)"
-OURS = "linq-typing"
+THREADS = "a thread for each"  # a tenth of them
+OURS, NEXT = "linq-typing", "naive task"
 
 
-def run(size: str) -> list[Row]:
+def run(size: str) -> list[Measured]:
     plan = PLANS[size]
-    peers = peers_of(size)
-    cases = {name: Case("peer", {"name": name, "count": plan.count}) for name in peers}
+    cases = {OURS: Case("ours", {"count": plan.count})}
+    cases |= {name: Case("peer", {"name": name, "count": plan.count}) for name in peers_of(size)}
     cases[THREADS] = Case("threads", {"count": plan.count // 10})
-    cases[OURS] = Case("ours", {"count": plan.count})
     samples = measure("memory", cases, plan.rounds)
-    others = [*peers, THREADS]
-    what = f"memory per session, {plan.count:,} held"
-    return [compare(what, samples, "bytes", ours=OURS, others=others, unit="B", reach="at most 900 B")]
+    return [of(f"memory for each session, {plan.count:,} held", "B", samples, "bytes", {OURS: NEXT}, "at most 900 B")]
 
 
 # -- In the worker

