@@ -49,7 +49,7 @@ def test_a_new_connection_by_name_at_exit_works_without_executors(linq: Sandbox,
         import atexit, time
         from linq_typing import TypingManager
         manager = TypingManager()
-        manager._engines._api._headers["Connection"] = "close"
+        manager._engines._api._transport._headers["Connection"] = "close"
         with manager.typing_while("{chat}", stop_delay=60):
             while not manager.stats().shown: time.sleep(0.01)
         """,

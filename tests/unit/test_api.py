@@ -18,7 +18,8 @@ import pytest
 from linq_typing._core.indicator import Action, Outcome
 from linq_typing._engine import answers
 from linq_typing._engine.answers import Answer, outcome_of
-from linq_typing._engine.http import TypingAPI, _proxy, _ssl_context
+from linq_typing._engine.http import TypingAPI
+from linq_typing._engine.transports import BuiltInTransport, proxy_for, ssl_context_for
 from linq_typing._settings import Credentials, HTTPSettings
 from linq_typing.errors import (
     APIConnectionError,
@@ -621,7 +622,8 @@ def test_a_crowd_shares_no_pool_and_uses_its_connections_again() -> None:
         for _ in range(3):
             answers = await asyncio.gather(*(api.request(Action.START, CHAT) for _ in range(16)))
             assert {a.outcome for a in answers} == {Outcome.ACCEPTED}
-        assert len(api._transports) == len(api._idle) == 16
+        assert isinstance(transport := api._transport, BuiltInTransport)
+        assert len(transport._transports) == len(transport._idle) == 16
         await api.aclose()
 
     with serving(_saying(answer(204))) as server:
@@ -656,9 +658,9 @@ def test_the_environments_proxy_is_used(monkeypatch: pytest.MonkeyPatch, variabl
 def test_what_no_proxy_names_is_asked_directly(monkeypatch: pytest.MonkeyPatch, entries: str, base: str) -> None:
     """In the ways in which people write it."""
     monkeypatch.setenv("ALL_PROXY", "http://proxy.example:3128")
-    assert _proxy(base) == "http://proxy.example:3128"
+    assert proxy_for(base) == "http://proxy.example:3128"
     monkeypatch.setenv("NO_PROXY", entries)
-    assert _proxy(base) is None
+    assert proxy_for(base) is None
 
 
 @pytest.mark.parametrize(
@@ -668,7 +670,7 @@ def test_what_no_proxy_does_not_name_is_asked_through_it(monkeypatch: pytest.Mon
     """A name that only ends alike, another scheme, another port."""
     monkeypatch.setenv("ALL_PROXY", "proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", entries)
-    assert _proxy("https://api.example") == "http://proxy.example:3128"
+    assert proxy_for("https://api.example") == "http://proxy.example:3128"
 
 
 @pytest.mark.parametrize("proxy", ["gopher://proxy", "http://proxy:port"])
@@ -766,9 +768,10 @@ def test_a_transport_of_the_users_own_is_told_the_time_out() -> None:
 def test_the_scheme_of_the_base_may_be_written_large() -> None:
     """The certificates are there all the same."""
     assert (
-        _ssl_context("HTTPS://api.example").cert_store_stats() == _ssl_context("https://api.example").cert_store_stats()
+        ssl_context_for("HTTPS://api.example").cert_store_stats()
+        == ssl_context_for("https://api.example").cert_store_stats()
     )
-    assert _ssl_context("https://api.example").cert_store_stats()["x509_ca"] > 0
+    assert ssl_context_for("https://api.example").cert_store_stats()["x509_ca"] > 0
 
 
 @pytest.mark.parametrize(
