@@ -76,6 +76,8 @@ class FastTransport:
 async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Raise httpx's exceptions: then aiohttp does not repeat a DELETE whose answer was lost, which may take effect
     later."""
+    if request.method == "DELETE":
+        request.headers.pop("Content-Length", None)  # httpx sends none
     try:
         return await send(request)
     except aiohttp.ConnectionTimeoutError as error:
