@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import struct
@@ -640,6 +641,65 @@ def test_a_proxy_that_dies_within_the_tunnel_may_have_passed_the_request_on(
         assert request("https://api.example").outcome is Outcome.NO_ANSWER
 
 
+# -- Processes
+
+
+def run(transport: TransportOption, url: str, program: str) -> None:
+    """Run the program with an ``api`` in an interpreter of its own, which may print nothing."""
+    program = f"""
+import asyncio, gc, os, sys
+from linq_typing._core.indicator import Action, Outcome
+from linq_typing._engine.http import TypingAPI
+from linq_typing._settings import Credentials, HTTPSettings
+async def request(api):
+    assert (await api.request(Action.START, "{CHAT}")).outcome is Outcome.ACCEPTED
+async def main():
+    api = TypingAPI(Credentials("key", "{url}"), HTTPSettings(timeout={PATIENCE}), {transport!r})
+{textwrap.indent(textwrap.dedent(program), "    ")}
+asyncio.run(main())
+"""
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_first_request_imports_nothing(transport: TransportOption) -> None:
+    """On the library's thread that would take seconds, if the caller's thread computes."""
+    with serving(saying(answer(204))) as server:
+        run(
+            transport,
+            server.url,
+            """
+            before = set(sys.modules)
+            await request(api)
+            assert set(sys.modules) == before, set(sys.modules) - before
+            await api.aclose()
+            """,
+        )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_child_that_drops_the_parents_transport_does_not_disturb_it(transport: TransportOption) -> None:
+    """The child shares the parent's sockets, and what waits for them."""
+    with serving(saying(answer(204))) as server:
+        run(
+            transport,
+            server.url,
+            """
+            await request(api)
+            pid = os.fork()
+            if pid == 0:
+                del api
+                gc.collect()
+                os._exit(0)
+            assert os.waitpid(pid, 0)[1] == 0
+            await request(api)
+            await api.aclose()
+            """,
+        )
+        assert len(server._connections) == 1
+
+
 # -- What is the same with all
 
 
@@ -674,24 +734,3 @@ def test_the_reason_of_an_answer_without_a_body_is_told() -> None:
         error = request(server.url).error
     assert isinstance(error, APIStatusError)
     assert (str(error), error.retry_after) == ("HTTP 503: Back At Noon", 7.0)
-
-
-def test_a_first_request_imports_nothing(transport: TransportOption) -> None:
-    """On the library's thread that would take seconds, if the caller's thread computes."""
-    program = f"""
-        import asyncio, sys
-        from linq_typing._core.indicator import Action
-        from linq_typing._engine.http import TypingAPI
-        from linq_typing._settings import Credentials, HTTPSettings
-        async def main():
-            api = TypingAPI(Credentials("key", sys.argv[1]), HTTPSettings(), {transport!r})
-            before = set(sys.modules)
-            await api.request(Action.START, "{CHAT}")
-            print(*set(sys.modules) - before)
-            await api.aclose()
-        asyncio.run(main())
-    """
-    with serving(saying(answer(204))) as server:
-        command = [sys.executable, "-W", "error", "-c", textwrap.dedent(program), server.url]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
-    assert (done.stdout, done.stderr) == ("\n", "")

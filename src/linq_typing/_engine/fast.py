@@ -19,12 +19,18 @@ _AUTOMATIC: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent") 
 _LONGEST_LINE: Final = 64 * 1024  # bytes of an answer's header
 
 
+class _Connector(aiohttp.TCPConnector):
+    def __del__(self, *_: object) -> None:
+        """Close nothing: in a forked child the sockets and the event loop are the parent's."""
+
+
 class FastTransport:
     """Requests over aiohttp's connections. Its session is made at the first request, on the loop that makes it."""
 
     tells_unsent = True
 
     def __init__(self, base: str, headers: Mapping[str, str], timeout: float) -> None:
+        self._session: aiohttp.ClientSession | None = None
         self._context, self._proxy = ssl_context_for(base), proxy_for(base)
         self._context.set_alpn_protocols(["http/1.1"])
         with checked_proxy():
@@ -32,7 +38,6 @@ class FastTransport:
                 raise ValueError(f'transport="fast" can\'t use a proxy of the scheme {scheme!r}')
         self._headers = headers
         self._connect_timeout = CONNECT_SHARE * timeout
-        self._session: aiohttp.ClientSession | None = None
 
     async def exchange(self, method: str, url: str) -> tuple[httpx.Response, bytes]:
         session = self._session or self._open()
@@ -51,8 +56,13 @@ class FastTransport:
         if session is not None:
             await session.close()
 
+    def __del__(self) -> None:
+        """Leave an open session alone: it is the parent's, and this a forked child."""
+        if self._session is not None:
+            self._session.detach()
+
     def _open(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
+        connector = _Connector(
             limit=0,  # the engine limits the connections
             keepalive_timeout=KEEPALIVE_EXPIRY,
             resolver=aiohttp.ThreadedResolver(),  # the loop's
