@@ -188,8 +188,8 @@ class EngineSource:
             raise LinqTypingError(
                 "transport= can't be used after a fork: make a new TypingManager in the child process"
             )
-        if self._api is None or forked:
-            self._api = self._make_api()  # connections must not be shared with the parent process
+        if self._api is None or self.engine is not None:  # it is dead: its connections are the parent's, or its loop's
+            self._api = self._make_api()
         thread = loop_thread()
         if thread is None:
             return None
