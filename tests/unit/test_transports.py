@@ -93,11 +93,11 @@ def test_every_2xx_is_accepted(status: int) -> None:
 
 def test_a_redirect_is_a_refusal_and_is_not_followed() -> None:
     """A POST that is turned into a GET somewhere else shows nothing."""
-    with serving(saying(answer(302, b"", "Location: /elsewhere"))) as server:
+    with serving(saying(answer(302, b"", "Location: /elsewhere", "X-Trace-ID: t"))) as server:
         got = request(server.url)
     assert got.outcome is Outcome.REFUSED
     assert isinstance(got.error, APIStatusError)
-    assert got.error.status_code == 302
+    assert (got.error.status_code, got.error.trace_id) == (302, "t")
     assert len(server.heads) == 1
 
 

@@ -46,7 +46,7 @@ class FastTransport:
             body = bytearray()
             while len(body) < MAX_BODY and (part := await response.content.read(MAX_BODY - len(body))):
                 body += part
-            if response.ok:
+            if 200 <= response.status < 300:
                 return httpx.Response(response.status), bytes(body)  # headers cost time, and only errors need them
             reason = {"reason_phrase": (response.reason or "").encode()}
             return httpx.Response(response.status, headers=response.raw_headers, extensions=reason), bytes(body)
