@@ -68,6 +68,7 @@ FACE = 16  # __init__, testing, sandbox, cli: nothing below imports them
 MAY_IMPORT = {
     "tenacity": {"_engine.http"},
     "asyncio": {
+        "_engine.fast",
         "_engine.http",
         "_engine.transports",
         "_engine.lifecycle",

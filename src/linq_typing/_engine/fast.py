@@ -5,6 +5,7 @@ aiohttp runs on the library's loop, as httpx does: no further thread, nothing th
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Mapping
 from typing import Final
@@ -20,8 +21,15 @@ _LONGEST_LINE: Final = 64 * 1024  # bytes of an answer's header
 
 
 class _Connector(aiohttp.TCPConnector):
+    """Collected in a forked child, or after the death of its loop's thread, it closes nothing and says nothing: the
+    sockets and the loop are the parent's, or nobody's."""
+
+    @property
+    def closed(self) -> bool:
+        return super().closed or asyncio._get_running_loop() is not self._loop  # noqa: SLF001 - it does not raise
+
     def __del__(self, *_: object) -> None:
-        """Close nothing: in a forked child the sockets and the event loop are the parent's."""
+        pass
 
 
 class FastTransport:
@@ -55,11 +63,6 @@ class FastTransport:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
-
-    def __del__(self) -> None:
-        """Leave an open session alone: it is the parent's, and this a forked child."""
-        if self._session is not None:
-            self._session.detach()
 
     def _open(self) -> aiohttp.ClientSession:
         connector = _Connector(
