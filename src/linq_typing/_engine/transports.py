@@ -92,6 +92,7 @@ class UsersTransport:
 
     def __init__(self, transport: httpx.AsyncBaseTransport, headers: Mapping[str, str], timeout: float) -> None:
         self._transport = transport
+        self._is_closed = False
         self._headers = httpx.Headers(headers)
         self._timeouts = httpx.Timeout(timeout, connect=CONNECT_SHARE * timeout).as_dict()
 
@@ -99,7 +100,8 @@ class UsersTransport:
         return await _exchange(self._transport, _request(method, url, self._headers, self._timeouts))
 
     async def aclose(self, *, for_good: bool) -> None:
-        if for_good:  # it may not support reopening: httpx-aiohttp's does not
+        if for_good and not self._is_closed:  # it may not support reopening: httpx-aiohttp's does not
+            self._is_closed = True
             await self._transport.aclose()
 
 
