@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, get_type_hints
 from uuid import UUID
 
 from ._chat_id import ChatIdFrom, Paths, chat_id_resolver, checked_paths
-from ._engine.http import import_for_requests
+from ._engine.transports import import_for_requests
 from ._engine.waiting import Completion, wait_for_async
 from ._session import TypingSession, push, remove
 from ._settings import OPTION_NAMES, GivenOptions, SessionOptions, parse_chat_id

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import Callable
 
@@ -60,3 +64,10 @@ def eventually(predicate: Callable[[], object], timeout: float = PATIENCE) -> bo
             return False
         time.sleep(0.005)
     return True
+
+
+def run(linq: Sandbox, code: str, *, host: str = "127.0.0.1") -> subprocess.CompletedProcess[str]:
+    """Run a script in a strict interpreter of its own, pointed at the sandbox."""
+    env = {**os.environ, **linq.env(), "LINQ_API_V3_BASE_URL": linq.base_url.replace("127.0.0.1", host)}
+    command = [sys.executable, "-W", "error", "-X", "dev", "-c", textwrap.dedent(code)]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=2 * PATIENCE, check=False)

@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import httpx
@@ -14,14 +13,7 @@ import pytest
 
 from linq_typing.sandbox import Sandbox
 
-from .kit import PATIENCE, Asked, MakeManager, eventually
-
-
-def run(linq: Sandbox, code: str, *, host: str = "127.0.0.1") -> subprocess.CompletedProcess[str]:
-    """Run a script in a strict interpreter of its own, pointed at the sandbox."""
-    env = {**os.environ, **linq.env(), "LINQ_API_V3_BASE_URL": linq.base_url.replace("127.0.0.1", host)}
-    command = [sys.executable, "-W", "error", "-X", "dev", "-c", textwrap.dedent(code)]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
+from .kit import PATIENCE, Asked, MakeManager, eventually, run
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -49,7 +41,7 @@ def test_a_new_connection_by_name_at_exit_works_without_executors(linq: Sandbox,
         import atexit, time
         from linq_typing import TypingManager
         manager = TypingManager()
-        manager._engines._api._headers["Connection"] = "close"
+        manager._engines._api._transport._headers["Connection"] = "close"
         with manager.typing_while("{chat}", stop_delay=60):
             while not manager.stats().shown: time.sleep(0.01)
         """,

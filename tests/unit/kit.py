@@ -10,7 +10,9 @@ from dataclasses import replace
 from time import monotonic
 from typing import Any
 
-from linq_typing._core.indicator import MessageInFlight, SessionState
+from linq_typing._core.indicator import Action, MessageInFlight, SessionState
+from linq_typing._engine.answers import Answer
+from linq_typing._engine.http import TypingAPI
 from linq_typing._engine.waiting import Completion
 from linq_typing._session import TypingSession, _innermost_first
 from linq_typing._settings import SessionOptions
@@ -22,6 +24,10 @@ OTHER_CHAT = "99999999-8888-4777-8666-555555555555"
 def carried() -> list[TypingSession]:
     """The sessions that this context carries, ended ones too, the innermost first."""
     return list(_innermost_first())
+
+
+PATIENCE = 60.0  # seconds that guard against hanging
+Handler = Callable[[socket.socket, bytes], None]
 
 
 class FakeEngine:
@@ -96,9 +102,13 @@ class FakeSource:
 
 
 class TinyServer:
-    """A socket on which each connection is handled by a function; knows no HTTP, so that it may break all of it."""
+    """A socket on which each connection is handled by a function; knows no HTTP, so that it may break all of it.
 
-    def __init__(self, handle: Callable[[socket.socket, bytes], None]) -> None:
+    ``wrap`` may put TLS around a connection.
+    """
+
+    def __init__(self, handle: Handler, wrap: Callable[[socket.socket], socket.socket] = lambda sock: sock) -> None:
+        self._wrap = wrap
         self.heads: list[bytes] = []
         self._handle = handle
         self._connections: list[socket.socket] = []
@@ -122,7 +132,7 @@ class TinyServer:
             thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection:
+        with contextlib.suppress(OSError), self._wrap(connection) as connection:
             while head := self._read_head(connection):
                 self.heads.append(head)
                 self._handle(connection, head)
@@ -147,8 +157,10 @@ class TinyServer:
 
 
 @contextlib.contextmanager
-def serving(handle: Callable[[socket.socket, bytes], None]) -> Iterator[TinyServer]:
-    server = TinyServer(handle)
+def serving(
+    handle: Handler, wrap: Callable[[socket.socket], socket.socket] = lambda sock: sock
+) -> Iterator[TinyServer]:
+    server = TinyServer(handle, wrap)
     try:
         yield server
     finally:
@@ -161,3 +173,21 @@ def answer(status: int = 204, body: bytes = b"", *headers: str) -> bytes:
     if status != 204:
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def saying(*parts: bytes) -> Handler:
+    """Answers every request with these bytes."""
+
+    def handle(connection: socket.socket, head: bytes) -> None:
+        for part in parts:
+            connection.sendall(part)
+
+    return handle
+
+
+async def once(api: TypingAPI, action: Action) -> Answer:
+    """The answer to one request; then the connections are closed."""
+    try:
+        return await api.request(action, CHAT)
+    finally:
+        await api.aclose()

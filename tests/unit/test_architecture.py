@@ -36,6 +36,8 @@ LEVELS = {
     "_engine.loop": 2,
     "_engine.process": 3,
     "_engine.answers": 3,
+    "_engine.transports": 3,
+    "_engine.fast": 4,  # only with the extra
     "_engine.http": 4,
     "_engine.interface": 4,
     "_engine.chat": 4,
@@ -66,7 +68,9 @@ FACE = 16  # __init__, testing, sandbox, cli: nothing below imports them
 MAY_IMPORT = {
     "tenacity": {"_engine.http"},
     "asyncio": {
+        "_engine.fast",
         "_engine.http",
+        "_engine.transports",
         "_engine.lifecycle",
         "_engine.loop",
         "_engine.observing",
@@ -78,8 +82,10 @@ MAY_IMPORT = {
     "threading": {"_engine.loop", "_engine.process", "_engine.waiting"},
     "httpx": {
         "_engine.answers",
+        "_engine.fast",
         "_engine.http",
         "_engine.source",
+        "_engine.transports",
         "_clients",
         "_exchange",
         "_streams",
@@ -87,6 +93,8 @@ MAY_IMPORT = {
     },
     "trio": {"_engine.waiting"},  # and only inside of a function
     "atexit": {"_engine.process"},
+    "aiohttp": {"_engine.fast"},
+    "yarl": {"_engine.fast"},
     "redis": {"redis"},
     "contextvars": {"_engine.loop", "_session"},
 }
@@ -100,8 +108,15 @@ PURE = (
     "errors",
 )
 CORE = sorted(LEVELS)
-#: What is imported for a manager with redis= only.
-SHARING = {"_core.member", "_core.shared_indicator", "_engine.shared_runner", "_engine.sharing", "redis"}
+#: What is imported only for what needs an extra: redis=, transport="fast".
+WITH_EXTRAS = {
+    "_core.member",
+    "_core.shared_indicator",
+    "_engine.fast",
+    "_engine.shared_runner",
+    "_engine.sharing",
+    "redis",
+}
 
 
 class Import(NamedTuple):
@@ -241,7 +256,8 @@ def test_the_pure_modules_do_nothing_but_compute(module: str) -> None:
 def test_the_core_needs_only_httpx_and_tenacity(module: str) -> None:
     """Everything else at import time is the standard library."""
     needed = {root for root, found in _roots(module).items() if not (found.lazy or found.for_types)}
-    assert needed <= sys.stdlib_module_names | {"httpx", "tenacity"} | ({"redis"} if module == "redis" else set())
+    extra = {"redis": {"redis"}, "_engine.fast": {"aiohttp", "yarl"}}
+    assert needed <= sys.stdlib_module_names | {"httpx", "tenacity"} | extra.get(module, set())
 
 
 def test_the_package_is_imported_without_any_extra() -> None:
@@ -272,7 +288,7 @@ def test_the_package_is_imported_without_any_extra() -> None:
         timeout=120,
     )
     assert done.stderr == ""
-    assert {*done.stdout.split()} - {"_core", "_engine"} == set(CORE) - SHARING
+    assert {*done.stdout.split()} - {"_core", "_engine"} == set(CORE) - WITH_EXTRAS
 
 
 # -- The public face

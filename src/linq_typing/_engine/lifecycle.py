@@ -8,10 +8,11 @@ import enum
 from collections.abc import Callable
 from typing import Any, Final
 
-from .http import CLOSE_TIMEOUT, TypingAPI
+from .http import TypingAPI
 from .loop import LoopThread
 from .process import EXIT_TIMEOUT
 from .runner import Runner
+from .transports import CLOSE_TIMEOUT
 from .waiting import Completion, wait_for_async
 
 PATIENCE: Final = 0.45 * EXIT_TIMEOUT  #: seconds: wait this long for stops, cancel hung starts, wait again

@@ -22,8 +22,9 @@ from ..events import EventHook, Stats, TypingEvent
 from .answers import Answer
 from .chat import Chat
 from .flushing import Flushes
-from .http import CLOSE_TIMEOUT, TypingAPI
+from .http import TypingAPI
 from .outcomes import Outcomes
+from .transports import CLOSE_TIMEOUT
 from .waiting import Completion
 
 logger = logging.getLogger("linq_typing")

@@ -23,6 +23,7 @@ from .lifecycle import Life
 from .loop import LoopThread
 from .process import loop_thread, process_lock
 from .runner import Runner
+from .transports import TransportOption
 from .waiting import Completion
 
 logger = logging.getLogger("linq_typing")
@@ -34,7 +35,7 @@ class EngineSettings(NamedTuple):
     credentials: Credentials
     http: HTTPSettings
     settle: float
-    transport: httpx.AsyncBaseTransport | None = None
+    transport: TransportOption = None
     hooks: Sequence[EventHook] = ()
     enabled: bool | None = None
     make_runner: Callable[..., Runner] = Runner  #: another one, if its chats are shared with other processes
@@ -183,12 +184,12 @@ class EngineSource:
     def _make_engine(self) -> LoopEngine | None:
         """None once the interpreter is exiting. Raises LinqTypingError if no engine can be made now."""
         forked = self._made_in not in (None, os.getpid())
-        if forked and self.settings.transport is not None:
+        if forked and isinstance(self.settings.transport, httpx.AsyncBaseTransport):
             raise LinqTypingError(
                 "transport= can't be used after a fork: make a new TypingManager in the child process"
             )
-        if self._api is None or forked:
-            self._api = self._make_api()  # connections must not be shared with the parent process
+        if self._api is None or self.engine is not None:  # it is dead: its connections are the parent's, or its loop's
+            self._api = self._make_api()
         thread = loop_thread()
         if thread is None:
             return None
