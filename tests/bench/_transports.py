@@ -59,9 +59,25 @@ def _post_over(transport: Any) -> Post:
     return post
 
 
+def _aiohttp_alone(connections: int) -> list[Post]:
+    """One session for all. Called with the event loop running."""
+    import aiohttp
+    import httpx
+
+    connector = aiohttp.TCPConnector(limit=connections, ssl=httpx.create_ssl_context())
+    session = aiohttp.ClientSession(connector=connector, headers=HEADERS)
+
+    async def post(url: str) -> None:
+        async with session.post(url) as response:
+            await response.read()
+
+    return [post] * connections
+
+
 TRANSPORTS = {
     "httpx": Transport(lambda connections: None, _httpx_alone),
     "httpx-aiohttp": _of_httpx(_httpx_aiohttp),
+    "fast": Transport(lambda connections: "fast", _aiohttp_alone),
 }
 if find_spec("pyreqwest"):  # not on Python 3.10
     TRANSPORTS["pyreqwest"] = _of_httpx(_pyreqwest)
