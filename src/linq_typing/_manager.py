@@ -129,7 +129,7 @@ class TypingManager:
             a quarter more. If there are too few, one WARNING says so.
         settle: seconds after its acceptance in which a message may still clear the indicator. Default 3: a
             message is actually sent about 1 s after the API accepted it (p90 2.6 s).
-        transport: ``"fast"``: use aiohttp, with which a process makes about three times as many requests a second.
+        transport: ``"fast"``: use aiohttp, with which a process makes about 2.5 times as many requests a second.
             Everything else stays the same, except that proxies must be ``http`` or ``https``. Needs
             ``pip install "linq-typing[fast]"``. Or an ``httpx.AsyncBaseTransport`` of your own, for example a mock.
             (Proxies and a private CA don't need one: ``HTTPS_PROXY``, ``NO_PROXY``, ``SSL_CERT_FILE`` and
