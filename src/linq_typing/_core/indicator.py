@@ -60,7 +60,7 @@ message (until resumed) or has lasted ``max_duration``.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import inf
 from typing import Final, Literal
 
@@ -137,14 +137,11 @@ class SessionState:
             and self.shows_at <= now < self.expires_at
         )
 
-    def changes(self) -> Iterator[float]:
+    def changes(self) -> tuple[float, ...]:
         """The times at which what it wants changes without an input."""
         if self.left_at is not None:
-            yield self.lingers_until
-        elif not self.expired:
-            yield self.shows_at
-            yield self.quiet_until
-            yield self.expires_at
+            return (self.lingers_until,)
+        return () if self.expired else (self.shows_at, self.quiet_until, self.expires_at)
 
 
 #: The message was sent outside every session's context: the indicator guesses whose it is.
@@ -208,11 +205,14 @@ class Indicator:
 
     def wanted(self, now: float) -> bool:
         """Whether a session wants the indicator up."""
-        return any(session.wants(now) for session in self.sessions)
+        for session in self.sessions:  # noqa: SIM110 - any() is slower, and this is asked several times a request
+            if session.wants(now):
+                return True
+        return False
 
     def interval(self, now: float) -> float:
         """Seconds between two starts; to be asked only while a session wants the indicator."""
-        return min(session.options.refresh_interval for session in self.sessions if session.wants(now))
+        return min([session.options.refresh_interval for session in self.sessions if session.wants(now)])
 
     def pending(self, now: float) -> bool:
         """Whether a request is in flight or a stop is owed, while no session wants the indicator."""
@@ -522,17 +522,19 @@ class Indicator:
         return ended
 
     def _drop_what_is_over(self, now: float) -> None:
-        if any(session.lingers_until <= now for session in self.sessions):
-            self.sessions = tuple(session for session in self.sessions if session.lingers_until > now)
-        if any(message.blocks_until <= now for message in self._messages):
+        for session in self.sessions:
+            if session.lingers_until <= now:
+                self.sessions = tuple(other for other in self.sessions if other is not session)
+        if self._messages and any(message.blocks_until <= now for message in self._messages):
             self._messages = tuple(message for message in self._messages if message.blocks_until > now)
         for message in self._accepted:
             if message.known_until <= now:
                 self._drop(message)
 
     def _start_due(self, now: float) -> float:
-        if any(session.refused and session.is_open for session in self.sessions):
-            return inf
+        for session in self.sessions:
+            if session.refused and session.is_open:
+                return inf
         interval, due = self.interval(now), self._blocked_until
         if self.confirmed:
             due = max(due, min(self._confirmed_at + interval, self._repeat_at))
@@ -554,4 +556,4 @@ class Indicator:
             moments.extend(message.known_until for message in self._accepted)
         for session in self.sessions:
             moments.extend(session.changes())
-        return min((moment for moment in moments if moment > now), default=inf)
+        return min([moment for moment in moments if moment > now], default=inf)

@@ -17,6 +17,7 @@ from yarl import URL
 from .transports import CONNECT_SHARE, KEEPALIVE_EXPIRY, MAX_BODY, checked_proxy, proxy_for, ssl_context_for
 
 _AUTOMATIC: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")  # aiohttp would add those
+_READ: Final = httpx.ByteStream(b"")  # as the stream of an answer: httpx need not read it, which takes long
 _LONGEST_LINE: Final = 64 * 1024  # bytes of an answer's header
 
 
@@ -55,7 +56,7 @@ class FastTransport:
             while len(body) < MAX_BODY and (part := await response.content.read(MAX_BODY - len(body))):
                 body += part
             if 200 <= response.status < 300:
-                return httpx.Response(response.status), bytes(body)  # headers cost time, and only errors need them
+                return httpx.Response(response.status, stream=_READ), bytes(body)  # only errors need the headers
             reason = {"reason_phrase": (response.reason or "").encode()}
             return httpx.Response(response.status, headers=response.raw_headers, extensions=reason), bytes(body)
 

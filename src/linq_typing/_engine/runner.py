@@ -277,8 +277,8 @@ class Runner:
 
     def _check_wait(self, chat: Chat, now: float) -> None:
         """Report, once, that a refresh has waited too long for a connection."""
-        interval, waited, queue = chat.interval(now), self._queue.waited, self._queue
-        if waited <= interval / 4 or self._congested:
+        queue, waited = self._queue, self._queue.waited
+        if self._congested or not waited or waited <= (interval := chat.interval(now)) / 4:
             return
         self._congested = True
         needed = max(2 * queue.capacity, ceil(HEADROOM * queue.slots_for(self._shown / interval)))
