@@ -1,6 +1,7 @@
 """A Celery task that types while it works.
 
-In the folder `examples`, with LINQ_API_V3_API_KEY and REDIS_URL set: celery -A recipes.celery_task worker
+In the folder `examples`, with LINQ_API_V3_API_KEY set (and REDIS_URL, if it isn't redis://localhost):
+celery -A recipes.celery_task worker
 """
 
 import os

@@ -20,11 +20,11 @@ django = get_asgi_application()
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] != "lifespan":
-        return await django(scope, receive, send)
+        await django(scope, receive, send)
+        return
     await receive()
     await send({"type": "lifespan.startup.complete"})
     await receive()  # the server shuts down
     await asyncio.gather(*replies, return_exceptions=True)
     await aclose()  # the last stops go out
     await send({"type": "lifespan.shutdown.complete"})
-    return None

@@ -124,18 +124,18 @@ class TypingManager:
         max_retries: attempts after a failed one, with exponential backoff and jitter (0.5 s, 1 s, 2 s, ...);
             ``Retry-After`` is obeyed; permanent errors are not retried. Default 4.
         backoff_max: longest backoff in seconds. Default 8.
-        max_connections: the maximum number of requests at the same time. Default 64, enough for 25,000 chats at
-            150 ms from the API. ``chats / refresh_interval * latency`` are needed on average (both in seconds); take
-            a quarter more. If there are too few, one WARNING says so.
+        max_connections: the maximum number of requests at the same time. Default 64, enough for 20,000 chats at
+            150 ms from the API. On average ``chats / refresh_interval * latency`` are in use (both times in seconds):
+            set a quarter more. If refreshes wait too long for a connection, one WARNING says how many are needed.
         settle: seconds after its acceptance in which a message may still clear the indicator. Default 3: a
             message is actually sent about 1 s after the API accepted it (p90 2.6 s).
-        transport: ``"fast"``: use aiohttp, with which a process makes about 2.5 times as many requests a second.
-            Everything else stays the same, except that proxies must be ``http`` or ``https``. Needs
+        transport: ``"fast"``: make requests with aiohttp, which takes less processor time: up to 2.5 times as many
+            requests a second, where ``max_connections`` isn't the limit. Proxies must be ``http`` or ``https``. Needs
             ``pip install "linq-typing[fast]"``. Or an ``httpx.AsyncBaseTransport`` of your own, for example a mock.
-            (Proxies and a private CA don't need one: ``HTTPS_PROXY``, ``NO_PROXY``, ``SSL_CERT_FILE`` and
-            ``SSL_CERT_DIR`` are obeyed.) It is used on the library's own event loop. :meth:`close` leaves it open,
-            since not every transport can be reopened; it is closed when the manager is garbage-collected, and when the
-            process exits.
+            Yours is used on the library's own event loop, and not in a forked child. :meth:`close` leaves it open,
+            since not every transport can be reopened; it is closed when the manager is garbage-collected, and when
+            the process exits. Proxies and a private CA need neither: ``HTTPS_PROXY``, ``NO_PROXY``,
+            ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are obeyed.
         redis: shares the chats with all processes and machines that have the same API key, as if they were one process:
             a URL (``redis://``, ``rediss://``, ``unix://``), a sync or async redis-py client, whose settings are
             copied, or a function that makes an async client, called on the library's own event loop (for clusters and

@@ -22,6 +22,12 @@ from .kit import PATIENCE, Asked, Events, MakeManager, eventually, run
 
 OWN = pytest.mark.parametrize("transport", [None, "fast"], ids=["built-in", "fast"])
 
+each_transport = pytest.mark.parametrize(
+    "make_transport",
+    [lambda: None, lambda: "fast", httpx_aiohttp.AiohttpTransport],
+    ids=["built-in", "fast", "httpx-aiohttp"],
+)
+
 
 @OWN
 def test_a_refused_connection_needs_no_stop(
@@ -39,11 +45,7 @@ def test_a_refused_connection_needs_no_stop(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("effect_after", [0.0, 1.0], ids=["it took effect at once", "it takes effect later"])
-@pytest.mark.parametrize(
-    "make_transport",
-    [lambda: None, lambda: "fast", httpx_aiohttp.AiohttpTransport],
-    ids=["built-in", "fast", "httpx-aiohttp"],
-)
+@each_transport
 def test_a_start_whose_answer_was_lost_leaves_no_ghost(
     linq: Sandbox,
     make_manager: MakeManager,
@@ -61,11 +63,7 @@ def test_a_start_whose_answer_was_lost_leaves_no_ghost(
     assert not linq.visible(chat)
 
 
-@pytest.mark.parametrize(
-    "make_transport",
-    [lambda: None, lambda: "fast", httpx_aiohttp.AiohttpTransport],
-    ids=["built-in", "fast", "httpx-aiohttp"],
-)
+@each_transport
 def test_a_transport_serves_a_manager_that_opens_again(
     linq: Sandbox, make_manager: MakeManager, asked: Asked, make_transport: Callable[[], TransportOption]
 ) -> None:

@@ -68,14 +68,14 @@ def blocked(results: Results) -> Chart:
 
 
 def rates(results: Results) -> Chart:
-    """Where there are connections enough, and what the transports make alone."""
+    """Only the points with enough connections, each beside the transport alone."""
     points = {str(point) for point in requests.POINTS if point.connections > requests.DEFAULT or not point.distance}
     groups = [
         Group(each.what, [_beside_floor(each, *names) for names in each.against.items()])
         for each in results["requests"].measured
         if each.what in points
     ]
-    return Chart(groups, note="requests/s, and of how many that the transport makes alone (|)")
+    return Chart(groups, note="requests/s with linq-typing, of those that the transport makes alone (|)")
 
 
 def held(results: Results) -> Chart:

@@ -15,6 +15,7 @@ from ._results import ROOT, Measured, Results, figure, load, table
 PAGES = tuple(ROOT / name for name in ("README.md", "docs/explanation/how-fast.md", "docs/how-to/many-chats.md"))
 SECTION = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 OURS = "linq-typing"
+FAST = "fast"  # the transport in README
 
 
 def write() -> None:
@@ -95,18 +96,16 @@ def readme(results: Results) -> str:
 
     entering, memory, blocked = of("enter", "async, back to back"), of("memory", "memory"), of("first", "blocked")
     rate, gap = of("requests", str(requests.FAR)), of("hold", hold.FIGURES["gap_max"][0])
-    fastest = max(rate.against, key=rate.median)
-    longest = min(gap.values, key=gap.median)
     rows = [
         [entering.what, entering.shown(OURS), _range(entering)],
         [memory.what, memory.shown(OURS), _range(memory)],
         [blocked.what, blocked.shown(OURS), f"{blocked.shown('naive task')} for an asyncio task in that loop"],
         [
-            f"requests/s over TLS, {rate.what}, {fastest}",
-            figure(rate.median(fastest)),
-            f"{figure(rate.median(rate.against[fastest]))} for the transport alone",
+            f"requests/s over TLS, {rate.what}, {FAST}",
+            figure(rate.median(FAST)),
+            f"{figure(rate.median(rate.against[FAST]))} for the transport alone",
         ],
-        [f"{gap.what}, {longest}", gap.shown(longest), f"{hold.LONGEST_GAP:g} s is what Linq allows"],
+        [f"{gap.what}, {FAST}", gap.shown(FAST), f"{hold.LONGEST_GAP:g} s is what Linq allows"],
     ]
     return table(["what", OURS, "compared with"], rows)
 

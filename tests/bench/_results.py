@@ -50,7 +50,7 @@ class Measured(NamedTuple):
         return spread([ours / theirs for ours, theirs in pairs if theirs])
 
     def ratios(self) -> str:
-        """All of them."""
+        """The ratios of all candidates, as text."""
         return "; ".join(f"{self.ratio(name)} of {other}" for name, other in self.against.items())
 
 
@@ -109,7 +109,7 @@ def figure(value: float) -> str:
 
 
 def spread(values: Sequence[float]) -> str:
-    """The median, and between what the rounds lay."""
+    """The median, with the lowest and the highest round."""
     if not values:
         return "-"
     if len(values) == 1:

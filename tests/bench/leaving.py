@@ -15,7 +15,7 @@ from ._runner import Case, measure
 from ._server import Server
 
 OTHERS_EVERY = 0.1  # seconds between two starts of other chats
-AHEAD = POOLS = 64  # for the floor: as many connections as linq-typing has, in httpx's best shape
+CONNECTIONS = 64  # for the floor: as many as linq-typing has, in httpx's best shape
 
 
 class Plan(NamedTuple):
@@ -52,17 +52,17 @@ async def _bare(server: Server, count: int) -> dict[str, float]:
     import httpx
 
     context = httpx.create_ssl_context()
-    limits = httpx.Limits(max_connections=AHEAD // POOLS)
-    clients = [httpx.AsyncClient(limits=limits, verify=context) for _ in range(POOLS)]
+    limits = httpx.Limits(max_connections=1)
+    clients = [httpx.AsyncClient(limits=limits, verify=context) for _ in range(CONNECTIONS)]
     urls = iter([server.url(chat_id) for chat_id in chat_ids(count)])
 
     async def delete(client: httpx.AsyncClient) -> None:
         for url in urls:
             await client.delete(url)
 
-    await asyncio.gather(*(clients[number % POOLS].post(server.url(chat_ids(1)[0])) for number in range(AHEAD)))
+    await asyncio.gather(*(client.post(server.url(chat_ids(1)[0])) for client in clients))
     began = monotonic()  # with all connections open, as ours are
-    await asyncio.gather(*(delete(clients[number % POOLS]) for number in range(AHEAD)))
+    await asyncio.gather(*map(delete, clients))
     return {"seconds": max(arrival.at for arrival in server.arrivals()) - began}
 
 

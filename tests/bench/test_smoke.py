@@ -37,6 +37,7 @@ def test_prints_figures(name: str) -> None:
     heading, _, *figures = rows
     assert all(len(row) == len(heading) for row in figures)
     assert any(map(str.isdigit, figures[0][1]))
+    assert "nan" not in figures[0][1]
 
 
 def test_soak_of_a_few_seconds_finds_nothing_wrong(tmp_path: Path) -> None:

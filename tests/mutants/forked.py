@@ -54,10 +54,9 @@ def _test(arguments: list[str], output: int, imported: Any) -> None:
     os.dup2(output, 2)
     status = pytest.main(arguments)
     sys.stdout.flush()
-    packages = (str(Path(prefix, "lib")) for prefix in {sys.prefix, sys.base_prefix})
-    of_others = tuple(packages)
+    packages = tuple(str(Path(prefix, "lib")) for prefix in {sys.prefix, sys.base_prefix})
     names = [
-        name for name, module in list(sys.modules.items()) if str(getattr(module, "__file__", "")).startswith(of_others)
+        name for name, module in list(sys.modules.items()) if str(getattr(module, "__file__", "")).startswith(packages)
     ]
     print("\n".join(names), file=imported, flush=True)
     os._exit(status)

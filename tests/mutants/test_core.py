@@ -61,7 +61,7 @@ GROUPS = (
                 "        return",
             ),
             Mutant("a wait for a free slot counts", "            self._had_idle_slot_at = now\n", "            pass\n"),
-            Mutant("the mean never moves", "/ (MEAN_OF if self._mean_use else 1)", "* (not self._mean_use)"),
+            Mutant("the mean never moves", "/ (MEAN_OF if self._mean_duration else 1)", "* (not self._mean_duration)"),
             Mutant(
                 "each slot is the turn of a first start", "self._acquired += 1", "self._acquired = FIRST_START_TURN - 1"
             ),

@@ -75,7 +75,7 @@ def test_a_start_is_a_post_and_a_stop_is_a_delete_without_body() -> None:
         assert b"transfer-encoding" not in head.lower()
 
 
-def test_lent_headers_are_sent() -> None:
+def test_copied_headers_are_sent() -> None:
     """A client's default headers may be what its gateway wants; the names come once each."""
     with serving(saying(answer(204))) as server:
         request(server.url, headers={"X-Tenant": "seven", "Accept": "application/vnd.linq"})
@@ -376,7 +376,7 @@ def test_a_proxy_that_cannot_be_used_is_a_configuration_error(monkeypatch: pytes
         api_for("http://api.example")
 
 
-def test_a_tunnel_that_breaks_is_dug_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_tunnel_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """httpcore would keep the broken one, and refuse all that follows."""
 
     def open_and_close(connection: socket.socket, head: bytes) -> None:
@@ -397,7 +397,7 @@ def test_a_tunnel_that_breaks_is_dug_anew(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("hosts", ["127.0.0.1", "*", "api.example, 127.0.0.1"])
-def test_no_proxy_is_heeded(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
+def test_the_variable_no_proxy_is_obeyed(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
     """A base on this machine, say."""
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{_free_port()}")
     monkeypatch.setenv("NO_PROXY", hosts)

@@ -1,6 +1,7 @@
 """One process of those that share chats: what to ask the server, and when; alone or shared; who is dead.
 
-Like the indicator it decides and does nothing. It makes :class:`Call` objects, which somebody runs, and hears replies.
+Like the indicator it decides and does nothing. It makes :class:`Call` objects, for the caller to run, and processes the
+replies.
 
 * A *member* is one life of a process. It sends a *heartbeat* every 1.5 s. If the others took it for dead, it starts a
   new life, with a new id.

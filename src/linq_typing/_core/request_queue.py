@@ -1,4 +1,4 @@
-"""Decides which request goes out next: a priority queue in front of httpx's pools. Pure.
+"""Decides which request gets the next free connection: a priority queue. Pure.
 
 Stops go first: a ghost is worse than a late start. Then first starts: the person sees nothing yet.
 Refreshes can wait: an indicator stays up for 25 s after its refresh is due. Every eighth slot goes to a first start
@@ -39,7 +39,7 @@ class RequestQueue(Generic[K]):
         self._acquired = 0
         self._has_idle_slot = True  # a slot is free although somebody may be waiting: for the end of a suspension
         self._had_idle_slot_at = 0.0
-        self._mean_use = 0.0  # how long a request uses a slot; the latest ones count most
+        self._mean_duration = 0.0  # how long a request uses a slot; the latest ones count most
         # In each queue, the time from which each key waits.
         self._queues: tuple[OrderedDict[K, float], ...] = tuple(OrderedDict() for _ in Priority)
 
@@ -98,11 +98,11 @@ class RequestQueue(Generic[K]):
         """Give a slot back. ``used_for``: how long a request has used it."""
         self._in_use -= 1
         if used_for is not None:
-            self._mean_use += (used_for - self._mean_use) / (MEAN_OF if self._mean_use else 1)
+            self._mean_duration += (used_for - self._mean_duration) / (MEAN_OF if self._mean_duration else 1)
 
     def slots_for(self, rate: float) -> float:
         """How many slots are in use on average, if so many requests are made per second."""
-        return rate * self._mean_use
+        return rate * self._mean_duration
 
     @staticmethod
     def _take_out(key: K, queue: OrderedDict[K, float]) -> float:

@@ -1,4 +1,4 @@
-"""``transport="fast"``: aiohttp, which takes a third of the processor time that httpx takes. Needs ``aiohttp``.
+"""``transport="fast"``: requests over aiohttp (3.12 or newer), which takes less processor time than httpx.
 
 aiohttp runs on the library's loop, as httpx does: no further thread, nothing that a fork or the exit could break.
 """
@@ -12,6 +12,7 @@ from typing import Final
 
 import aiohttp
 import httpx
+from aiohttp import ClientHandlerType  # since 3.12
 from yarl import URL
 
 from .transports import CONNECT_SHARE, KEEPALIVE_EXPIRY, MAX_BODY, checked_proxy, proxy_for, ssl_context_for
@@ -22,8 +23,8 @@ _LONGEST_LINE: Final = 64 * 1024  # bytes of an answer's header
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Collected in a forked child, or after the death of its loop's thread, it closes nothing and says nothing: the
-    sockets and the loop are the parent's, or nobody's."""
+    """Closes nothing, and doesn't warn, when collected in a forked child or after its loop's thread has died: there the
+    sockets aren't its own, or the loop no longer runs."""
 
     @property
     def closed(self) -> bool:
@@ -87,9 +88,9 @@ class FastTransport:
         return self._session
 
 
-async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Raise httpx's exceptions: then aiohttp does not repeat a DELETE whose answer was lost, which may take effect
-    later."""
+async def _send_once(request: aiohttp.ClientRequest, send: ClientHandlerType) -> aiohttp.ClientResponse:
+    """Raise httpx's exceptions instead of aiohttp's. aiohttp then doesn't repeat a DELETE whose answer was lost and
+    which may still take effect."""
     if request.method == "DELETE":
         request.headers.pop("Content-Length", None)  # httpx sends none
     try:

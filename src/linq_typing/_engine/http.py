@@ -125,7 +125,9 @@ def fast_transport() -> type[FastTransport]:
     try:
         from .fast import FastTransport
     except ImportError:
-        raise ConfigurationError('transport="fast" needs another package: pip install "linq-typing[fast]"') from None
+        raise ConfigurationError(
+            'transport="fast" needs aiohttp 3.12 or newer: pip install "linq-typing[fast]"'
+        ) from None
     return FastTransport
 
 
@@ -146,11 +148,11 @@ def _retrying(settings: HTTPSettings) -> tenacity.Retrying:
     return tenacity.Retrying(
         stop=tenacity.stop_after_attempt(settings.max_retries + 1),
         wait=backoff + tenacity.wait_random(0, jitter),
-        retry=tenacity.retry_if_exception(_is_passing),
+        retry=tenacity.retry_if_exception(_is_transient),
     )
 
 
-def _is_passing(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     return isinstance(error, APIConnectionError) or (
         isinstance(error, APIStatusError) and outcome_of(error) is not Outcome.REFUSED
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from .http import TypingAPI
@@ -75,22 +75,26 @@ class Lifecycle:
     def forward(self, call: Callable[..., None], *args: Any) -> None:
         """Pass an input to the runner."""
         if self._exiting:
-            return
-        if self.life is Life.CLOSING:
+            self._drop(args)
+        elif self.life is Life.CLOSING:
             self._postponed.append((self.forward, (call, *args)))
         else:
             call(*args)
 
     def open_and_forward(self, call: Callable[..., None], *args: Any) -> None:
         """Pass an input to the runner, and reopen it if it is closed."""
-        if self._exiting:
-            return
-        if self.life is Life.CLOSING:
-            self._postponed.append((self.open_and_forward, (call, *args)))
-        else:
-            if self.life is Life.CLOSED:
-                self.life = self._opens_as
-            call(*args)
+        self.forward(self._open, call, *args)
+
+    def _open(self, call: Callable[..., None], *args: Any) -> None:
+        if self.life is Life.CLOSED:
+            self.life = self._opens_as
+        call(*args)
+
+    def _drop(self, args: Sequence[Any]) -> None:
+        """Ignore an input, as the process is exiting. Whoever waits for it is told when all is closed."""
+        for waited_for in args:
+            if isinstance(waited_for, Completion):
+                self._closing.add_callback(waited_for.set)
 
     # -- Ends
 
@@ -122,10 +126,8 @@ class Lifecycle:
     def _exit(self, done: Completion) -> None:
         self._exiting = True
         self._close(done)
-        for _, args in self._postponed:  # dropped, but somebody may be waiting for them
-            for waited_for in args:
-                if isinstance(waited_for, Completion):
-                    self._closing.add_callback(waited_for.set)
+        for _, args in self._postponed:
+            self._drop(args)
         self._postponed.clear()
 
     def _closes_already(self, call: Callable[[Completion], None], done: Completion) -> bool:

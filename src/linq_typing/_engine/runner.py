@@ -282,12 +282,11 @@ class Runner:
             return
         self._congested = True
         needed = max(2 * queue.capacity, ceil(HEADROOM * queue.slots_for(self._shown / interval)))
-        self._outcomes.tell(
-            TypingEvent("congested", "", error=LinqTypingError(
-                f"a refresh waited {waited:.1f} s for a connection; raise max_connections from {queue.capacity} "
-                f"to {needed} for {self._shown} chats"
-            ))
-        )  # fmt: skip
+        text = (
+            f"a refresh waited {waited:.1f} s for a connection; raise max_connections from {queue.capacity} "
+            f"to {needed} for {self._shown} chats"
+        )
+        self._outcomes.tell(TypingEvent("congested", "", error=LinqTypingError(text)))
 
     def _set_timer(self) -> None:
         # If no slot is free, the next release dispatches anyway.

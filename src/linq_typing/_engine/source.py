@@ -120,7 +120,7 @@ class EngineSource:
         """Close the engine. The next session looks at the environment again, even if a message opens it before."""
         engine = self.get_for_waiting()
         done = Completion(True) if engine is None else engine.begin_close()
-        self._was_closed = True  # not before: it must not be reset by a session that the engine hears of first
+        self._was_closed = True  # not before: it must not be reset by a session that reaches the engine first
         return done
 
     def renew(self, keep: object) -> None:
@@ -186,7 +186,7 @@ class EngineSource:
         forked = self._made_in not in (None, os.getpid())
         if forked and isinstance(self.settings.transport, httpx.AsyncBaseTransport):
             raise LinqTypingError(
-                "transport= can't be used after a fork: make a new TypingManager in the child process"
+                "a transport object can't be used after a fork: make a new TypingManager in the child process"
             )
         if self._api is None or self.engine is not None:  # it is dead: its connections are the parent's, or its loop's
             self._api = self._make_api()

@@ -1,4 +1,4 @@
-"""What carries requests: httpx's transports, which are built in, or a transport of the user's, or :mod:`.fast`."""
+"""What makes the HTTP requests: the built-in transport over httpx, one of the user's, or :mod:`.fast` over aiohttp."""
 
 from __future__ import annotations
 

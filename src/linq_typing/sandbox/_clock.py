@@ -1,4 +1,4 @@
-"""Modelled time, which can run faster than real time."""
+"""Simulated time, which can run faster than real time."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Clock:
         self._reading = (time.monotonic(), 0.0, _checked(scale))
 
     def __call__(self) -> float:
-        real, modelled, scale = self._reading
-        return modelled + (time.monotonic() - real) * scale
+        real, simulated, scale = self._reading
+        return simulated + (time.monotonic() - real) * scale
 
     @property
     def scale(self) -> float:
@@ -28,8 +28,8 @@ class Clock:
     @scale.setter
     def scale(self, scale: float) -> None:
         real = time.monotonic()
-        since, modelled, old = self._reading
-        self._reading = (real, modelled + (real - since) * old, _checked(scale))
+        since, simulated, old = self._reading
+        self._reading = (real, simulated + (real - since) * old, _checked(scale))
 
 
 def _checked(scale: float) -> float:

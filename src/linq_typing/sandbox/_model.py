@@ -256,7 +256,7 @@ class Model:
             return ChatUpdate(now, messages, chat.screen.showings_from(first_showing, now), tuple(chat.reopened))
 
     def wall_time(self, moment: float) -> str:
-        """A modelled time in the API's format, ISO 8601."""
+        """A simulated time in the API's format, ISO 8601."""
         return (self._epoch + timedelta(seconds=moment)).isoformat().replace("+00:00", "Z")
 
     def _accept(self, chat: Chat, text: str, kind: MessageKind, **more: Any) -> Message:

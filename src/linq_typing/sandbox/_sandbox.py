@@ -46,7 +46,7 @@ class Sandbox(Simulation):
         shown_for: how long one start shows the indicator, in simulated seconds.
         active_for: how long after a chat's last message its indicator can be shown, in simulated seconds
             (`math.inf`: always).
-        settle: how long after its acceptance a message is really sent, and clears the indicator, in modelled
+        settle: how long after its acceptance a message is really sent, and clears the indicator, in simulated
             seconds; or an iterable with one such duration per message (1.0 once it is exhausted); or a function that
             returns one.
         seed: for the randomness of faults.

@@ -63,7 +63,7 @@ class Scene:
 
 @dataclass(slots=True)
 class Stage:
-    """What a scene is played with. `typing_while` uses the sandbox, with its defaults in modelled time."""
+    """What a scene is played with. `typing_while` uses the sandbox, with its defaults in simulated time."""
 
     chat_id: str
     linq: Sandbox
