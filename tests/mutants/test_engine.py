@@ -92,16 +92,8 @@ GROUPS = (
         "_engine/lifecycle.py",
         ("tests/virtual/test_closing.py", "tests/virtual/test_default_manager.py", "tests/virtual/test_transports.py"),
         (
-            Mutant(
-                "inputs overtake the close",
-                "        if self.life is Life.CLOSING:\n            self._postponed.append((self.open_and_forward",
-                "        if False:\n            self._postponed.append((self.open_and_forward",
-            ),
-            Mutant(
-                "a leave overtakes its join",
-                "        if self.life is Life.CLOSING:\n            self._postponed.append((self.forward",
-                "        if False:\n            self._postponed.append((self.forward",
-            ),
+            Mutant("inputs overtake the close", "        elif self.life is Life.CLOSING:\n", "        elif False:\n"),
+            Mutant("who waits as the process ends is not told", "add_callback(waited_for.set)", "add_callback(bool)"),
             Mutant(
                 "a second close is never done",
                 "            self._closing.add_callback(done.set)\n        return True",
@@ -111,8 +103,8 @@ GROUPS = (
             Mutant("a closed manager stays closed", "self.life = self._opens_as\n", "pass\n"),
             Mutant(
                 "sessions begin after the end of the process",
-                'it is closed."""\n        if self._exiting:',
-                'it is closed."""\n        if False:',
+                "            self._drop(args)\n        elif",
+                "            call(*args)\n        elif",
             ),
             Mutant(
                 "a retired manager does not wait for its sessions",
