@@ -180,7 +180,7 @@ class TypingManager:
         wait_on_exit: bool = OPTIONS.wait_on_exit,
     ) -> None:
         check_seconds("settle", settle)
-        if transport == "fast":
+        if isinstance(transport, str) and transport == "fast":
             fast_transport()
         elif transport is not None and not isinstance(transport, httpx.AsyncBaseTransport):
             raise TypeError(f'transport must be "fast" or an httpx.AsyncBaseTransport, got {transport!r}')

@@ -56,11 +56,8 @@ GROUPS = (
                 "if False and self._acquired %",
             ),
             Mutant(
-                "a suspension counts as a wait for a slot",
-                "        self._has_idle_slot = True\n        return",
-                "        return",
+                "a suspension counts as a wait for a slot", "            self._held_at = now\n", "            pass\n"
             ),
-            Mutant("a wait for a free slot counts", "            self._had_idle_slot_at = now\n", "            pass\n"),
             Mutant("the mean never moves", "/ (MEAN_OF if self._mean_duration else 1)", "* (not self._mean_duration)"),
             Mutant(
                 "each slot is the turn of a first start", "self._acquired += 1", "self._acquired = FIRST_START_TURN - 1"

@@ -14,8 +14,10 @@ GROUPS = (
             "tests/virtual/test_congestion.py",
         ),
         (
-            Mutant("each refresh warns that it waited", "if self._congested or not waited", "if not waited"),
-            Mutant("first starts warn that they waited", "if action is Action.START and chat.confirmed:", "if True:"),
+            Mutant("each refresh warns that it waited", "if not self._congested and", "if"),
+            Mutant(
+                "the interval of one counts for all", "other.interval(now) for other", "chat.interval(now) for other"
+            ),
             Mutant("the duration of requests is not measured", "queue.release(now - began)", "queue.release(5.0)"),
             Mutant("a forgotten chat is looked at again", "                self._timers.cancel(chat)\n", ""),
             Mutant(

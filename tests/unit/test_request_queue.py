@@ -122,28 +122,28 @@ def test_no_request_goes_while_all_slots_are_in_use() -> None:
     assert (queue.in_use, queue.waiting) == (2, 0)
 
 
-def test_a_wait_for_a_slot_is_measured() -> None:
-    """From the enqueueing, or from when all slots were in use."""
+def test_the_refresh_that_has_waited_longest() -> None:
+    """Not a stop or a first start, which go first anyway."""
     queue: RequestQueue[str] = RequestQueue(1)
-    for moment, who in enumerate("abc"):
+    queue.enqueue("stop", Priority.STOP, 0.0)
+    queue.enqueue("start", Priority.FIRST_START, 1.0)
+    assert queue.oldest_refresh is None
+    for moment, who in enumerate("ab", start=2):
         queue.enqueue(who, Priority.REFRESH, float(moment))
-    waits = []
-    for moment in (2.0, 5.0, 9.0):
-        queue.acquire(moment, starts=True)
-        waits.append(queue.waited)
-        queue.release()
-    assert waits == [0.0, 3.0, 7.0]
+    assert queue.oldest_refresh == ("a", 2.0)
+    queue.discard("a")
+    assert queue.oldest_refresh == ("b", 3.0)
 
 
-def test_a_wait_with_a_free_slot_is_not_one_for_a_slot() -> None:
-    """While starts are suspended, or one of them probes, they wait for something else."""
+def test_a_refresh_that_was_held_back_does_not_count_as_waiting_for_a_slot() -> None:
+    """While starts are suspended, it waits for the end of that; then it is late already."""
     queue: RequestQueue[str] = RequestQueue(1)
-    for who in "ab":
-        queue.enqueue(who, Priority.REFRESH, 0.0)
-    assert [queue.acquire(6.0, starts=True), queue.waited] == ["a", 0.0]
-    queue.release()
-    assert queue.acquire(7.0, starts=False) is None
-    assert [queue.acquire(10.0, starts=True), queue.waited] == ["b", 0.0]
+    queue.enqueue("a", Priority.REFRESH, 1.0)
+    assert queue.acquire(2.0, starts=False) is None
+    queue.enqueue("b", Priority.REFRESH, 3.0)
+    assert queue.oldest_refresh is None
+    assert queue.acquire(4.0, starts=True) == "a"
+    assert queue.oldest_refresh == ("b", 3.0)
 
 
 def test_how_many_slots_a_rate_takes() -> None:

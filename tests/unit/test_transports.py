@@ -495,6 +495,28 @@ def test_a_connection_that_the_server_closed_while_it_was_idle_is_not_used_again
     assert len(server.heads) == 10
 
 
+def test_a_connection_that_the_server_closed_while_the_process_stood_still_is_not_used_again() -> None:
+    """The loop's timers come before it has looked at its sockets."""
+    closed = threading.Event()
+
+    def answer_and_close(connection: socket.socket, head: bytes) -> None:
+        connection.sendall(answer(204))
+        connection.shutdown(socket.SHUT_RDWR)
+        closed.set()
+
+    async def main() -> None:
+        api = api_for(server.url)
+        for _ in range(10):
+            assert (await api.request(Action.START, CHAT)).outcome is Outcome.ACCEPTED
+            assert closed.wait(PATIENCE)  # the loop stands still
+            closed.clear()
+        await api.aclose()
+
+    with serving(answer_and_close) as server:
+        asyncio.run(main())
+    assert len(server.heads) == 10
+
+
 def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (transports, fast):
         monkeypatch.setattr(module, "KEEPALIVE_EXPIRY", 0.01)
@@ -598,29 +620,39 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_WR)
 
 
+@pytest.mark.parametrize("user", ["", "name:secret@"])
 def test_https_goes_through_the_environments_proxy(
-    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, user: str
 ) -> None:
-    """With the name and the password in the proxy's URL. Only the proxy gets those, and only Linq gets the key."""
+    """With the name and the password in the proxy's URL. Only the proxy gets those, and only Linq gets our headers."""
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     with tls(authority, "127.0.0.1") as url, serving(tunnel) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//name:secret@"))
-        assert request(url).outcome is Outcome.ACCEPTED
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", f"//{user}"))
+        api = api_for(url, {"X-Gateway": "hush"})
+
+        async def main() -> None:
+            assert (await api.request(Action.START, CHAT)).outcome is Outcome.ACCEPTED
+            await api.aclose()
+
+        asyncio.run(main())
     [head] = proxy.heads
     assert head.startswith(b"CONNECT " + url.removeprefix("https://").encode())
-    assert f"proxy-authorization: basic {b64encode(b'name:secret').decode()}\r\n".lower() in head.decode().lower()
+    told = f"proxy-authorization: basic {b64encode(b'name:secret').decode()}\r\n"
+    assert (told.lower() in head.decode().lower()) is bool(user)
     assert KEY.encode() not in head
+    assert b"hush" not in head
 
 
 @pytest.mark.parametrize("status", [403, 407, 502])
 def test_a_proxy_that_refuses_the_tunnel_passes_nothing_on(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
     with serving(saying(answer(status, b"no"))) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//name:secret@"))
         got = request("https://api.example")
     assert got.outcome is Outcome.NOT_APPLIED
     assert type(got.error) is APIConnectionError
     assert str(status) in str(got.error)
+    assert "secret" not in str(got.error)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -740,3 +772,8 @@ def test_the_reason_of_an_answer_without_a_body_is_told() -> None:
         error = request(server.url).error
     assert isinstance(error, APIStatusError)
     assert (str(error), error.retry_after) == ("HTTP 503: Back At Noon", 7.0)
+
+
+def test_a_reason_in_any_encoding_is_no_lost_answer() -> None:
+    with serving(saying("HTTP/1.1 403 Accès refusé\r\nContent-Length: 0\r\n\r\n".encode("latin-1"))) as server:
+        assert request(server.url).outcome is Outcome.REFUSED

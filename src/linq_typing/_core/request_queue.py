@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from collections import OrderedDict
 from collections.abc import Collection, Hashable
+from math import inf
 from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -34,11 +35,9 @@ class RequestQueue(Generic[K]):
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self.waited = 0.0  #: how long the last key to get a slot had to wait because all slots were in use
         self._in_use = 0
         self._acquired = 0
-        self._has_idle_slot = True  # a slot is free although somebody may be waiting: for the end of a suspension
-        self._had_idle_slot_at = 0.0
+        self._held_at = -inf  # when starts were last held back by something else
         self._mean_duration = 0.0  # how long a request uses a slot; the latest ones count most
         # In each queue, the time from which each key waits.
         self._queues: tuple[OrderedDict[K, float], ...] = tuple(OrderedDict() for _ in Priority)
@@ -54,6 +53,13 @@ class RequestQueue(Generic[K]):
     @property
     def has_free_slot(self) -> bool:
         return self._in_use < self.capacity
+
+    @property
+    def oldest_refresh(self) -> tuple[K, float] | None:
+        """The refresh that has waited longest, and the time since which it waits for a slot. None if it was waiting for
+        something else before."""
+        first = next(iter(self._queues[Priority.REFRESH].items()), None)
+        return first if first is not None and first[1] > self._held_at else None
 
     def starts_waiting(self, *, besides: Collection[K] = ()) -> bool:
         """Whether a start is waiting for a key other than these."""
@@ -74,10 +80,10 @@ class RequestQueue(Generic[K]):
 
         Without ``starts`` only stops may go. A start whose key is in ``avoid`` goes only if no other is waiting.
         """
+        if not starts:
+            self._held_at = now
         if not self.has_free_slot:
             return None
-        if self._has_idle_slot:
-            self._had_idle_slot_at = now
         stops, first_starts, refreshes = self._queues
         queues = (stops, first_starts, refreshes) if starts else (stops,)
         if starts and self._acquired % FIRST_START_TURN == FIRST_START_TURN - 1:
@@ -86,12 +92,10 @@ class RequestQueue(Generic[K]):
             for queue in queues:
                 key = next((key for key in queue if queue is stops or key not in avoided), None)
                 if key is not None:
-                    self.waited = now - max(self._take_out(key, queue), self._had_idle_slot_at)
+                    self._take_out(key, queue)
                     self._in_use += 1
-                    self._has_idle_slot &= self.has_free_slot
                     self._acquired += 1
                     return key
-        self._has_idle_slot = True
         return None
 
     def release(self, used_for: float | None = None) -> None:
@@ -105,8 +109,7 @@ class RequestQueue(Generic[K]):
         return rate * self._mean_duration
 
     @staticmethod
-    def _take_out(key: K, queue: OrderedDict[K, float]) -> float:
-        since = queue.pop(key)
+    def _take_out(key: K, queue: OrderedDict[K, float]) -> None:
+        del queue[key]
         if not queue:
             queue.clear()  # gives back the memory
-        return since

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Final
 
@@ -41,24 +42,37 @@ class FastTransport:
 
     def __init__(self, base: str, headers: Mapping[str, str], timeout: float) -> None:
         self._session: aiohttp.ClientSession | None = None
-        self._context, self._proxy = ssl_context_for(base), proxy_for(base)
-        self._context.set_alpn_protocols(["http/1.1"])
+        self._proxy: URL | None = None
+        self._proxy_headers: dict[str, str] = {}
+        proxy = proxy_for(base)
         with checked_proxy():
-            if self._proxy and (scheme := URL(self._proxy).scheme) not in ("http", "https"):
-                raise ValueError(f'transport="fast" can\'t use a proxy of the scheme {scheme!r}')
+            if proxy is not None:
+                self._proxy, self._proxy_headers = _split(proxy)
+        self._context = ssl_context_for(proxy if proxy and proxy.startswith("https") else base)
+        self._context.set_alpn_protocols(["http/1.1"])
         self._headers = headers
         self._connect_timeout = CONNECT_SHARE * timeout
 
     async def exchange(self, method: str, url: str) -> tuple[httpx.Response, bytes]:
+        for _ in range(2):  # let the loop notice first which idle connections the server has closed
+            await asyncio.sleep(0)
         session = self._session or self._open()
         target = URL(url).with_user(None)  # aiohttp would make a header of it
-        async with session.request(method, target, allow_redirects=False) as response:
+        # The headers are not the session's: aiohttp would send those, and so the key, to the proxy, too.
+        async with session.request(
+            method,
+            target,
+            allow_redirects=False,
+            headers=self._headers,
+            proxy=self._proxy,
+            proxy_headers=self._proxy_headers,
+        ) as response:
             body = bytearray()
             while len(body) < MAX_BODY and (part := await response.content.read(MAX_BODY - len(body))):
                 body += part
             if 200 <= response.status < 300:
                 return httpx.Response(response.status, stream=_READ), bytes(body)  # only errors need the headers
-            reason = {"reason_phrase": (response.reason or "").encode()}
+            reason = {"reason_phrase": (response.reason or "").encode(errors="surrogateescape")}
             return httpx.Response(response.status, headers=response.raw_headers, extensions=reason), bytes(body)
 
     async def aclose(self, *, for_good: bool) -> None:
@@ -77,15 +91,23 @@ class FastTransport:
             connector=connector,
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers=self._headers,
             max_field_size=_LONGEST_LINE,
             max_line_size=_LONGEST_LINE,
             middlewares=[_send_once],
-            proxy=self._proxy,
             skip_auto_headers=_AUTOMATIC,
             timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_timeout, ceil_threshold=math.inf),
         )
         return self._session
+
+
+def _split(proxy: str) -> tuple[URL, dict[str, str]]:
+    """The proxy's URL without user and password, and the headers that tell it those."""
+    url = URL(proxy)
+    if url.scheme not in ("http", "https"):
+        raise ValueError(f'transport="fast" can\'t use a proxy of the scheme {url.scheme!r}')
+    user = f"{url.user or ''}:{url.password or ''}"
+    headers = {} if user == ":" else {"Authorization": f"Basic {b64encode(user.encode()).decode()}"}
+    return url.with_user(None), headers  # aiohttp renames that header to Proxy-Authorization
 
 
 async def _send_once(request: aiohttp.ClientRequest, send: ClientHandlerType) -> aiohttp.ClientResponse:
@@ -98,7 +120,7 @@ async def _send_once(request: aiohttp.ClientRequest, send: ClientHandlerType) ->
     except aiohttp.ConnectionTimeoutError as error:
         raise httpx.ConnectTimeout(str(error)) from error
     except aiohttp.ClientHttpProxyError as error:  # it refused the tunnel
-        raise httpx.ProxyError(str(error)) from error
+        raise httpx.ProxyError(f"{error.status} {error.message}") from error  # str() shows the proxy's password
     except aiohttp.ClientConnectorError as error:
         raise httpx.ConnectError(str(error)) from error
     except aiohttp.ClientError as error:

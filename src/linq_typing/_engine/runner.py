@@ -270,21 +270,22 @@ class Runner:
                 self._queue.release()
                 self._review(chat)
             else:
-                if action is Action.START and chat.confirmed:
-                    self._check_wait(chat, now)
                 self._send(chat, action, now)
         self._set_timer()
+        if not self._congested and (waiting := self._queue.oldest_refresh) is not None:
+            self._check_wait(self._chats[waiting[0]], waiting[1])
 
-    def _check_wait(self, chat: Chat, now: float) -> None:
+    def _check_wait(self, chat: Chat, since: float) -> None:
         """Report, once, that a refresh has waited too long for a connection."""
-        queue, waited = self._queue, self._queue.waited
-        if self._congested or not waited or waited <= (interval := chat.interval(now)) / 4:
+        now, queue = self.now(), self._queue
+        if not chat.wanted(now) or now - since <= chat.interval(now) / 4:
             return
         self._congested = True
-        needed = max(2 * queue.capacity, ceil(HEADROOM * queue.slots_for(self._shown / interval)))
+        intervals = [other.interval(now) for other in self._chats.values() if other.wanted(now)]
+        in_use = queue.slots_for(sum(1 / interval for interval in intervals))
         text = (
-            f"a refresh waited {waited:.1f} s for a connection; raise max_connections from {queue.capacity} "
-            f"to {needed} for {self._shown} chats"
+            f"a refresh has waited {now - since:.1f} s for a connection; raise max_connections from {queue.capacity} "
+            f"to {max(2 * queue.capacity, ceil(HEADROOM * in_use))} for {len(intervals)} chats"
         )
         self._outcomes.tell(TypingEvent("congested", "", error=LinqTypingError(text)))
 
