@@ -189,7 +189,7 @@ def test_a_fork_in_the_midst_of_requests(linq: Sandbox, asked: Asked, transport:
                 if pid == 0:
                     stack.pop_all()
                     with typing_while(chat):
-                        accepted(1)
+                        while not stats().shown: time.sleep(0.01)
                     {end}
                 assert os.waitpid(pid, 0)[1] == 0
                 accepted(16)
