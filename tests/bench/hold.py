@@ -30,7 +30,7 @@ from ._transports import TRANSPORTS
 INTERVAL = 60.0  # seconds
 LONGEST_GAP = 85.0  # seconds: an indicator fades after that
 STEPS = 100  # in which the crowd enters within its second
-DISTANCE = 0.15  # seconds
+FAR, NEAR = 0.15, 0.01  # seconds of round trip
 
 #: What is measured, in which unit, and the goal.
 FIGURES = {
@@ -45,18 +45,24 @@ FIGURES = {
 OF_THE_WHOLE = ("resident_mb", "bytes")  # means nothing at another scale
 
 
+class Crowd(NamedTuple):
+    """So many chats, so far away, and the transports that are to hold them."""
+
+    chats: int
+    transports: tuple[str, ...] = ("fast",)
+    distance: float = FAR
+
+
 class Plan(NamedTuple):
-    #: For each crowd, the transports that are to hold it.
-    crowds: Mapping[int, tuple[str, ...]]
-    distance: float = DISTANCE
+    crowds: tuple[Crowd, ...]
     rounds: float = 3.0
     scale: float = 1.0
 
 
 PLANS = {
-    "full": Plan({60_000: ("httpx", "fast"), 200_000: ("fast",)}),
-    "quick": Plan({60_000: ("fast",)}, scale=0.1),
-    "smoke": Plan({2_000: ("httpx",)}, distance=0.01, rounds=2.0, scale=0.01),
+    "full": Plan((Crowd(60_000, ("httpx", "fast")), Crowd(200_000), Crowd(200_000, distance=NEAR))),
+    "quick": Plan((Crowd(60_000),), scale=0.1),
+    "smoke": Plan((Crowd(2_000, ("httpx",), NEAR),), rounds=2.0, scale=0.01),
 }
 
 
@@ -65,7 +71,7 @@ def run(size: str) -> list[Measured]:
 
 
 def run_plan(plan: Plan) -> list[Measured]:
-    return [each for chats, transports in plan.crowds.items() for each in _held_by(plan, chats, transports)]
+    return [each for crowd in plan.crowds for each in _held_by(plan, crowd)]
 
 
 def title(chats: int, distance: float, scale: float = 1.0) -> str:
@@ -73,11 +79,11 @@ def title(chats: int, distance: float, scale: float = 1.0) -> str:
     return f"{chats:,} chats held, {1000 * distance:.0f} ms away{scaled}"
 
 
-def _held_by(plan: Plan, chats: int, transports: Iterable[str]) -> list[Measured]:
-    common = {"chats": chats, "distance": plan.distance, "rounds": plan.rounds, "scale": plan.scale}
-    cases = {transport: Case("held", {"transport": transport, **common}) for transport in transports}
+def _held_by(plan: Plan, crowd: Crowd) -> list[Measured]:
+    common = {"chats": crowd.chats, "distance": crowd.distance, "rounds": plan.rounds, "scale": plan.scale}
+    cases = {transport: Case("held", {"transport": transport, **common}) for transport in crowd.transports}
     samples = measure("hold", cases, rounds=1)
-    what = title(chats, plan.distance, plan.scale)
+    what = title(crowd.chats, crowd.distance, plan.scale)
     return [
         of(f"{what}: {figure}", unit, samples, key, goal=goal)
         for key, (figure, unit, goal) in FIGURES.items()
@@ -164,14 +170,14 @@ def _gaps(times: Mapping[str, array[float]], began: float, interval: float) -> R
 def main() -> None:
     full = PLANS["full"]
     parser = argparse.ArgumentParser(prog="python -m tests.bench.hold", description=__doc__)
-    parser.add_argument("--chats", type=int, nargs="+", default=list(full.crowds))
+    parser.add_argument("--chats", type=int, nargs="+", default=[crowd.chats for crowd in full.crowds])
     parser.add_argument("--transports", nargs="+", choices=list(TRANSPORTS), default=list(TRANSPORTS))
-    parser.add_argument("--distance", type=float, default=full.distance, help="seconds of round trip")
+    parser.add_argument("--distance", type=float, default=FAR, help="seconds of round trip")
     parser.add_argument("--rounds", type=float, default=full.rounds, help="refreshes of each chat")
     parser.add_argument("--scale", type=float, default=full.scale, help="of chats and of times alike")
     given = parser.parse_args()
-    crowds = dict.fromkeys(given.chats, tuple(given.transports))
-    print(summary(run_plan(Plan(crowds, given.distance, given.rounds, given.scale))))
+    crowds = tuple(Crowd(chats, tuple(given.transports), given.distance) for chats in given.chats)
+    print(summary(run_plan(Plan(crowds, given.rounds, given.scale))))
 
 
 if __name__ == "__main__":
