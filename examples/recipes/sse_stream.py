@@ -1,5 +1,5 @@
 """A reply that a browser reads while it is written, in server-sent events.
-In the folder `examples`, with LINQ_API_V3_API_KEY set: uvicorn recipes.sse_stream:app"""
+Run `uvicorn recipes.sse_stream:app` in the folder `examples`, with LINQ_API_V3_API_KEY set."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
