@@ -423,3 +423,12 @@ def test_a_message_elsewhere_quiets_the_oldest(lab: Lab) -> None:
 def test_constants_fit() -> None:
     """A death is noticed, and a stop sent, within 10 s."""
     assert 3.0 + SIGHTINGS * HEARTBEAT <= 7.5
+
+
+@pytest.mark.parametrize(("later", "is_up"), [(0.0009, False), (0.0011, True)])
+def test_what_the_server_takes_for_cleared_is_not_up(later: float, is_up: bool) -> None:
+    """It counts milliseconds. A stop that only this member took for owed would be denied again and again."""
+    lab = Lab()
+    chat = lab.chat(lab.member())
+    chat.merge(NOTHING._replace(may_apply_until=lab.now + later, cleared_until=lab.now))
+    assert chat.maybe_up(lab.now + 1.0) is is_up

@@ -193,7 +193,9 @@ class SharedIndicator(Indicator):
         may_apply_until = max(self._may_apply_until, marks.may_apply_until)
         if LONG_AGO < self._second_stop_at < may_apply_until:
             self._second_stop_at = may_apply_until
-        self._may_apply_until = may_apply_until if may_apply_until > share.cleared_until else LONG_AGO
+        # The server's clock has milliseconds: what it takes for cleared must not be up here, or its stop is denied for ever.
+        is_up = may_apply_until > share.cleared_until + ROUNDING
+        self._may_apply_until = may_apply_until if is_up else LONG_AGO
         if share.started_at < max(share.stopped_at, self._settles_at) - CLOCK_GRACE:
             self._confirmed_at = LONG_AGO
         elif share.started_at > LONG_AGO:
