@@ -193,7 +193,7 @@ class SharedIndicator(Indicator):
         may_apply_until = max(self._may_apply_until, marks.may_apply_until)
         if LONG_AGO < self._second_stop_at < may_apply_until:
             self._second_stop_at = may_apply_until
-        # The server's clock has milliseconds: what it takes for cleared must not be up here, or its stop is denied for ever.
+        # The server counts milliseconds: what is cleared there must not be up here, or its stop is always denied.
         is_up = may_apply_until > share.cleared_until + ROUNDING
         self._may_apply_until = may_apply_until if is_up else LONG_AGO
         if share.started_at < max(share.stopped_at, self._settles_at) - CLOCK_GRACE:
