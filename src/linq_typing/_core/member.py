@@ -257,7 +257,9 @@ class Member(Generic[C]):
             share.lease = exchange.number
         # What has happened since is a debt of which nobody was told yet.
         nothing_new = chat.marks() == exchange.marks and chat.wanted_since(now) is None
-        if others and not exchange.wants and chat.in_flight is None and nothing_new:
+        # Denied to the only member that could send it: the indicator is down. Rounded times may say otherwise here.
+        needless = others or (ask is Action.STOP and verdict == "no")
+        if needless and not exchange.wants and chat.in_flight is None and nothing_new:
             chat.relieve()
         else:
             chat.merge(Marks(*map(self._to_local, reply[6:])))

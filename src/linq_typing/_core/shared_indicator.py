@@ -193,9 +193,7 @@ class SharedIndicator(Indicator):
         may_apply_until = max(self._may_apply_until, marks.may_apply_until)
         if LONG_AGO < self._second_stop_at < may_apply_until:
             self._second_stop_at = may_apply_until
-        # The server counts milliseconds: what is cleared there must not be up here, or its stop is always denied.
-        is_up = may_apply_until > share.cleared_until + ROUNDING
-        self._may_apply_until = may_apply_until if is_up else LONG_AGO
+        self._may_apply_until = may_apply_until if may_apply_until > share.cleared_until else LONG_AGO
         if share.started_at < max(share.stopped_at, self._settles_at) - CLOCK_GRACE:
             self._confirmed_at = LONG_AGO
         elif share.started_at > LONG_AGO:
@@ -204,7 +202,7 @@ class SharedIndicator(Indicator):
                 self._repeat_at = self._stop_may_apply_until if share.started_at < self._stop_may_apply_until else inf
 
     def relieve(self) -> None:
-        """Others want the indicator, and nobody here does: its stop is theirs."""
+        """Nobody here wants the indicator, and no stop is owed: others want it, or it is down by what all know."""
         self._may_apply_until = self._confirmed_at = self._second_stop_at = LONG_AGO
         self._end_cycle()
 
