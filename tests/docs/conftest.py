@@ -12,7 +12,7 @@ import pytest
 import linq_typing
 from linq_typing.sandbox import Sandbox
 
-from .kit import Names, stand_ins
+from .kit import PATIENCE, Names, stand_ins
 
 NO_REDIS = "unix:///there/is/no/such/socket"  # a bot goes on without it; for sharing see tests/sharing
 
@@ -22,6 +22,8 @@ def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """A sandbox that the environment names."""
     for variable in ("LINQ_API_KEY", "LINQ_TYPING_ENABLED", "LINQ_TYPING_REDIS_URL"):
         monkeypatch.delenv(variable, raising=False)
+    # However busy the machine is, a block's message is soon enough to need no stop.
+    monkeypatch.setitem(linq_typing.TypingManager.__init__.__kwdefaults__, "stop_delay", PATIENCE)
     with Sandbox() as made:
         variables = {**made.env(), "LINQ_WEBHOOK_SECRET": made.webhook_secret, "REDIS_URL": NO_REDIS}
         for variable, value in variables.items():

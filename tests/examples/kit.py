@@ -25,11 +25,13 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ...").decode()
 
 #: Runs a file or a module (a server, say, that imports the example), in which each answer of the model waits until the
-#: file HOLD is removed, and until no typing request is in flight.
+#: file HOLD is removed, and until no typing request is in flight. However busy the machine is, its message is soon
+#: enough to need no stop.
 RUN = """
 import asyncio, os, pathlib, runpy, sys, time, types
-from linq_typing import current_session
+from linq_typing import TypingManager, current_session
 
+TypingManager.__init__.__kwdefaults__["stop_delay"] = 60.0
 hold = pathlib.Path(os.environ["HOLD"])
 
 def thinking():
