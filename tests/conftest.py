@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from linq_typing._session import stack
 from linq_typing.sandbox._simulation import Simulation
@@ -13,6 +14,9 @@ from linq_typing.sandbox._simulation import Simulation
 #: The `timeout` of `wait_until` in all tests, in seconds. It only guards against hanging: no test may fail because the
 #: machine is busy.
 Simulation.wait_until.__defaults__ = (60.0,)
+
+settings.register_profile("busy machine", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 #: They start processes, browsers or whole runs of pytest, and depend little on the interpreter.
 SLOW_FOLDERS = {"browser", "examples", "recipes", "testing"}

@@ -125,9 +125,7 @@ def check_stories(machine: ModuleType, examples: int, *, shrink: bool = True) ->
         settings=settings(
             max_examples=examples,
             stateful_step_count=30,
-            deadline=None,
             derandomize=True,
-            database=None,
             phases=phases,
             suppress_health_check=list(HealthCheck),
         ),
