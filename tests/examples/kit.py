@@ -31,7 +31,7 @@ RUN = """
 import asyncio, os, pathlib, runpy, sys, time, types
 from linq_typing import TypingManager, current_session
 
-TypingManager.__init__.__kwdefaults__["stop_delay"] = 60.0
+TypingManager.__init__.__kwdefaults__["stop_delay"] = float(os.environ.get("STOP_DELAY", 60))
 hold = pathlib.Path(os.environ["HOLD"])
 
 def thinking():
@@ -181,12 +181,14 @@ def signed(body: str) -> dict[str, str]:
 class Bot(Example):
     """An example that serves webhooks."""
 
-    def __init__(self, name: str, linq: Sandbox, chat: str, hold: Path, *arguments: str) -> None:
+    def __init__(
+        self, name: str, linq: Sandbox, chat: str, hold: Path, *arguments: str, stop_delay: float = PATIENCE
+    ) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         variables = {"PORT": str(self.port), "UVICORN_PORT": str(self.port), "LINQ_WEBHOOK_SECRET": SECRET}
-        super().__init__(name, linq, chat, hold, arguments=arguments, **variables)
+        super().__init__(name, linq, chat, hold, arguments=arguments, STOP_DELAY=str(stop_delay), **variables)
         self.url = f"http://127.0.0.1:{self.port}/webhook"
         assert linq.wait_until(lambda: self._listens() or self.process.poll() is not None)
         assert self.process.poll() is None, self.process.communicate()

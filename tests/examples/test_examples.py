@@ -116,7 +116,7 @@ def test_webhook_bot_reads_both_payload_versions_and_refuses_a_bad_signature(
 def test_webhook_bot_shows_no_ghost_of_a_message_that_failed(linq: Sandbox, chat: str, hold: Path) -> None:
     """The API accepts the reply; the webhook tells that it was never sent."""
     linq.fail_messages()
-    with Bot("webhook_bot.py", linq, chat, hold) as bot:
+    with Bot("webhook_bot.py", linq, chat, hold, stop_delay=0.5) as bot:
         linq.set_webhook(bot.url, secret=SECRET)
         linq.write(chat)
         bot.answer_once_it_shows()
