@@ -13,6 +13,7 @@ import json
 import secrets
 from collections.abc import Callable, Sequence
 from inspect import signature
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,9 +36,18 @@ Source = str | redis.Redis | aioredis.Redis | Callable[[], Any]
 CONNECT_TIMEOUT: Final = 1.0  #: seconds
 
 SCRIPTS: Final = {path.stem: path.read_text(encoding="utf-8") for path in Path(__file__).with_name("lua").glob("*.lua")}
-#: An exchange goes out as one argument and comes back as one text: redis-py takes long for each single value.
-_PACKED: Final = "local function exchange(ARGV)\n%s\nend\nreturn cjson.encode(exchange(cjson.decode(ARGV[1])))\n"
-_SENT: Final = {**SCRIPTS, "exchange": _PACKED % SCRIPTS["exchange"]}
+#: Many exchanges go out as one argument and come back as one text: redis-py takes long for each command and value.
+_EXCHANGES: Final = """local chats, replies = {unpack(KEYS, 4)}, {}
+local function exchange(KEYS, ARGV)
+%s
+end
+for i, args in ipairs(cjson.decode(ARGV[1])) do
+  replies[i] = exchange({chats[i], KEYS[1], KEYS[2], KEYS[3]}, args)
+end
+return cjson.encode(replies)
+"""
+_MOST_TOGETHER: Final = 50  #: exchanges in one run of the script: the server does nothing else meanwhile
+_SENT: Final = {**SCRIPTS, "exchange": _EXCHANGES % SCRIPTS["exchange"]}
 _HASHES: Final = {name: hashlib.sha1(text.encode()).hexdigest() for name, text in _SENT.items()}
 _DENIED: Final = (AuthenticationError, AuthorizationError, NoPermissionError)
 _DENIED_IN_SCRIPT: Final = ("ACL failure in script", "The user executing the script can't")  # the latter: Redis < 7.2
@@ -130,6 +140,20 @@ def _is_denied(error: BaseException | None) -> bool:
 
 
 async def _execute(client: Any, calls: Sequence[Call]) -> list[Any]:
+    if calls[0].script != "exchange":
+        return await _run(client, calls)
+    together = [_together(calls[first : first + _MOST_TOGETHER]) for first in range(0, len(calls), _MOST_TOGETHER)]
+    replies = await _run(client, together)
+    return list(chain.from_iterable(map(json.loads, replies)))
+
+
+def _together(exchanges: Sequence[Call]) -> Call:
+    _, *others = exchanges[0].keys
+    chats = [call.keys[0] for call in exchanges]
+    return Call("exchange", (*others, *chats), [json.dumps([[str(arg) for arg in call.args] for call in exchanges])])
+
+
+async def _run(client: Any, calls: Sequence[Call]) -> list[Any]:
     replies = await _pipeline(client, calls)
     missing = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
     if missing:  # SCRIPT FLUSH, or a failover
@@ -150,10 +174,8 @@ async def _load(client: Any) -> None:
 async def _pipeline(client: Any, calls: Sequence[Call]) -> list[Any]:
     async with client.pipeline(transaction=False) as pipeline:
         for script, keys, args in calls:
-            packed = [json.dumps([str(arg) for arg in args])] if script == "exchange" else args
-            pipeline.execute_command("EVALSHA", _HASHES[script], len(keys), *keys, *packed)
-        replies = map(_text, await pipeline.execute(raise_on_error=False))
-        return [json.loads(reply) if isinstance(reply, str) else reply for reply in replies]
+            pipeline.execute_command("EVALSHA", _HASHES[script], len(keys), *keys, *args)
+        return [_text(reply) for reply in await pipeline.execute(raise_on_error=False)]
 
 
 def _text(reply: Any) -> Any:

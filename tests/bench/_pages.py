@@ -10,9 +10,17 @@ from collections.abc import Callable, Iterable, Mapping
 from textwrap import fill
 
 from . import _charts, hold, requests
-from ._results import ROOT, Measured, Results, figure, load, table
+from ._results import ROOT, Benchmark, Measured, Results, figure, load, table
 
-PAGES = tuple(ROOT / name for name in ("README.md", "docs/explanation/how-fast.md", "docs/how-to/many-chats.md"))
+PAGES = tuple(
+    ROOT / name
+    for name in (
+        "README.md",
+        "docs/explanation/how-fast.md",
+        "docs/how-to/many-chats.md",
+        "docs/how-to/many-processes.md",
+    )
+)
 SECTION = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 OURS = "linq-typing"
 FAST = "fast"  # the transport in README
@@ -62,10 +70,22 @@ def by_transport(results: Results) -> str:
     return table(["requests/s, and ratio to the transport alone", *names], rows)
 
 
+def sharing(results: Results) -> str:
+    return _beside_others(results["redis"].measured)
+
+
+def killed(results: Results) -> str:
+    return _crowds(results["crowd"])
+
+
 def held(results: Results) -> str:
+    return _crowds(results["hold"])
+
+
+def _crowds(found: Benchmark) -> str:
     """A table for each crowd."""
     crowds: dict[str, list[Measured]] = {}
-    for each in results["hold"].measured:
+    for each in found.measured:
         crowd, what = each.what.split(": ")
         crowds.setdefault(crowd, []).append(each._replace(what=what))
     return "\n\n".join(_beside_others(found, heading=crowd) for crowd, found in crowds.items())
@@ -135,9 +155,11 @@ SECTIONS: Mapping[str, Callable[[Results], str]] = {
     "by-transport": by_transport,
     "connections": connections,
     "held": held,
+    "killed": killed,
     "leaving": leaving,
     "machine": machine,
     "readme": readme,
+    "sharing": sharing,
 }
 
 

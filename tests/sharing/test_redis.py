@@ -176,13 +176,20 @@ def test_scripts_come_back(shared_server: Server) -> None:
     on(shared_server.url, story)
 
 
-def test_a_batch_goes_out_at_once(shared_server: Server) -> None:
-    """200 exchanges in one pipeline."""
+def test_a_batch_takes_few_scripts_and_its_replies_are_in_its_order(shared_server: Server) -> None:
+    """Not one for each exchange, and none that keeps others from the server for long."""
 
     async def story(server: RedisServer) -> None:
-        await server.run([join("a")])
-        replies = await server.run([exchange("a", f"c{number}") for number in range(200)])
-        assert len(replies) == 200
+        await server.run([join("a")], heartbeat=True)
+        with redis.Redis.from_url(shared_server.url) as client:
+            client.config_resetstat()
+            wanted = [number % 3 == 0 for number in range(120)]
+            batch = [exchange("a", f"c{number}", since=5 if wants else "") for number, wants in enumerate(wanted)]
+            replies = await server.run(batch)
+            assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 3
+            assert [reply[4] == 1 for reply in replies] == wanted  # whether it is held
+            held = {key.decode() for key in client.zrange(KEYS[1], 0, -1)}
+            assert held == {f"a c{number}" for number in range(0, 120, 3)}
 
     on(shared_server.url, story)
 
@@ -323,7 +330,8 @@ def test_a_cluster_through_a_callable(executable: str) -> None:
 
         async def story(redis_server: RedisServer) -> None:
             await redis_server.run([join("a")], heartbeat=True)
-            assert (await redis_server.run([exchange("a", "x")]))[0][0] == "no"
+            replies = await redis_server.run([exchange("a", chat) for chat in "xyz"])
+            assert [reply[0] for reply in replies] == ["no"] * 3
 
         on(lambda: aioredis.RedisCluster(host="127.0.0.1", port=port), story)
     finally:
