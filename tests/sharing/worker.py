@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 from typing import Any
 
 import httpx
@@ -127,7 +128,9 @@ class Worker:
 
     def fork(self, chat: str, hold: float) -> int:
         """A child has the indicator of that chat for a while; returns its exit status."""
-        child = os.fork()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 and later: there are other threads
+            child = os.fork()
         if not child:
             status = 1
             try:
