@@ -111,8 +111,8 @@ MUTANTS: Final = (
         edits(
             SHARED,
             (
-                'message.id.replace(" ", "_"))\n            self.share.dirty = True',
-                'message.id.replace(" ", "_"))',
+                "_word(message.id))\n            self.share.dirty = True",
+                "_word(message.id))",
             ),
         ),
     ),

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from linq_typing import TypingManager
-from linq_typing._core.member import MOST_CHATS, PATIENCE, Call
+from linq_typing._core.indicator import MessageInFlight
+from linq_typing._core.member import MOST_CHATS, PATIENCE, Call, Member
+from linq_typing._core.shared_indicator import Share, SharedIndicator
 from linq_typing._engine.sharing import ServerError
 from linq_typing.errors import ConfigurationError
 
@@ -23,6 +25,10 @@ import redis.asyncio as aioredis  # noqa: E402
 from linq_typing.redis import RedisServer, key_prefix  # noqa: E402
 
 KEYS = ("{t}:members", "{t}:held", "{t}:news")
+
+
+class Chat(SharedIndicator):
+    __slots__ = ("id", "share")
 
 
 def join(member: str) -> Call:
@@ -190,6 +196,33 @@ def test_a_batch_takes_few_scripts_and_its_replies_are_in_its_order(shared_serve
             assert [reply[4] == 1 for reply in replies] == wanted  # whether it is held
             held = {key.decode() for key in client.zrange(KEYS[1], 0, -1)}
             assert held == {f"a c{number}" for number in range(0, 120, 3)}
+
+    on(shared_server.url, story)
+
+
+@pytest.mark.parametrize("odd", ["a b", "a\tb\n", "\0", "\ud800", "é"])
+def test_odd_message_ids(shared_server: Server, odd: str) -> None:
+    """The server takes each for one id, and the same whoever tells it."""
+
+    async def story(server: RedisServer) -> None:
+        member: Member[Chat] = Member("{t}", 5.0, lambda: "a")
+        (joined,) = await server.run([member.heartbeat()], heartbeat=True)
+        member.heartbeat_answered(joined, 1.0, 1.0)
+        chat = Chat(3.0)
+        chat.id, chat.share = "c", Share(member)
+        message = MessageInFlight(1.0, None)
+        message.id = odd
+        chat.send_began(message)
+        chat.send_ended(message, 1.0, accepted=True)
+        chat.webhook(f"{odd}, a colleague's", 1.0, "sent")
+        chat.webhook(odd, 1.0, "delivered")
+        for _ in range(2):
+            member.review(chat, 1.0)
+            batch = member.batch(1.0)
+            member.answered(batch, await server.run([each.call for each in batch]), 1.0)
+        with redis.Redis.from_url(shared_server.url, decode_responses=True) as client:
+            colleagues, own = client.hget("{t}:chat:c", "ids").split()
+        assert colleagues == f"{own},_a_colleague's"
 
     on(shared_server.url, story)
 

@@ -16,6 +16,7 @@ than ``stopped_at`` and ``settles_at``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from math import inf
 from typing import Final, NamedTuple, Protocol
@@ -133,7 +134,7 @@ class SharedIndicator(Indicator):
             if message.sender is None:
                 self.share.message_at = at
             if message.id:
-                self.share.message_ids = (*self.share.message_ids, message.id.replace(" ", "_"))
+                self.share.message_ids = (*self.share.message_ids, _word(message.id))
             self.share.dirty = True
 
     def message_failed(self, message: MessageInFlight, now: float) -> None:
@@ -208,7 +209,7 @@ class SharedIndicator(Indicator):
 
     def webhook(self, message_id: str, at: float, kind: str) -> None:
         """A webhook tells of a message that this process does not know: the others may."""
-        self.share.webhooks = (*self.share.webhooks, (message_id.replace(" ", "_"), at, kind))
+        self.share.webhooks = (*self.share.webhooks, (_word(message_id), at, kind))
         self.share.dirty = True
 
     def stop_denied(self) -> None:
@@ -221,6 +222,11 @@ class SharedIndicator(Indicator):
         sender = self.guess_sender(at)
         if sender is not None:
             self._quiet(sender, at)
+
+
+def _word(message_id: str) -> str:
+    """The id in characters that the server's lists of ids and its JSON can hold."""
+    return re.sub(r"[^!-~]", "_", message_id)
 
 
 def _lingers(session: SessionState, now: float) -> bool:
