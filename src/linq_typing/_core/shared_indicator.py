@@ -52,14 +52,15 @@ class Membership(Protocol):
 class Share:
     """What a shared chat has to remember beside its indicator."""
 
-    __slots__ = ("ask", "cleared_until", "dirty", "in_call", "lease", "member", "message_at", "message_ids",
-                 "own_start", "started_at", "stopped_at", "told", "wait_until", "webhooks")  # fmt: skip
+    __slots__ = ("ask", "cleared_until", "dirty", "granted_at", "in_call", "lease", "member", "message_at",
+                 "message_ids", "own_start", "started_at", "stopped_at", "told", "wait_until", "webhooks")  # fmt: skip
 
     def __init__(self, member: Membership) -> None:
         self.member = member
         self.cleared_until = self.started_at = self.stopped_at = LONG_AGO  # the marks that an indicator has not
         self.own_start = LONG_AGO  # when a start of this member may have taken effect at the latest
         self.lease: int | None = None  # the number of the call that got it
+        self.granted_at = LONG_AGO  # when the server granted the lease: the request went out later
         self.ask: Action | None = None  # the request that it asks for
         self.wait_until = LONG_AGO  # when to ask again
         self.dirty = False  # whether the others don't know all yet
@@ -157,6 +158,7 @@ class SharedIndicator(Indicator):
         self, outcome: Outcome, sent_at: float, now: float, retry_in: float | None, retry_after: float
     ) -> None:
         share, owed = self.share, self._may_apply_until
+        sent_at = max(sent_at, share.granted_at)
         super()._stop_answered(outcome, sent_at, now, retry_in, retry_after)
         if outcome is Outcome.ACCEPTED:
             share.cleared_until = max(share.cleared_until, sent_at)
@@ -171,7 +173,7 @@ class SharedIndicator(Indicator):
         return self.share.started_at + CLOCK_GRACE + 2 * ROUNDING
 
     def _request_ended(self) -> None:
-        self.share.lease = None
+        self.share.lease, self.share.granted_at = None, LONG_AGO
         self.share.dirty = True
 
     def _begin_anew(self, now: float) -> None:
