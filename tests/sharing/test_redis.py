@@ -1,10 +1,12 @@
 """The module that speaks with the server, on real ones."""
 
 import asyncio
+import re
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ import redis.asyncio as aioredis  # noqa: E402
 
 from linq_typing.redis import RedisServer, key_prefix  # noqa: E402
 
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "many-processes.md"
 KEYS = ("{t}:members", "{t}:held", "{t}:news")
 
 
@@ -351,7 +354,8 @@ def test_no_permission_for_what_a_script_does(executable: str) -> None:
 
 @pytest.mark.slow
 def test_a_cluster_through_a_callable(executable: str) -> None:
-    """All keys lie in one slot."""
+    """All keys lie in one slot. Its client needs all the rights that the page names."""
+    rights = re.findall(r"[~+][a-z|{][^\s`]+", PAGE.read_text(encoding="utf-8").partition("## Security")[2])
     port, bus = free_port(), free_port()
     options = ["--port", str(port), "--cluster-port", str(bus), "--cluster-enabled", "yes", "--bind", "127.0.0.1"]
     server = Server(executable, *options)
@@ -360,13 +364,14 @@ def test_a_cluster_through_a_callable(executable: str) -> None:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             while "cluster_state:ok" not in str(client.execute_command("CLUSTER", "INFO")):
                 time.sleep(0.01)
+            client.execute_command("ACL", "SETUSER", "bot", "on", ">secret", "~{t}:*", *rights)
 
         async def story(redis_server: RedisServer) -> None:
             await redis_server.run([join("a")], heartbeat=True)
             replies = await redis_server.run([exchange("a", chat) for chat in "xyz"])
             assert [reply[0] for reply in replies] == ["no"] * 3
 
-        on(lambda: aioredis.RedisCluster(host="127.0.0.1", port=port), story)
+        on(lambda: aioredis.RedisCluster("127.0.0.1", port, username="bot", password="secret"), story)
     finally:
         server.close()
 
