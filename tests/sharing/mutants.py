@@ -87,7 +87,13 @@ MUTANTS: Final = (
         "a lease is not given back",
         "clean",
         0,
-        edits(SHARED, ("        self.share.lease = None\n        self.share.dirty = True", "        pass")),
+        edits(
+            SHARED,
+            (
+                "        self.share.lease, self.share.granted_at = None, LONG_AGO\n        self.share.dirty = True",
+                "        pass",
+            ),
+        ),
     ),
     Mutant(
         "nobody is told what happened while alone",
@@ -111,8 +117,8 @@ MUTANTS: Final = (
         edits(
             SHARED,
             (
-                'message.id.replace(" ", "_"))\n            self.share.dirty = True',
-                'message.id.replace(" ", "_"))',
+                "_word(message.id))\n            self.share.dirty = True",
+                "_word(message.id))",
             ),
         ),
     ),

@@ -401,6 +401,25 @@ def test_a_start_of_others_is_repeated_after_a_lost_stop(lab: Lab) -> None:
     assert chat.next(lab.now + 4.0)[0] is Action.START
 
 
+def test_a_stop_clears_what_came_before_its_lease(lab: Lab) -> None:
+    """Also where this member takes the server's clock for slower than it is: no second stop."""
+    member, other = lab.member("a", join=False), lab.member("b")
+    member.heartbeat_answered(lab.twin.run(member.heartbeat()), lab.now, lab.now + 0.01)
+    assert offset(member) == pytest.approx(OFFSET - 0.005)
+    chat, same = lab.chat(member), lab.chat(other)
+    lab.join(same)
+    other.review(same, lab.now)
+    lab.exchange(other)
+    lab.twin.run(other.heartbeat(leave=True))
+    member.took_over(lab.twin.run(member.take_over(Dead("b1", "-1"))))
+    chat.share.dirty = True
+    member.review(chat, lab.now)
+    lab.exchange(member)
+    lab.request(member, chat, Action.STOP, Outcome.ACCEPTED)
+    assert not chat.maybe_up(lab.now)
+    assert not member.held
+
+
 def test_a_message_clears_less_than_the_clocks_can_tell(lab: Lab) -> None:
     """A start of another member just before it may have come just after it."""
     member = lab.member()

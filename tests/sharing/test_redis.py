@@ -1,16 +1,20 @@
 """The module that speaks with the server, on real ones."""
 
 import asyncio
+import re
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from linq_typing import TypingManager
-from linq_typing._core.member import MOST_CHATS, PATIENCE, Call
+from linq_typing._core.indicator import MessageInFlight
+from linq_typing._core.member import MOST_CHATS, PATIENCE, Call, Member
+from linq_typing._core.shared_indicator import Share, SharedIndicator
 from linq_typing._engine.sharing import ServerError
 from linq_typing.errors import ConfigurationError
 
@@ -22,7 +26,12 @@ import redis.asyncio as aioredis  # noqa: E402
 
 from linq_typing.redis import RedisServer, key_prefix  # noqa: E402
 
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "many-processes.md"
 KEYS = ("{t}:members", "{t}:held", "{t}:news")
+
+
+class Chat(SharedIndicator):
+    __slots__ = ("id", "share")
 
 
 def join(member: str) -> Call:
@@ -194,6 +203,33 @@ def test_a_batch_takes_few_scripts_and_its_replies_are_in_its_order(shared_serve
     on(shared_server.url, story)
 
 
+@pytest.mark.parametrize("odd", ["a b", "a\tb\n", "\0", "\ud800", "é"])
+def test_odd_message_ids(shared_server: Server, odd: str) -> None:
+    """The server takes each for one id, and the same whoever tells it."""
+
+    async def story(server: RedisServer) -> None:
+        member: Member[Chat] = Member("{t}", 5.0, lambda: "a")
+        (joined,) = await server.run([member.heartbeat()], heartbeat=True)
+        member.heartbeat_answered(joined, 1.0, 1.0)
+        chat = Chat(3.0)
+        chat.id, chat.share = "c", Share(member)
+        message = MessageInFlight(1.0, None)
+        message.id = odd
+        chat.send_began(message)
+        chat.send_ended(message, 1.0, accepted=True)
+        chat.webhook(f"{odd}, a colleague's", 1.0, "sent")
+        chat.webhook(odd, 1.0, "delivered")
+        for _ in range(2):
+            member.review(chat, 1.0)
+            batch = member.batch(1.0)
+            member.answered(batch, await server.run([each.call for each in batch]), 1.0)
+        with redis.Redis.from_url(shared_server.url, decode_responses=True) as client:
+            colleagues, own = client.hget("{t}:chat:c", "ids").split()
+        assert colleagues == f"{own},_a_colleague's"
+
+    on(shared_server.url, story)
+
+
 def test_a_server_that_is_not_there(server: Server) -> None:
     """Refused: at once. After it is back, the same object connects again."""
 
@@ -318,7 +354,8 @@ def test_no_permission_for_what_a_script_does(executable: str) -> None:
 
 @pytest.mark.slow
 def test_a_cluster_through_a_callable(executable: str) -> None:
-    """All keys lie in one slot."""
+    """All keys lie in one slot. Its client needs all the rights that the page names."""
+    rights = re.findall(r"[~+][a-z|{][^\s`]+", PAGE.read_text(encoding="utf-8").partition("## Security")[2])
     port, bus = free_port(), free_port()
     options = ["--port", str(port), "--cluster-port", str(bus), "--cluster-enabled", "yes", "--bind", "127.0.0.1"]
     server = Server(executable, *options)
@@ -327,13 +364,14 @@ def test_a_cluster_through_a_callable(executable: str) -> None:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             while "cluster_state:ok" not in str(client.execute_command("CLUSTER", "INFO")):
                 time.sleep(0.01)
+            client.execute_command("ACL", "SETUSER", "bot", "on", ">secret", "~{t}:*", *rights)
 
         async def story(redis_server: RedisServer) -> None:
             await redis_server.run([join("a")], heartbeat=True)
             replies = await redis_server.run([exchange("a", chat) for chat in "xyz"])
             assert [reply[0] for reply in replies] == ["no"] * 3
 
-        on(lambda: aioredis.RedisCluster(host="127.0.0.1", port=port), story)
+        on(lambda: aioredis.RedisCluster("127.0.0.1", port, username="bot", password="secret"), story)
     finally:
         server.close()
 

@@ -186,7 +186,7 @@ class Member(Generic[C]):
 
     def return_lease(self, chat: C) -> None:
         """What was granted is not needed any more."""
-        chat.share.lease, chat.share.dirty = None, True
+        chat.share.lease, chat.share.granted_at, chat.share.dirty = None, LONG_AGO, True
 
     def batch(self, now: float) -> Sequence[Exchange[C]]:
         """The exchanges to run now, questions first."""
@@ -248,7 +248,7 @@ class Member(Generic[C]):
         if verdict in ("unknown", "stale"):
             self.renew()
             return chat, ask, False
-        _, _, busy_for, others, held, message = reply[:6]
+        _, at, busy_for, others, held, message = reply[:6]
         if held:
             self.held.add(chat.id)
         else:
@@ -267,7 +267,7 @@ class Member(Generic[C]):
             chat.message_elsewhere(self._to_local(int(message)))
         granted = verdict == "go" and now < exchange.made_at + GRANT_FOR
         if granted:
-            share.lease = exchange.number
+            share.lease, share.granted_at = exchange.number, self._to_local(at)
         elif verdict == "go":
             share.dirty = True
         elif ask is not None:

@@ -16,6 +16,7 @@ than ``stopped_at`` and ``settles_at``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from math import inf
 from typing import Final, NamedTuple, Protocol
@@ -51,14 +52,15 @@ class Membership(Protocol):
 class Share:
     """What a shared chat has to remember beside its indicator."""
 
-    __slots__ = ("ask", "cleared_until", "dirty", "in_call", "lease", "member", "message_at", "message_ids",
-                 "own_start", "started_at", "stopped_at", "told", "wait_until", "webhooks")  # fmt: skip
+    __slots__ = ("ask", "cleared_until", "dirty", "granted_at", "in_call", "lease", "member", "message_at",
+                 "message_ids", "own_start", "started_at", "stopped_at", "told", "wait_until", "webhooks")  # fmt: skip
 
     def __init__(self, member: Membership) -> None:
         self.member = member
         self.cleared_until = self.started_at = self.stopped_at = LONG_AGO  # the marks that an indicator has not
         self.own_start = LONG_AGO  # when a start of this member may have taken effect at the latest
         self.lease: int | None = None  # the number of the call that got it
+        self.granted_at = LONG_AGO  # when the server granted the lease: the request went out later
         self.ask: Action | None = None  # the request that it asks for
         self.wait_until = LONG_AGO  # when to ask again
         self.dirty = False  # whether the others don't know all yet
@@ -133,7 +135,7 @@ class SharedIndicator(Indicator):
             if message.sender is None:
                 self.share.message_at = at
             if message.id:
-                self.share.message_ids = (*self.share.message_ids, message.id.replace(" ", "_"))
+                self.share.message_ids = (*self.share.message_ids, _word(message.id))
             self.share.dirty = True
 
     def message_failed(self, message: MessageInFlight, now: float) -> None:
@@ -156,6 +158,7 @@ class SharedIndicator(Indicator):
         self, outcome: Outcome, sent_at: float, now: float, retry_in: float | None, retry_after: float
     ) -> None:
         share, owed = self.share, self._may_apply_until
+        sent_at = max(sent_at, share.granted_at)
         super()._stop_answered(outcome, sent_at, now, retry_in, retry_after)
         if outcome is Outcome.ACCEPTED:
             share.cleared_until = max(share.cleared_until, sent_at)
@@ -170,7 +173,7 @@ class SharedIndicator(Indicator):
         return self.share.started_at + CLOCK_GRACE + 2 * ROUNDING
 
     def _request_ended(self) -> None:
-        self.share.lease = None
+        self.share.lease, self.share.granted_at = None, LONG_AGO
         self.share.dirty = True
 
     def _begin_anew(self, now: float) -> None:
@@ -208,7 +211,7 @@ class SharedIndicator(Indicator):
 
     def webhook(self, message_id: str, at: float, kind: str) -> None:
         """A webhook tells of a message that this process does not know: the others may."""
-        self.share.webhooks = (*self.share.webhooks, (message_id.replace(" ", "_"), at, kind))
+        self.share.webhooks = (*self.share.webhooks, (_word(message_id), at, kind))
         self.share.dirty = True
 
     def stop_denied(self) -> None:
@@ -221,6 +224,11 @@ class SharedIndicator(Indicator):
         sender = self.guess_sender(at)
         if sender is not None:
             self._quiet(sender, at)
+
+
+def _word(message_id: str) -> str:
+    """The id in characters that the server's lists of ids and its JSON can hold."""
+    return re.sub(r"[^!-~]", "_", message_id)
 
 
 def _lingers(session: SessionState, now: float) -> bool:
