@@ -420,6 +420,19 @@ def test_a_stop_clears_what_came_before_its_lease(lab: Lab) -> None:
     assert not member.held
 
 
+def test_a_stop_is_not_in_the_future_of_a_server_whose_clock_has_jumped(lab: Lab) -> None:
+    """After a failover, say. Or else the next start would count as stopped."""
+    member = lab.member()
+    chat = lab.chat(member)
+    session = lab.join(chat)
+    lab.start(member, chat)
+    chat.leave(session, lab.now, 0.0)
+    lab.twin.now = lambda: round((lab.now + OFFSET + 60.0) * 1000)
+    sent_at = lab.now
+    lab.request(member, chat, Action.STOP, Outcome.ACCEPTED)
+    assert chat.share.cleared_until == pytest.approx(sent_at + member.clock_error)
+
+
 def test_a_message_clears_less_than_the_clocks_can_tell(lab: Lab) -> None:
     """A start of another member just before it may have come just after it."""
     member = lab.member()

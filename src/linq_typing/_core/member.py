@@ -267,7 +267,7 @@ class Member(Generic[C]):
             chat.message_elsewhere(self._to_local(int(message)))
         granted = verdict == "go" and now < exchange.made_at + GRANT_FOR
         if granted:
-            share.lease, share.granted_at = exchange.number, self._to_local(at)
+            share.lease, share.granted_at = exchange.number, min(self._to_local(at), now + self.clock_error)
         elif verdict == "go":
             share.dirty = True
         elif ask is not None:
