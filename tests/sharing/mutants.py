@@ -87,13 +87,7 @@ MUTANTS: Final = (
         "a lease is not given back",
         "clean",
         0,
-        edits(
-            SHARED,
-            (
-                "        self.share.lease, self.share.granted_at = None, LONG_AGO\n        self.share.dirty = True",
-                "        pass",
-            ),
-        ),
+        edits(SHARED, ("        self.share.lease = None\n        self.share.dirty = True", "        pass")),
     ),
     Mutant(
         "nobody is told what happened while alone",

@@ -186,7 +186,7 @@ class Member(Generic[C]):
 
     def return_lease(self, chat: C) -> None:
         """What was granted is not needed any more."""
-        chat.share.lease, chat.share.granted_at, chat.share.dirty = None, LONG_AGO, True
+        chat.share.lease, chat.share.dirty = None, True
 
     def batch(self, now: float) -> Sequence[Exchange[C]]:
         """The exchanges to run now, questions first."""

@@ -60,7 +60,7 @@ class Share:
         self.cleared_until = self.started_at = self.stopped_at = LONG_AGO  # the marks that an indicator has not
         self.own_start = LONG_AGO  # when a start of this member may have taken effect at the latest
         self.lease: int | None = None  # the number of the call that got it
-        self.granted_at = LONG_AGO  # when the server granted the lease, as the clocks have it: the request is later
+        self.granted_at = LONG_AGO  # when the server last granted one: what this member sends next is later
         self.ask: Action | None = None  # the request that it asks for
         self.wait_until = LONG_AGO  # when to ask again
         self.dirty = False  # whether the others don't know all yet
@@ -173,7 +173,7 @@ class SharedIndicator(Indicator):
         return self.share.started_at + CLOCK_GRACE + 2 * ROUNDING
 
     def _request_ended(self) -> None:
-        self.share.lease, self.share.granted_at = None, LONG_AGO
+        self.share.lease = None
         self.share.dirty = True
 
     def _begin_anew(self, now: float) -> None:
