@@ -5,6 +5,7 @@ import contextvars
 import gc
 import logging
 import socket
+import sys
 import threading
 import time
 import weakref
@@ -32,6 +33,18 @@ def _call(thread: LoopThread, call: Callable[[], object]) -> object:
     done: Future[object] = Future()
     thread.post(lambda: done.set_result(call()))
     return done.result(PATIENCE)
+
+
+def _wait_until_it_sleeps(thread: LoopThread) -> None:
+    """Until its loop has found the inbox empty: only then does what is posted next have to wake it."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        frame = sys._current_frames().get(thread._thread.ident or 0)
+        has_looked = frame is not None and frame.f_back is not None and frame.f_back.f_code is _Inbox.select.__code__
+        if has_looked and thread._inbox.ended != thread._inbox.sleeps:
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def test_the_thread_is_a_daemon_of_a_telling_name(thread: LoopThread) -> None:
@@ -218,9 +231,7 @@ def test_a_loop_is_woken_once_for_each_sleep_and_never_while_it_works(
     """Each waking is a system call at which the caller gives up the interpreter lock."""
     waker = CountingWaker(thread._waker)
     monkeypatch.setattr(thread, "_waker", waker)
-    deadline = time.monotonic() + PATIENCE
-    while thread._inbox.ended == thread._inbox.sleeps and time.monotonic() < deadline:
-        time.sleep(0.01)
+    _wait_until_it_sleeps(thread)
     working, go_on = threading.Event(), threading.Event()
     thread.post(lambda: (working.set(), go_on.wait(PATIENCE)))
     thread.post(lambda: None)
@@ -340,8 +351,7 @@ def test_a_thread_whose_loop_has_ended_is_dead(thread: LoopThread) -> None:
 
 def test_a_thread_that_is_marked_dead_is_not_woken(thread: LoopThread, monkeypatch: pytest.MonkeyPatch) -> None:
     """A forked child shares what its parent's loop sleeps on."""
-    while thread._inbox.ended == thread._inbox.sleeps:  # until it sleeps
-        time.sleep(0.001)
+    _wait_until_it_sleeps(thread)
     with monkeypatch.context() as patch:
         patch.setattr(thread, "dead", True)
         patch.setattr(thread, "_waker", waker := CountingWaker(thread._waker))
@@ -443,8 +453,7 @@ def test_what_strikes_in_post_reaches_the_caller_and_leaves_the_thread_alive(
 ) -> None:
     """It is not taken for a closed loop; the call that was struck is made with the next one."""
     made: list[int] = []
-    while thread._inbox.ended == thread._inbox.sleeps:  # until it sleeps
-        time.sleep(0.001)
+    _wait_until_it_sleeps(thread)
     monkeypatch.setattr(thread, "_waker", FailingWaker(thread._waker, error))
     with pytest.raises(type(error)) as caught:
         thread.post(made.append, 1)
