@@ -110,14 +110,17 @@ def test_an_error_answer_is_mapped() -> None:
     assert str(got.error) == "HTTP 403, code 2005: no (trace t)"
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """A URL that refuses connections. The port is taken, so that no test that runs at the same time listens on it."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{silent.getsockname()[1]}"
 
 
-def test_a_refused_connection_did_nothing() -> None:
+def test_a_refused_connection_did_nothing(nobody: str) -> None:
     """It needs no stop, and may be tried again."""
-    got = request(f"http://127.0.0.1:{_free_port()}")
+    got = request(nobody)
     assert got.outcome is Outcome.NOT_APPLIED
     assert type(got.error) is APIConnectionError
 
@@ -278,9 +281,9 @@ def test_the_key_is_nowhere_in_an_error(body: str, header: str) -> None:
     assert KEY[:8] not in text
 
 
-def test_a_failed_request_does_not_carry_the_key_along() -> None:
+def test_a_failed_request_does_not_carry_the_key_along(nobody: str) -> None:
     """No cause and no context: httpx's exception holds the request with its headers."""
-    got = request(f"http://127.0.0.1:{_free_port()}")
+    got = request(nobody)
     assert got.error is not None
     assert (got.error.__cause__, got.error.__context__, got.error.__traceback__) == (None, None, None)
 
@@ -397,9 +400,9 @@ def test_a_broken_tunnel_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("hosts", ["127.0.0.1", "*", "api.example, 127.0.0.1"])
-def test_the_variable_no_proxy_is_obeyed(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
+def test_the_variable_no_proxy_is_obeyed(monkeypatch: pytest.MonkeyPatch, hosts: str, nobody: str) -> None:
     """A base on this machine, say."""
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{_free_port()}")
+    monkeypatch.setenv("HTTP_PROXY", nobody)
     monkeypatch.setenv("NO_PROXY", hosts)
     with serving(saying(answer(204))) as server:
         assert request(server.url).outcome is Outcome.ACCEPTED
@@ -637,8 +640,10 @@ def test_a_proxy_that_refuses_the_tunnel_passes_nothing_on(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_cannot_be_reached_passes_nothing_on(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
-    monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{_free_port()}")
+def test_a_proxy_that_cannot_be_reached_passes_nothing_on(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, nobody: str
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", nobody)
     assert request(f"{scheme}://api.example").outcome is Outcome.NOT_APPLIED
 
 
