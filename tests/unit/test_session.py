@@ -17,7 +17,7 @@ from linq_typing._settings import SessionOptions
 from linq_typing._typing_while import TypingWhile, make_typing_while
 from linq_typing.errors import APITimeoutError
 
-from .kit import CHAT, OTHER_CHAT, FakeEngine, FakeSource, carried
+from .kit import CHAT, OTHER_CHAT, PATIENCE, FakeEngine, FakeSource, carried
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_asyncio_to_thread_carries_it_along(source: FakeSource) -> None:
 def test_a_plain_thread_has_none(source: FakeSource) -> None:
     """It has a context of its own; so has an executor's."""
     with _typing_while(source), ThreadPoolExecutor(1) as pool:
-        assert pool.submit(current_session).result(5) is None
+        assert pool.submit(current_session).result(PATIENCE) is None
 
 
 def test_a_task_that_outlives_the_block_has_none(source: FakeSource) -> None:
