@@ -21,7 +21,7 @@ import pytest
 from linq_typing.cli import main
 from linq_typing.sandbox import Sandbox, _server
 
-from .kit import PATIENCE
+from .kit import PATIENCE, reserved_port
 
 
 class Running:
@@ -121,17 +121,15 @@ def test_bad_arguments_are_one_line_and_status_2(
 
 def test_an_interrupted_start_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while it waits for the server: the address is free again."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    linq, threads = Sandbox(port=port), set(threading.enumerate())
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(_server, "Future", _Interrupted)
-        linq.start()
-    assert linq.wait_until(lambda: set(threading.enumerate()) <= threads)  # the server has come up, and gone
-    assert _refuses(port)
-    with linq:
-        assert httpx.get(linq.url, timeout=PATIENCE, verify=False).status_code == 200
+    with reserved_port() as port:
+        linq, threads = Sandbox(port=port), set(threading.enumerate())
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(_server, "Future", _Interrupted)
+            linq.start()
+        assert linq.wait_until(lambda: set(threading.enumerate()) <= threads)  # the server has come up, and gone
+        assert _refuses(port)
+        with linq:
+            assert httpx.get(linq.url, timeout=PATIENCE, verify=False).status_code == 200
 
 
 class _Interrupted(Future):  # type: ignore[type-arg]

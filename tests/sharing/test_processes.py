@@ -18,7 +18,7 @@ from linq_typing.sandbox import Sandbox
 
 from .processes import Cast, Worker, all_share, asked, until
 from .proxy import Proxy
-from .servers import Server, executables, free_port
+from .servers import Server, executables
 
 redis = pytest.importorskip("redis", reason="redis is not installed")
 
@@ -125,7 +125,7 @@ def test_without_a_server_nobody_waits(linq: Sandbox, cast: Cast, one_server: Se
         client.config_set("requirepass", "right")
     socket = one_server.socket
     urls = {
-        f"redis://127.0.0.1:{free_port()}": "WARNING",
+        "redis://127.0.0.1:1": "WARNING",
         f"unix://:wrong@{socket}": "ERROR",
         f"unix://weak:secret@{socket}": "ERROR",
         f"unix://partial:secret@{socket}": "ERROR",
