@@ -129,7 +129,8 @@ class Worker:
             thread.join()
 
     def fork(self, chat: str, hold: float) -> int:
-        """A child has the indicator of that chat for a while; returns its exit status."""
+        """A child has the indicator of that chat for a while; returns its exit status: 3 if it was alone at first."""
+        before = len(self.kinds)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 and later: there are other threads
             child = os.fork()
@@ -141,7 +142,10 @@ class Worker:
                     until = time.monotonic() + GUARD
                     while self.manager.stats().sharing != "shared" and time.monotonic() < until:
                         time.sleep(0.02)
-                status = 0 if self.manager.stats().sharing == "shared" and self.manager.close() else 2
+                if self.manager.stats().sharing == "shared" and self.manager.close():
+                    status = 3 if "alone" in self.kinds[before:] else 0
+                else:
+                    status = 2
             finally:
                 os._exit(status)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
