@@ -178,7 +178,8 @@ def test_a_cursor_of_another_sandbox_starts_afresh(linq: Sandbox, page: httpx.Cl
 
 def test_several_pages_see_the_same(linq: Sandbox, page: httpx.Client) -> None:
     chat = linq.chat()
-    with listening(page) as one, httpx.Client(base_url=linq.url, verify=False) as client, listening(client) as two:
+    other = httpx.Client(base_url=linq.url, timeout=PATIENCE, verify=False)
+    with listening(page) as one, other, listening(other) as two:
         one.next(), two.next()
         linq.write(chat, "Hello")
         assert one.until("messages", text="Hello") == two.until("messages", text="Hello")
@@ -459,7 +460,7 @@ def test_keeps_the_latest_requests_messages_and_showings() -> None:
         assert [request.id for request in timeline.requests] == [10, 11, 12]
         assert [message.text for message in timeline.messages] == ["3", "4", "5"]
         assert len(timeline.showings) == len(timeline.reopened) == 3
-        record = httpx.get(f"{linq.url}sandbox/state", verify=False).json()["chats"][0]
+        record = httpx.get(f"{linq.url}sandbox/state", timeout=PATIENCE, verify=False).json()["chats"][0]
         assert (record["starts"], record["sends"]) == (6, 6), "the counters include what is no longer kept"
 
 
