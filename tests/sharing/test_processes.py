@@ -137,12 +137,17 @@ def test_without_a_server_nobody_waits(linq: Sandbox, cast: Cast, one_server: Se
         worker.do("enter", chat)
         until(lambda worker=worker: worker.sharing == "alone")
     until(lambda: all(linq.visible(chat) for chat in chats))
+
+    def said(worker: Worker) -> list[str]:
+        return re.findall("^[A-Z]+", worker.log(), re.M)
+
+    for worker, level in zip(workers, urls.values(), strict=True):
+        until(lambda worker=worker, level=level: level in said(worker))  # a slow answer is told before, as a WARNING
     time.sleep(4.0)  # two heartbeats
     for worker, chat, level in zip(workers, chats, urls.values(), strict=True):
         assert worker.do("held_up", linq.chat()) < 0.05
         worker.do("leave", chat)
-        said = re.findall("^[A-Z]+", worker.log(), re.M)
-        assert said.count(level) == 1, worker.log()  # a slow answer may be told before, as a WARNING
+        assert said(worker).count(level) == 1, worker.log()
         assert worker.events("started", "failed") == ["started"]
     cast.end(*chats)
 
@@ -393,6 +398,7 @@ def test_one_of_many_chats_is_killed(linq: Sandbox, cast: Cast, one_server: Serv
     victim, *others = cast.meet(3, one_server.url)
     chats = [linq.chat() for _ in range(200)]
     others[0].do("enter", *chats[:50])
+    until(lambda: all(linq.visible(chat) for chat in chats[:50]))
     victim.do("enter", *chats)
     until(lambda: sum(map(linq.visible, chats)) > 100)
     victim.kill()
