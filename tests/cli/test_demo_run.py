@@ -149,7 +149,8 @@ def test_the_command_outside_a_terminal(process: subprocess.Popen[str]) -> None:
 
 def leave_a_ghost(stage: Stage) -> None:
     headers = {"Authorization": f"Bearer {stage.linq.api_key}"}
-    httpx.post(f"{stage.linq.base_url}/v3/chats/{stage.chat_id}/typing", headers=headers, verify=False)
+    url = f"{stage.linq.base_url}/v3/chats/{stage.chat_id}/typing"
+    httpx.post(url, headers=headers, timeout=PATIENCE, verify=False)
 
 
 def leave_a_ghost_until_it_times_out(stage: Stage) -> None:
@@ -217,7 +218,7 @@ def test_ctrl_c_ends_quietly() -> None:
             [sys.executable, "-c", ENDLESS_SCENE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
     assert demo.stdout is not None
-    assert "working\n" in iter(demo.stdout.readline, "")
+    assert any(line.endswith("working\n") for line in iter(demo.stdout.readline, ""))
     demo.send_signal(signal.SIGINT)
     output, errors = demo.communicate(timeout=PATIENCE)
     assert (demo.returncode, errors.strip()) == (130, "")

@@ -62,7 +62,7 @@ def test_the_command_s_options_are_its_own(terminal: Terminal) -> None:
 def test_options_are_the_session_s(terminal: Terminal) -> None:
     """After its CHAT_ID as well as before it."""
     chat = terminal.linq.chat()
-    assert terminal.run("while", chat, "--start-delay", "20", *python("pass")).returncode == 0
+    assert terminal.run("while", chat, "--start-delay", "3600", *python("pass")).returncode == 0
     assert terminal.asked(chat) == []
     with terminal.spawn("while", "--max-duration", "0.1", chat, *python("input()")) as process:
         assert process.stderr is not None

@@ -106,12 +106,13 @@ def importer(names: Names, modules: Modules) -> Callable[..., object]:
 
 
 def shows(sandbox: Sandbox) -> bool:
-    """Whether the current session's indicator shows since the latest request, and the library has had the answer."""
+    """Whether the current session's indicator shows since the latest request, and the library has taken note of it."""
     session = linq_typing.current_session()
     assert session is not None
     requests = sandbox.timeline(session.chat_id).requests
     latest_is_start = bool(requests) and requests[-1].endpoint == "start"
-    return latest_is_start and sandbox.visible(session.chat_id) and not session._engine.stats().in_flight
+    stats = session._engine.stats()
+    return latest_is_start and sandbox.visible(session.chat_id) and stats.shown > 0 and not stats.in_flight
 
 
 def work(sandbox: Sandbox) -> None:

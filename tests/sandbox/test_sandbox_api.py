@@ -179,7 +179,7 @@ def error(answer: httpx.Response) -> tuple[int, int]:
 def test_wrong_key_is_401(linq: Sandbox, authorization: str | None) -> None:
     chat = linq.chat()
     headers = {} if authorization is None else {"Authorization": authorization}
-    answer = httpx.post(f"{linq.base_url}/v3/chats/{chat}/typing", headers=headers)
+    answer = httpx.post(f"{linq.base_url}/v3/chats/{chat}/typing", headers=headers, timeout=PATIENCE)
     assert error(answer) == (401, 2004)
     assert not linq.visible(chat)
     [request] = linq.timeline(chat).requests

@@ -21,7 +21,7 @@ import pytest
 from linq_typing.cli import main
 from linq_typing.sandbox import Sandbox, _server
 
-from .kit import PATIENCE
+from .kit import PATIENCE, reserved_port
 
 
 class Running:
@@ -65,9 +65,10 @@ def test_prints_what_to_export_a_chat_and_a_curl_that_works_and_ends_quietly() -
         assert chat is not None
         assert chat[1] in words[-1]
         name, value = words[words.index("-H") + 1].split(": ")
-        assert httpx.request(words[words.index("-X") + 1], words[-1], headers={name: value}).status_code == 204
-        assert "<title>" in httpx.get(sandbox.url).text
-        [shown] = [c for c in httpx.get(f"{sandbox.url}sandbox/state").json()["chats"] if c["showing"]]
+        with httpx.Client(base_url=sandbox.url, timeout=PATIENCE) as http:
+            assert http.request(words[words.index("-X") + 1], words[-1], headers={name: value}).status_code == 204
+            assert "<title>" in http.get("/").text
+            [shown] = [c for c in http.get("/sandbox/state").json()["chats"] if c["showing"]]
         assert shown["id"] == chat[1]
         sandbox.process.send_signal(signal.SIGINT)
         out, err = sandbox.process.communicate(timeout=PATIENCE)
@@ -77,7 +78,7 @@ def test_prints_what_to_export_a_chat_and_a_curl_that_works_and_ends_quietly() -
 def test_with_a_webhook_the_secret_is_printed_too() -> None:
     with running("--webhook", "http://127.0.0.1:9/webhook", "--webhook-version", "2025-01-01") as sandbox:
         assert sandbox.env["LINQ_WEBHOOK_SECRET"].startswith("whsec_")
-        settings = httpx.get(f"{sandbox.url}sandbox/state").json()["settings"][0]
+        settings = httpx.get(f"{sandbox.url}sandbox/state", timeout=PATIENCE).json()["settings"][0]
         assert (settings["webhook"], settings["webhook_version"]) == ("http://127.0.0.1:9/webhook", "2025-01-01")
 
 
@@ -121,17 +122,15 @@ def test_bad_arguments_are_one_line_and_status_2(
 
 def test_an_interrupted_start_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while it waits for the server: the address is free again."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    linq, threads = Sandbox(port=port), set(threading.enumerate())
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(_server, "Future", _Interrupted)
-        linq.start()
-    assert linq.wait_until(lambda: set(threading.enumerate()) <= threads)  # the server has come up, and gone
-    assert _refuses(port)
-    with linq:
-        assert httpx.get(linq.url, timeout=PATIENCE, verify=False).status_code == 200
+    with reserved_port() as port:
+        linq, threads = Sandbox(port=port), set(threading.enumerate())
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(_server, "Future", _Interrupted)
+            linq.start()
+        assert linq.wait_until(lambda: set(threading.enumerate()) <= threads)  # the server has come up, and gone
+        assert _refuses(port)
+        with linq:
+            assert httpx.get(linq.url, timeout=PATIENCE, verify=False).status_code == 200
 
 
 class _Interrupted(Future):  # type: ignore[type-arg]

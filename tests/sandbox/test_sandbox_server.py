@@ -17,7 +17,7 @@ import linq_typing.sandbox
 from linq_typing.sandbox import Faults, Model, Sandbox, create_app
 from linq_typing.sandbox._faults import Loss
 
-from .kit import PATIENCE, client, run, start, stop
+from .kit import PATIENCE, client, reserved_port, run, start, stop
 
 
 def threads() -> list[str]:
@@ -44,10 +44,11 @@ def test_restart_keeps_the_port_and_the_chats() -> None:
         chat, url = linq.chat(), linq.base_url
         start(http, chat)
         linq.stop()
-        with pytest.raises(httpx.ConnectError):
-            start(http, chat)
-        assert linq.visible(chat), "what happened can be read while it is stopped"
-        linq.start()
+        with reserved_port(int(url.split(":")[2].split("/")[0])):
+            with pytest.raises(httpx.ConnectError):
+                start(http, chat)
+            assert linq.visible(chat), "what happened can be read while it is stopped"
+            linq.start()
         assert linq.base_url == url
         assert start(http, chat).status_code == 204
     assert len(linq.timeline(chat).starts) == 2

@@ -8,8 +8,6 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from .servers import free_port
-
 T = TypeVar("T")
 
 
@@ -24,11 +22,10 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self.delay = 0.0  #: seconds, each way
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", self.port))
+        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)

@@ -24,12 +24,6 @@ def executables() -> dict[str, str]:
     return found
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 class Server:
     """A server that is started, frozen, killed and started again. It saves nothing."""
 

@@ -18,7 +18,7 @@ from linq_typing.sandbox import Sandbox
 
 from .processes import Cast, Worker, all_share, asked, until
 from .proxy import Proxy
-from .servers import Server, executables, free_port
+from .servers import Server, executables
 
 redis = pytest.importorskip("redis", reason="redis is not installed")
 
@@ -84,16 +84,22 @@ def test_three_processes_act_as_one(linq: Sandbox, cast: Cast, shared_server: Se
     chat, quiet, busy = linq.chat(), linq.chat(), linq.chat()
     one, two, three = workers = cast.meet(3, shared_server.url, refresh_interval=1.0, settle=0.5)
     for worker in workers:
-        assert worker.do("enter", chat) < 1.0
+        worker.do("enter", chat)
+        assert worker.do("held_up", linq.chat()) < 0.05
     one.do("enter", quiet)
     one.do("enter", busy)
     until(lambda: linq.visible(busy) and linq.visible(quiet))
     two.do("enter", busy)
     three.do("mark", quiet)
     three.do("send", busy)
-    until(lambda: not linq.visible(busy))
+    until(lambda: any(showing.ended_by == "message" for showing in linq.timeline(busy).showings))
     until(lambda: linq.visible(busy))  # two goes on
-    until(lambda: len(asked(linq, chat)) >= 4)
+
+    def refreshes_without_quiet() -> int:
+        last = linq.timeline(quiet).starts[-1].received_at
+        return sum(request.received_at > last for request in linq.timeline(chat).starts)
+
+    until(lambda: refreshes_without_quiet() >= 3 or not never_alone(workers))
     one.do("leave", chat, quiet, busy)
     until(lambda: linq.visible(chat) and linq.visible(busy))
     two.do("leave", chat, busy)
@@ -119,7 +125,7 @@ def test_without_a_server_nobody_waits(linq: Sandbox, cast: Cast, one_server: Se
         client.config_set("requirepass", "right")
     socket = one_server.socket
     urls = {
-        f"redis://127.0.0.1:{free_port()}": "WARNING",
+        "redis://127.0.0.1:1": "WARNING",
         f"unix://:wrong@{socket}": "ERROR",
         f"unix://weak:secret@{socket}": "ERROR",
         f"unix://partial:secret@{socket}": "ERROR",
@@ -131,12 +137,17 @@ def test_without_a_server_nobody_waits(linq: Sandbox, cast: Cast, one_server: Se
         worker.do("enter", chat)
         until(lambda worker=worker: worker.sharing == "alone")
     until(lambda: all(linq.visible(chat) for chat in chats))
+
+    def said(worker: Worker) -> list[str]:
+        return re.findall("^[A-Z]+", worker.log(), re.M)
+
+    for worker, level in zip(workers, urls.values(), strict=True):
+        until(lambda worker=worker, level=level: level in said(worker))  # a slow answer is told before, as a WARNING
     time.sleep(4.0)  # two heartbeats
     for worker, chat, level in zip(workers, chats, urls.values(), strict=True):
         assert worker.do("held_up", linq.chat()) < 0.05
         worker.do("leave", chat)
-        said = re.findall("^[A-Z]+", worker.log(), re.M)
-        assert said.count(level) == 1, worker.log()  # a slow answer may be told before, as a WARNING
+        assert said(worker).count(level) == 1, worker.log()
         assert worker.events("started", "failed") == ["started"]
     cast.end(*chats)
 
@@ -310,7 +321,8 @@ def test_threads_loops_and_forks(linq: Sandbox, cast: Cast, one_server: Server) 
     until(lambda: linq.visible(chat))
     two.begin("in_threads", chat, 5.0)
     three.do("enter", chat, forked)
-    assert three.do("fork", forked, 4.0) == 0
+    child = three.do("fork", forked, 4.0)
+    assert child in (0, 3)
     for worker in (one, two):
         worker.finish()
     assert linq.visible(chat)
@@ -319,7 +331,7 @@ def test_threads_loops_and_forks(linq: Sandbox, cast: Cast, one_server: Server) 
     until(lambda: not linq.visible(chat) and not linq.visible(forked))
     if never_alone(workers):
         assert asked(linq, chat) == ["start", "stop"]
-        assert asked(linq, forked) == ["start", "stop"]
+        assert child == 3 or asked(linq, forked) == ["start", "stop"]
     cast.end(chat, forked)
 
 
@@ -386,6 +398,7 @@ def test_one_of_many_chats_is_killed(linq: Sandbox, cast: Cast, one_server: Serv
     victim, *others = cast.meet(3, one_server.url)
     chats = [linq.chat() for _ in range(200)]
     others[0].do("enter", *chats[:50])
+    until(lambda: all(linq.visible(chat) for chat in chats[:50]))
     victim.do("enter", *chats)
     until(lambda: sum(map(linq.visible, chats)) > 100)
     victim.kill()

@@ -17,8 +17,9 @@ from linq_typing._core.member import MOST_CHATS, PATIENCE, Call, Member
 from linq_typing._core.shared_indicator import Share, SharedIndicator
 from linq_typing._engine.sharing import ServerError
 from linq_typing.errors import ConfigurationError
+from sandbox.kit import reserved_port
 
-from .servers import Server, free_port
+from .servers import Server
 
 redis = pytest.importorskip("redis", reason="redis is not installed")
 
@@ -65,6 +66,13 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("linq_typing.redis.CONNECT_TIMEOUT", 20.0)
 
 
+@pytest.fixture
+def port() -> Iterator[int]:
+    """For a server that the test starts."""
+    with reserved_port() as port:
+        yield port
+
+
 @pytest.fixture(autouse=True)
 def _empty(shared_server: Server) -> None:
     with redis.Redis.from_url(shared_server.url) as client:
@@ -100,19 +108,20 @@ def test_whatever_redis_is_given(shared_server: Server, kind: str) -> None:
 def tls_server(executable: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, int, str]]:
     """Server, port, and its certificate."""
     folder = tmp_path_factory.mktemp("tls")
-    key, certificate, port = str(folder / "key"), str(folder / "certificate"), free_port()
+    key, certificate = str(folder / "key"), str(folder / "certificate")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
                "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]  # fmt: skip
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not on the PATH")
     subprocess.run(command, check=True, capture_output=True)
-    try:
-        server = Server(executable, "--tls-port", str(port), "--tls-cert-file", certificate, "--tls-key-file", key,
-                        "--tls-auth-clients", "no", "--tls-ca-cert-file", certificate)  # fmt: skip
-    except AssertionError:
-        pytest.skip("this server has no TLS")
-    yield server, port, certificate
-    server.close()
+    with reserved_port() as port:
+        try:
+            server = Server(executable, "--tls-port", str(port), "--tls-cert-file", certificate, "--tls-key-file", key,
+                            "--tls-auth-clients", "no", "--tls-ca-cert-file", certificate)  # fmt: skip
+        except AssertionError:
+            pytest.skip("this server has no TLS")
+        yield server, port, certificate
+        server.close()
 
 
 def tls_sources(port: int, certificate: str) -> dict[str, Any]:
@@ -132,9 +141,8 @@ def test_over_tls(tls_server: tuple[Server, int, str], kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["url", "client", "asyncio client"])
-def test_over_tcp(executable: str, kind: str) -> None:
+def test_over_tcp(executable: str, port: int, kind: str) -> None:
     """As most do."""
-    port = free_port()
     server = Server(executable, "--port", str(port))
     sources = {
         "url": f"redis://127.0.0.1:{port}/1",
@@ -353,12 +361,12 @@ def test_no_permission_for_what_a_script_does(executable: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_cluster_through_a_callable(executable: str) -> None:
+def test_a_cluster_through_a_callable(executable: str, port: int) -> None:
     """All keys lie in one slot. Its client needs all the rights that the page names."""
     rights = re.findall(r"[~+][a-z|{][^\s`]+", PAGE.read_text(encoding="utf-8").partition("## Security")[2])
-    port, bus = free_port(), free_port()
-    options = ["--port", str(port), "--cluster-port", str(bus), "--cluster-enabled", "yes", "--bind", "127.0.0.1"]
-    server = Server(executable, *options)
+    with reserved_port() as bus:
+        options = ["--cluster-port", str(bus), "--cluster-enabled", "yes", "--bind", "127.0.0.1"]
+        server = Server(executable, "--port", str(port), *options)
     try:
         with redis.Redis(port=port) as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)

@@ -20,7 +20,7 @@ LUA = {name: Call(name, (), ()) for name in ("exchange", "heartbeat", "take_over
 KEYS = ["{t}:members", "{t}:held", "{t}:news"]
 CALLS = int(os.environ.get("SHARING_CALLS", "1500"))
 MINUTE = 60_000
-LEASE_FOR, APPLIES_FOR = 7_500, 10_500
+LEASE_FOR, APPLIES_FOR = 75_000, 105_000  #: longer than the real ones: no test is held up for so long
 
 
 class Lab:
@@ -215,7 +215,7 @@ def test_no_start_before_a_message_has_settled(lab: Lab) -> None:
     """Whoever sent it."""
     lab.join("a", "b")
     now = lab.now()
-    lab.exchange("a", settles=now + 5000)
+    lab.exchange("a", settles=now + MINUTE)
     assert lab.exchange("b", since=now, ask="start").verdict == "no"
 
 
@@ -223,7 +223,7 @@ def test_a_start_is_repeated_when_a_stop_may_have_undone_it(lab: Lab) -> None:
     """The stop was sent before and its answer was lost."""
     lab.join("a", "b")
     now = lab.now()
-    assert lab.exchange("a", since=now, ask="start", started=now - 4000, undone=now + 1000).verdict == "no"
+    assert lab.exchange("a", since=now, ask="start", started=now - 4000, undone=now + 50_000).verdict == "no"
     assert lab.exchange("a", since=now, ask="start", undone=now - 1000, chat="d", started=now - 4000).verdict == "go"
 
 

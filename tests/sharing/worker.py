@@ -19,6 +19,8 @@ from linq_typing import TypingManager, TypingSession
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
+GUARD = 60.0  #: seconds for what takes far less on an idle machine
+
 
 class Worker:
     """What a bot does, one step at a time."""
@@ -36,7 +38,7 @@ class Worker:
     def make_client(self) -> httpx.Client:
         key = os.environ["LINQ_API_V3_API_KEY"]
         base = os.environ["LINQ_API_V3_BASE_URL"]
-        return httpx.Client(base_url=base, headers={"Authorization": f"Bearer {key}"}, trust_env=False)
+        return httpx.Client(base_url=base, headers={"Authorization": f"Bearer {key}"}, timeout=GUARD, trust_env=False)
 
     def enter(self, *chats: str, **options: Any) -> float:
         """Returns the longest time that entering took."""
@@ -127,7 +129,8 @@ class Worker:
             thread.join()
 
     def fork(self, chat: str, hold: float) -> int:
-        """A child has the indicator of that chat for a while; returns its exit status."""
+        """A child has the indicator of that chat for a while; returns its exit status: 3 if it was alone at first."""
+        before = len(self.kinds)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 and later: there are other threads
             child = os.fork()
@@ -136,7 +139,13 @@ class Worker:
             try:
                 with self.manager.typing_while(chat):
                     time.sleep(hold)
-                status = 0 if self.manager.stats().sharing == "shared" and self.manager.close() else 2
+                    until = time.monotonic() + GUARD
+                    while self.manager.stats().sharing != "shared" and time.monotonic() < until:
+                        time.sleep(0.02)
+                if self.manager.stats().sharing == "shared" and self.manager.close():
+                    status = 3 if "alone" in self.kinds[before:] else 0
+                else:
+                    status = 2
             finally:
                 os._exit(status)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

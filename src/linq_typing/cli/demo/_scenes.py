@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import httpx
 
-from linq_typing import typing_while, watch
+from linq_typing import stats, typing_while, watch
 from linq_typing._settings import REDIS_URL_VARIABLE
 from linq_typing.cli.demo import _redis
 from linq_typing.sandbox import Sandbox
@@ -80,6 +80,10 @@ class Stage:
         """Wait, and leave the event loop free."""
         await asyncio.sleep(seconds / self.linq.time_scale)
 
+    def shows(self) -> bool:
+        """Whether the indicator is visible, and the library knows."""
+        return self.linq.visible(self.chat_id) and not stats().in_flight
+
     async def beat(self) -> None:
         """Record `beats` until cancelled."""
         while True:
@@ -109,6 +113,8 @@ async def streaming_reply(stage: Stage) -> None:
 async def model(stage: Stage) -> AsyncIterator[str]:
     """Thinks, then writes word by word."""
     await stage.think(5)
+    # A start that the machine is too slow for would need a stop after the message.
+    await asyncio.to_thread(stage.linq.wait_until, stage.shows, 30)
     for word in REPLY.split():
         await stage.think(1.5)
         yield f" {word}" if stage.draft else word
