@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from linq_typing import TypingManager
+from linq_typing import TypingManager, _manager
 from linq_typing._engine import lifecycle
 from linq_typing.sandbox import Sandbox
 
@@ -32,6 +32,7 @@ def make_manager(
     """Makes managers for the sandbox with short delays, but patience with a busy machine; closes them, and finds no
     ghost and no overlap then."""
     monkeypatch.setattr(lifecycle, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(_manager, "EXIT_TIMEOUT", 2 * PATIENCE)
     defaults = {
         "api_key": linq.api_key,
         "base_url": linq.base_url,
