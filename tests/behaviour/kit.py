@@ -76,9 +76,7 @@ def eventually(predicate: Callable[[], object], timeout: float = PATIENCE) -> bo
     return True
 
 
-def run(
-    linq: Sandbox, code: str, *, host: str = "127.0.0.1", patient: bool = True
-) -> subprocess.CompletedProcess[str]:
+def run(linq: Sandbox, code: str, *, host: str = "127.0.0.1", patient: bool = True) -> subprocess.CompletedProcess[str]:
     """Run a script in a strict interpreter of its own, pointed at the sandbox.
 
     Unless it is `patient`, the library has its own time-outs, and is not imported before the script.
