@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -66,3 +67,13 @@ def asked(linq: Sandbox, managers: list[TypingManager]) -> Asked:
 @pytest.fixture
 def events() -> Events:
     return Events()
+
+
+@pytest.fixture
+def no_garbage_collection() -> Iterator[None]:
+    """Garbage is collected before the test, and not in it: finalizers close managers, and swallow what a signal handler
+    raises in them."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

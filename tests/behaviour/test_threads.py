@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 import threading
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -96,15 +94,6 @@ def test_not_even_a_hook_that_wants_to_exit_stops_the_thread(
     chat = linq.chat()
     with make_manager(on_event=hook).typing_while(chat, refresh_interval=0.1):
         assert asked.at_least(chat, 3)
-
-
-@pytest.fixture
-def no_garbage_collection() -> Iterator[None]:
-    """What a signal handler raises in a finalizer or in a weak reference's callback does not get out."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.mark.usefixtures("no_garbage_collection")

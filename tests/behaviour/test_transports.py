@@ -80,6 +80,7 @@ def test_a_transport_serves_a_manager_that_opens_again(
 
 
 @OWN
+@pytest.mark.usefixtures("no_garbage_collection")  # a manager that is dropped would begin to close as the thread dies
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # nothing closes what the dead thread had
 def test_a_manager_whose_thread_has_died_goes_on_with_another(
     linq: Sandbox, make_manager: MakeManager, asked: Asked, transport: TransportOption
