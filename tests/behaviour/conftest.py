@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from linq_typing import TypingManager
+from linq_typing import TypingManager, _manager
 from linq_typing._engine import lifecycle
 from linq_typing.sandbox import Sandbox
 
@@ -32,6 +33,7 @@ def make_manager(
     """Makes managers for the sandbox with short delays, but patience with a busy machine; closes them, and finds no
     ghost and no overlap then."""
     monkeypatch.setattr(lifecycle, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(_manager, "EXIT_TIMEOUT", 2 * PATIENCE)
     defaults = {
         "api_key": linq.api_key,
         "base_url": linq.base_url,
@@ -65,3 +67,13 @@ def asked(linq: Sandbox, managers: list[TypingManager]) -> Asked:
 @pytest.fixture
 def events() -> Events:
     return Events()
+
+
+@pytest.fixture
+def no_garbage_collection() -> Iterator[None]:
+    """Garbage is collected before the test, and not in it: finalizers close managers, and swallow what a signal handler
+    raises in them."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

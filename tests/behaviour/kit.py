@@ -21,6 +21,16 @@ PATIENCE = 60.0
 SANDBOX_SETTLE, SETTLE, STOP_DELAY = 0.15, 0.5, 0.3
 
 
+#: Code that gives the library of a process as much patience.
+PATIENT = f"""
+from linq_typing import _manager, TypingManager
+from linq_typing._engine import lifecycle, process
+_manager.EXIT_TIMEOUT = process.EXIT_TIMEOUT = {2 * PATIENCE}
+lifecycle.PATIENCE = {PATIENCE}
+TypingManager.__init__.__kwdefaults__["timeout"] = {PATIENCE}
+"""
+
+
 class Asked:
     """What was asked of the API, in short."""
 
@@ -66,8 +76,12 @@ def eventually(predicate: Callable[[], object], timeout: float = PATIENCE) -> bo
     return True
 
 
-def run(linq: Sandbox, code: str, *, host: str = "127.0.0.1") -> subprocess.CompletedProcess[str]:
-    """Run a script in a strict interpreter of its own, pointed at the sandbox."""
+def run(linq: Sandbox, code: str, *, host: str = "127.0.0.1", patient: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a script in a strict interpreter of its own, pointed at the sandbox.
+
+    Unless it is `patient`, the library has its own time-outs, and is not imported before the script.
+    """
     env = {**os.environ, **linq.env(), "LINQ_API_V3_BASE_URL": linq.base_url.replace("127.0.0.1", host)}
-    command = [sys.executable, "-W", "error", "-X", "dev", "-c", textwrap.dedent(code)]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
+    script = (PATIENT if patient else "") + textwrap.dedent(code)
+    command = [sys.executable, "-W", "error", "-X", "dev", "-c", script]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=5 * PATIENCE, check=False)

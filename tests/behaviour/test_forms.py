@@ -105,7 +105,7 @@ def test_the_module_functions_use_the_environment(linq: Sandbox, asked: Asked, m
     chat = linq.chat()
     for name, value in linq.env().items():
         monkeypatch.setenv(name, value)
-    linq_typing.configure()
+    linq_typing.configure(timeout=PATIENCE)
     with typing_while(chat) as session:
         assert current_session() is session
         assert asked.soon(chat, "start")

@@ -12,7 +12,7 @@ import pytest
 from linq_typing import TypingManager, unwatch_all, watch_all
 from linq_typing.sandbox import Sandbox
 
-from .kit import Asked, Events, MakeManager
+from .kit import PATIENCE, Asked, Events, MakeManager
 
 httpx2 = pytest.importorskip("httpx2", reason="httpx2 is not installed (it needs Python 3.11)")
 
@@ -22,7 +22,7 @@ MESSAGE: Any = {"message": {"parts": [{"type": "text", "value": "Hello!"}]}}
 def settings(linq: Sandbox) -> dict[str, Any]:
     """Of a client."""
     headers = {"Authorization": f"Bearer {linq.api_key}", "X-Line": "7"}
-    return {"base_url": linq.base_url, "headers": headers, "trust_env": False}
+    return {"base_url": linq.base_url, "headers": headers, "timeout": PATIENCE, "trust_env": False}
 
 
 @pytest.fixture
@@ -138,7 +138,8 @@ def test_watch_all_covers_it_and_unwatch_all_puts_it_back(
         with manager.typing_while(chat):
             assert asked.soon(chat, "start")
             url = f"{given['base_url']}/v3/chats/{chat}/messages"
-            httpx2.post(url, json=MESSAGE, headers=given["headers"], trust_env=False).raise_for_status()
+            del given["base_url"]
+            httpx2.post(url, json=MESSAGE, **given).raise_for_status()
         manager.close()
     finally:
         unwatch_all()

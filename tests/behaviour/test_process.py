@@ -13,7 +13,7 @@ import pytest
 
 from linq_typing.sandbox import Sandbox
 
-from .kit import PATIENCE, Asked, MakeManager, eventually, run
+from .kit import PATIENCE, PATIENT, Asked, MakeManager, eventually, run
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -84,6 +84,7 @@ def test_an_api_that_hangs_does_not_keep_the_process_from_exiting(linq: Sandbox)
         with typing_while("{chat}", stop_delay=60):
             while not stats().shown: time.sleep(0.01)
         """,
+        patient=False,
     )
     told = f"gave up the typing stop in chat {chat}\n"  # as logging shows a warning when nobody has set it up
     assert (done.returncode, done.stdout, done.stderr) == (0, "", told)
@@ -121,6 +122,7 @@ def test_what_hangs_does_not_keep_the_process_from_exiting(linq: Sandbox, hangin
             while not manager.stats().in_flight: time.sleep(0.01)
         """,
         host="localhost",
+        patient=False,
     )
     assert done.returncode == 0, done.stderr
 
@@ -188,6 +190,7 @@ def test_entering_while_the_interpreter_exits_harms_nobody(linq: Sandbox) -> Non
         atexit.register(late)
         from linq_typing import typing_while
         """,
+        patient=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "body ran\n", "")
 
@@ -302,6 +305,7 @@ def test_children_of_multiprocessing_finish_by_themselves(
     script = tmp_path / "pool.py"  # a file: a spawned child imports it
     script.write_text(
         f"""
+{PATIENT}
 import concurrent.futures, multiprocessing, sys, time, warnings
 from linq_typing import stats, typing_while
 warnings.simplefilter("ignore", DeprecationWarning)
@@ -322,7 +326,7 @@ if __name__ == "__main__":
         env={**os.environ, **linq.env()},
         capture_output=True,
         text=True,
-        timeout=2 * PATIENCE,
+        timeout=5 * PATIENCE,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import AsyncIterator
 
-import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,14 +19,8 @@ from linq_typing.sandbox import Sandbox
 from .kit import Asked, eventually
 
 
-@pytest.fixture
-def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
 def test_a_decorated_async_generator_ends_when_the_client_disconnects(
-    linq: Sandbox, manager: TypingManager, asked: Asked, port: int
+    linq: Sandbox, manager: TypingManager, asked: Asked
 ) -> None:
     """As the docs say of streaming responses: no garbage collector is needed."""
     chat = linq.chat()
@@ -42,11 +35,12 @@ def test_a_decorated_async_generator_ends_when_the_client_disconnects(
         return StreamingResponse(words(chat))
 
     app = Starlette(routes=[Route("/", stream)])
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
         assert eventually(lambda: server.started)
+        port = server.servers[0].sockets[0].getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
             assert asked.soon(chat, "start")

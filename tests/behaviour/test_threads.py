@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 import threading
 
@@ -97,6 +96,7 @@ def test_not_even_a_hook_that_wants_to_exit_stops_the_thread(
         assert asked.at_least(chat, 3)
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
 def test_a_signal_that_strikes_a_caller_while_it_posts_leaves_the_loop_awake(
     linq: Sandbox, manager: TypingManager, asked: Asked
@@ -120,6 +120,7 @@ def test_a_signal_that_strikes_a_caller_while_it_posts_leaves_the_loop_awake(
         assert asked.at_least(chat, 1)
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
 def test_a_chat_is_not_mute_after_signal_handlers_have_raised_in_its_sends(
     linq: Sandbox, manager: TypingManager, asked: Asked
@@ -134,8 +135,6 @@ def test_a_chat_is_not_mute_after_signal_handlers_have_raised_in_its_sends(
     client = manager.watch(httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(202))))
     client.post(f"https://linq.test/v3/chats/{chat}/messages")  # which makes what the manager needs
     old = signal.signal(signal.SIGALRM, strike)
-    gc.collect()
-    gc.disable()  # what is raised in a weak reference's callback does not get out, and is an unraisable one
     try:
         for number in range(200):
             with contextlib.suppress(StruckError):
@@ -144,7 +143,6 @@ def test_a_chat_is_not_mute_after_signal_handlers_have_raised_in_its_sends(
                     client.post(f"https://linq.test/v3/chats/{chat}/messages")
                 signal.setitimer(signal.ITIMER_REAL, 0)
     finally:
-        gc.enable()
         signal.signal(signal.SIGALRM, old)
     with manager.typing_while(chat):
         assert asked.at_least(chat, 1)

@@ -9,6 +9,7 @@ import select
 import socket
 import sys
 from collections.abc import Callable
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx_aiohttp
@@ -17,6 +18,7 @@ import pytest
 from linq_typing import APIConnectionError, ConfigurationError, TypingManager
 from linq_typing._engine.transports import TransportOption
 from linq_typing.sandbox import Sandbox
+from ports import reserved_port
 
 from .kit import PATIENCE, Asked, Events, MakeManager, eventually, run
 
@@ -35,10 +37,11 @@ def test_a_refused_connection_needs_no_stop(
 ) -> None:
     chat, manager = linq.chat(), make_manager(on_event=events, backoff_max=0.1, transport=transport)
     linq.stop()
-    with manager.typing_while(chat) as session:
-        assert eventually(lambda: len(events) >= 2)
-        assert isinstance(session.error, APIConnectionError)
-    linq.start()
+    with reserved_port(urlsplit(linq.base_url).port or 0):
+        with manager.typing_while(chat) as session:
+            assert eventually(lambda: len(events) >= 2)
+            assert isinstance(session.error, APIConnectionError)
+        linq.start()
     manager.close()
     assert linq.requests == ()
 
@@ -77,6 +80,7 @@ def test_a_transport_serves_a_manager_that_opens_again(
 
 
 @OWN
+@pytest.mark.usefixtures("no_garbage_collection")  # a manager that is dropped would begin to close as the thread dies
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # nothing closes what the dead thread had
 def test_a_manager_whose_thread_has_died_goes_on_with_another(
     linq: Sandbox, make_manager: MakeManager, asked: Asked, transport: TransportOption

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from .kit import BOT, Stage, end, exports, free_port, start, wait_for
+from ports import reserved_port
+
+from .kit import BOT, Stage, end, exports, start, wait_for
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -42,12 +44,15 @@ def browser() -> Iterator[Any]:
 def stage(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """One for all tests; each uses a chat of its own."""
     pytest.importorskip("fastapi", reason="the bot of the example needs fastapi")
-    bot_port = free_port()
+    with reserved_port() as bot_port:
+        yield from staged(bot_port, tmp_path_factory.mktemp("bot") / "hold")
+
+
+def staged(bot_port: int, hold: Path) -> Iterator[Stage]:
     options = ("--port", "0", "--webhook", f"http://127.0.0.1:{bot_port}/webhook", "--settle", "0.5")
     sandbox = start("-m", "linq_typing", "sandbox", *options)
     try:
         env = exports(sandbox)
-        hold = tmp_path_factory.mktemp("bot") / "hold"
         bot = start("-c", BOT, str(EXAMPLES / "webhook_bot.py"), **env, PORT=str(bot_port), HOLD=str(hold))
         try:
             wait_for(bot_port)

@@ -18,12 +18,14 @@ import httpx
 
 PATIENCE = 60.0  # seconds that guard against hanging
 
-#: Runs an example whose model answers once the file HOLD is gone.
+#: Runs an example whose model answers once the file HOLD is gone, and no typing request is in flight: its message
+#: then needs no stop.
 BOT = """
 import asyncio, os, runpy, sys, types
+from linq_typing import current_session
 
 async def answer_async(text):
-    while os.path.exists(os.environ["HOLD"]):
+    while os.path.exists(os.environ["HOLD"]) or current_session()._engine.stats().in_flight:
         await asyncio.sleep(0.02)
     return f"You said: {text}"
 
@@ -96,13 +98,6 @@ def exports(sandbox: subprocess.Popen[str]) -> dict[str, str]:
         if line.startswith("curl"):
             return found
     raise AssertionError("the sandbox did not start")
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def wait_for(port: int) -> None:

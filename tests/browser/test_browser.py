@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from linq_typing.sandbox import Sandbox
+from ports import reserved_port
 
 from .kit import Stage, end, exports, start
 
@@ -58,8 +59,8 @@ def test_the_requests_and_the_timeline_show_what_happened(page: Any, stage: Stag
         say(page, "Hello")
         typing(page).wait_for()
     page.locator(".msg:not(.mine)").wait_for()
-    page.locator("#requests tr", has_text="message.delivered").get_by_text("delivered to the bot").wait_for()
     rows = page.locator("#requests tr")
+    rows.get_by_text("delivered to the bot").nth(2).wait_for()
     told = [" ".join(text.split()) for text in rows.all_inner_texts()]
     assert len(told) == 5
     for row, (what, status, effect) in zip(
@@ -136,8 +137,9 @@ def test_reopening_drops_the_indicator_while_a_message_is_unread_and_says_so(
     reopen = page.get_by_role("button", name="Re-open this chat")
     assert stage.typing("POST", chat) == 204
     typing(page).wait_for()
+    watch(page, "#toast")  # it is shown for 5 s
     reopen.click()
-    page.get_by_text("No message was unread: the dots stay").wait_for()
+    until(page, "told['#toast'].includes('No message was unread: the dots stay.')")
     assert typing(page).count() == 1
     for number in range(2):
         send_as_colleague(page, f"Part {number}")
@@ -348,12 +350,13 @@ def middle(box: Any) -> float:
 
 
 def watch(page: Any, selector: str) -> None:
-    """Record in `told[selector]` every text that the element has from now on, however briefly."""
+    """Record in `told[selector]` every text that the element shows from now on, however briefly."""
     page.evaluate(
         """selector => {
             const node = document.querySelector(selector), texts = [];
             window.told = {...window.told, [selector]: texts};
-            new MutationObserver(() => texts.push(node.textContent)).observe(node, {childList: true, subtree: true});
+            const observer = new MutationObserver(() => node.hidden || texts.push(node.textContent));
+            observer.observe(node, {attributes: true, childList: true, subtree: true});
         }""",
         selector,
     )
@@ -496,19 +499,21 @@ def test_a_stopped_sandbox_is_reported_at_every_scroll_position(browser: Any) ->
         page.evaluate("scrollTo(0, document.body.scrollHeight)")
         banner = page.get_by_role("alert").filter(has_text="The sandbox has stopped")
         assert not banner.is_visible()
+        port = httpx.URL(url).port or 0
         end(sandbox)
-        banner.wait_for()
-        assert page.evaluate("scrollY") > 0
-        assert banner.bounding_box()["y"] == 0
-        next_frame = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
-        page.evaluate(next_frame)
-        clock = page.locator("#clock").inner_text()
-        page.wait_for_timeout(300)
-        page.evaluate(next_frame)
-        assert page.locator("#clock").inner_text() == clock, "the clock has stopped, too"
-        sandbox = start("-m", "linq_typing", "sandbox", "--port", str(httpx.URL(url).port))
-        banner.wait_for(state="hidden")
-        page.get_by_text("live", exact=True).wait_for()
+        with reserved_port(port):
+            banner.wait_for()
+            assert page.evaluate("scrollY") > 0
+            assert banner.bounding_box()["y"] == 0
+            next_frame = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+            page.evaluate(next_frame)
+            clock = page.locator("#clock").inner_text()
+            page.wait_for_timeout(300)
+            page.evaluate(next_frame)
+            assert page.locator("#clock").inner_text() == clock, "the clock has stopped, too"
+            sandbox = start("-m", "linq_typing", "sandbox", "--port", str(port))
+            banner.wait_for(state="hidden")
+            page.get_by_text("live", exact=True).wait_for()
     finally:
         context.close()
         end(sandbox)

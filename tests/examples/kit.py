@@ -13,12 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from linq_typing.sandbox import Sandbox, Timeline
+from ports import reserved_port
 
 PATIENCE = 60.0  # seconds that guard against hanging
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -26,11 +28,14 @@ SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ...").decode
 
 #: Runs a file or a module (a server, say, that imports the example), in which each answer of the model waits until the
 #: file HOLD is removed, and until no typing request is in flight. However busy the machine is, its message is soon
-#: enough to need no stop.
-RUN = """
+#: enough to need no stop, and its end waits until the stops are out.
+RUN = f"""
 import asyncio, os, pathlib, runpy, sys, time, types
-from linq_typing import TypingManager, current_session
+from linq_typing import TypingManager, _manager, current_session
+from linq_typing._engine import lifecycle, process
 
+_manager.EXIT_TIMEOUT = process.EXIT_TIMEOUT = {2 * PATIENCE}
+lifecycle.PATIENCE = TypingManager.__init__.__kwdefaults__["timeout"] = {PATIENCE}
 TypingManager.__init__.__kwdefaults__["stop_delay"] = float(os.environ.get("STOP_DELAY", 60))
 hold = pathlib.Path(os.environ["HOLD"])
 
@@ -43,18 +48,18 @@ def thinking():
 def answer(text):
     while thinking():
         time.sleep(0.01)
-    return f"You said: {text}"
+    return f"You said: {{text}}"
 
 async def answer_async(text):
     while thinking():
         await asyncio.sleep(0.01)
-    return f"You said: {text}"
+    return f"You said: {{text}}"
 
 async def stream(text):
     for number in (1, 2):
         await answer_async(text)
-        yield f"Thought {number} about: "
-        yield f"{text} \\n\\n"
+        yield f"Thought {{number}} about: "
+        yield f"{{text}} \\n\\n"
 
 sys.modules["fake_llm"] = types.SimpleNamespace(answer=answer, answer_async=answer_async, stream=stream)
 del sys.argv[0]
@@ -103,7 +108,7 @@ class Example:
 
     def finish(self) -> str:
         """Wait for the end; returns what it printed."""
-        out, err = self.process.communicate(timeout=PATIENCE)
+        out, err = self.process.communicate(timeout=3 * PATIENCE)
         assert self.process.returncode == 0, err
         assert "Traceback" not in err, err
         assert "Warning" not in err, err
@@ -184,14 +189,17 @@ class Bot(Example):
     def __init__(
         self, name: str, linq: Sandbox, chat: str, hold: Path, *arguments: str, stop_delay: float = PATIENCE
     ) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self._reserved = ExitStack()
+        self.port = self._reserved.enter_context(reserved_port())
         variables = {"PORT": str(self.port), "UVICORN_PORT": str(self.port), "LINQ_WEBHOOK_SECRET": SECRET}
         super().__init__(name, linq, chat, hold, arguments=arguments, STOP_DELAY=str(stop_delay), **variables)
         self.url = f"http://127.0.0.1:{self.port}/webhook"
         assert linq.wait_until(lambda: self._listens() or self.process.poll() is not None)
         assert self.process.poll() is None, self.process.communicate()
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        self._reserved.close()
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
@@ -201,12 +209,12 @@ class Bot(Example):
         """Post a webhook; returns the status."""
         body = json.dumps(event)
         headers = {"content-type": "application/json", **signed(body), **headers}
-        return httpx.post(self.url, content=body, headers=headers, timeout=PATIENCE, verify=False).status_code
+        return httpx.post(self.url, content=body, headers=headers, timeout=3 * PATIENCE, verify=False).status_code
 
     def terminate(self) -> str:
         """SIGTERM, as a deployment does it; returns what was logged."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.communicate(timeout=PATIENCE)[1]
+        return self.process.communicate(timeout=3 * PATIENCE)[1]
 
 
 def check_reply_to_webhook(bot: Bot, linq: Sandbox, chat: str) -> None:

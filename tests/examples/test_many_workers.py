@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,22 @@ from sharing.servers import Server, executables
 from .kit import EXAMPLES, PATIENCE
 
 pytest.importorskip("redis", reason="redis is not installed")
+
+
+#: What each process runs at its start, also those that the example starts: an answer may take long on a busy machine.
+PATIENT = f"""
+import linq_typing.redis
+from linq_typing._engine import sharing
+
+linq_typing.redis.PATIENCE = linq_typing.redis.CONNECT_TIMEOUT = sharing.PATIENCE = {PATIENCE}
+linq_typing.TypingManager.__init__.__kwdefaults__["timeout"] = {PATIENCE}
+"""
+
+
+@pytest.fixture(autouse=True)
+def patient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text(PATIENT)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
 
 
 def run(variables: Mapping[str, str], before: str = "") -> subprocess.CompletedProcess[str]:

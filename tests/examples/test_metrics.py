@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from linq_typing.sandbox import Sandbox
+from ports import reserved_port
 
 from .kit import Example
 
@@ -16,10 +17,9 @@ pytest.importorskip("prometheus_client")
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        number: int = server.getsockname()[1]
-    return number
+def port() -> Iterator[int]:
+    with reserved_port() as port:
+        yield port
 
 
 def scraped(port: int) -> dict[str, float]:
@@ -38,6 +38,7 @@ def test_events_and_stats_are_exported(linq: Sandbox, chat: str, hold: Path, por
         assert linq.wait_until(lambda: scraped(port).get("linq_typing_shown") == 1)
         example.answer_once_it_shows()
         assert linq.wait_until(lambda: scraped(port).get('linq_typing_events_total{action="stop",kind="stopped"}') == 1)
+        assert linq.wait_until(lambda: scraped(port)["linq_typing_shown"] == 0)  # the event is told just before
         samples = scraped(port)
         example.type("")
         assert "You said" in example.finish()

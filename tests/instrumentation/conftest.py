@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from linq_typing import TypingManager
+from linq_typing import TypingManager, _manager
+from linq_typing._engine import lifecycle
 from linq_typing.sandbox import Sandbox
+
+PATIENCE = 60.0  # seconds that guard against hanging
 
 
 @pytest.fixture
@@ -18,11 +21,13 @@ def linq() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def make_manager(linq: Sandbox) -> Iterator[Callable[..., TypingManager]]:
+def make_manager(linq: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., TypingManager]]:
+    monkeypatch.setattr(lifecycle, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(_manager, "EXIT_TIMEOUT", 2 * PATIENCE)
     managers = []
 
     def make(**settings: Any) -> TypingManager:
-        defaults = {"settle": 0.5, "stop_delay": 0.3, "timeout": 60.0, "backoff_max": 0.05}
+        defaults = {"settle": 0.5, "stop_delay": 0.3, "timeout": PATIENCE, "backoff_max": 0.05}
         managers.append(TypingManager(api_key=linq.api_key, base_url=linq.base_url, **{**defaults, **settings}))
         return managers[-1]
 
@@ -42,11 +47,11 @@ def manager_events(linq: Sandbox, make_manager: Callable[..., TypingManager]) ->
         linq.fail("start", status=503, times=1)
         with manager.typing_while(chat):
             assert linq.wait_until(lambda: linq.visible(chat))
-        manager.flush()
+        manager.flush(PATIENCE)
         linq.fail("start", status=403, times=1)
         with manager.typing_while(refused):
             assert linq.wait_until(lambda: manager.stats().requests.get("refused"))
-        manager.flush()
+        manager.flush(PATIENCE)
         return chat
 
     return live

@@ -182,11 +182,11 @@ def test_typing_requests_are_no_children_of_the_users_spans(
     chat = linq.chat()
     manager = make_manager(on_event=OpenTelemetryHook(metrics.provider))
     tracer = tracing.provider.get_tracer("bot")
-    with httpx.Client(base_url=linq.base_url, trust_env=False) as client:
+    with httpx.Client(base_url=linq.base_url, timeout=60, trust_env=False) as client:
         with tracer.start_as_current_span("reply") as reply, manager.typing_while(chat):
             assert linq.wait_until(lambda: linq.visible(chat))
             client.post("/v3/else")
-        manager.flush()
+        manager.flush(60)
     typing = tracing.spans("/typing")
     assert [(span.name, span.parent) for span in typing] == [("POST", None), ("DELETE", None)]
     assert len({span.context.trace_id for span in typing}) == 2
@@ -220,7 +220,7 @@ def test_a_client_that_is_watched_and_instrumented_does_both(
     chat, kinds = linq.chat(), []
     manager = make_manager(on_event=lambda event: kinds.append(event.kind))
     headers = {"Authorization": f"Bearer {linq.api_key}"}
-    with httpx.Client(base_url=linq.base_url, headers=headers, trust_env=False) as client:
+    with httpx.Client(base_url=linq.base_url, headers=headers, timeout=60, trust_env=False) as client:
         if watched_first:
             manager.watch(client)
         instrumentor.instrument_client(client, tracer_provider=tracing.provider)

@@ -11,6 +11,8 @@ import pytest
 import linq_typing
 from examples.conftest import chat, hold
 from examples.kit import PATIENCE
+from linq_typing import TypingManager, _manager
+from linq_typing._engine import lifecycle
 from linq_typing.sandbox import Sandbox
 from linq_typing.testing import sandbox
 
@@ -20,8 +22,14 @@ __all__ = ["chat", "hold"]
 
 
 @pytest.fixture
-def linq() -> Iterator[Sandbox]:
-    """The library talks to it, too. A message settles in it well within what the library allows for it."""
+def linq(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """The library talks to it, too. A message settles in it well within what the library allows for it.
+
+    At its end the library waits for the last stops, however long they take on a busy machine.
+    """
+    monkeypatch.setattr(TypingManager.flush, "__defaults__", (PATIENCE,))
+    monkeypatch.setattr(lifecycle, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(_manager, "EXIT_TIMEOUT", 2 * PATIENCE)
     with sandbox(time_scale=1, settle=0.15) as linq:
         linq_typing.configure(settle=0.5, timeout=PATIENCE)
         yield linq

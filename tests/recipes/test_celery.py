@@ -31,9 +31,9 @@ def linq() -> Iterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def main_chat(linq: Sandbox) -> str:
-    """The chat in which the main processes of the workers type."""
+    """The chat in which the main process of the test's own worker types."""
     return linq.chat()
 
 
@@ -64,10 +64,8 @@ def started(queue: str, linq: Sandbox, main_chat: str, broker: str, hold: Path) 
 
 
 @pytest.fixture(scope="module")
-def shared_worker(
-    linq: Sandbox, main_chat: str, broker: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Example]:
-    with started("shared", linq, main_chat, broker, tmp_path_factory.mktemp("worker") / "hold") as worker:
+def shared_worker(linq: Sandbox, broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
+    with started("shared", linq, linq.chat(), broker, tmp_path_factory.mktemp("worker") / "hold") as worker:
         yield worker
 
 

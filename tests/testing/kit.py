@@ -21,6 +21,7 @@ BOT = """
     linq = watch(httpx.Client(
         base_url=os.environ["LINQ_API_V3_BASE_URL"],
         headers={"Authorization": f"Bearer {os.environ['LINQ_API_V3_API_KEY']}"},
+        timeout=60,
     ))
 
     def send(chat_id, text):

@@ -50,6 +50,9 @@ def test_a_test_of_a_bot(bot: pytest.Pytester) -> None:
 
 def test_a_ghost_fails_the_test_and_the_text_says_why(bot: pytest.Pytester) -> None:
     bot.makepyfile("""
+        import pytest
+
+        @pytest.mark.linq_sandbox(shown_for=850)  # or else it is over on a busy machine
         def test_reply(linq_sandbox):
             from bot import send, start
             chat = linq_sandbox.chat()

@@ -198,13 +198,15 @@ def test_the_description_has_what_requests_change() -> None:
             request(linq, "DELETE", sms)
     title, *lines, end = describe(linq.timeline(chat)).splitlines()
     assert title == f"Chat {chat} (iMessage):"
-    assert [line.partition(" s  ")[2] for line in lines] == [
+    told = [line.partition(" s  ")[2] for line in lines]
+    late = re.compile(r", asked \d+\.\d s before$")
+    assert [late.sub("", line) for line in told] == [  # any of them may be late on a busy machine
         "[...]  #1   start  204        the indicator shows",
         "[...]  #2   start  204        the indicator shows for longer",
         "[...]  #3   stop   503        no effect",
-        lines[3].partition(" s  ")[2],
+        "[   ]  #4   stop   204        the indicator is gone",
     ]
-    assert re.search(r"\[   \]  #4   stop   204        the indicator is gone, asked \d+\.\d s before$", lines[3])
+    assert late.search(told[3])
     assert end.endswith("[   ]  now: nothing shows")
     assert "(SMS):" in describe(linq.timeline(sms))
     assert "start  204        changes nothing, SMS shows no indicator" in describe(linq.timeline(sms))
