@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from linq_typing import TypingManager, _manager
-from linq_typing._engine import lifecycle
+from linq_typing import TypingManager
 from linq_typing.sandbox import Sandbox
+from patience import be_patient
 
-from .kit import PATIENCE, SANDBOX_SETTLE, SETTLE, STOP_DELAY, Asked, Events
+from .kit import SANDBOX_SETTLE, SETTLE, STOP_DELAY, Asked, Events
 
 
 @pytest.fixture
@@ -32,14 +32,12 @@ def make_manager(
 ) -> Iterator[Callable[..., TypingManager]]:
     """Makes managers for the sandbox with short delays, but patience with a busy machine; closes them, and finds no
     ghost and no overlap then."""
-    monkeypatch.setattr(lifecycle, "PATIENCE", PATIENCE)
-    monkeypatch.setattr(_manager, "EXIT_TIMEOUT", 2 * PATIENCE)
+    be_patient(monkeypatch)
     defaults = {
         "api_key": linq.api_key,
         "base_url": linq.base_url,
         "settle": SETTLE,
         "stop_delay": STOP_DELAY,
-        "timeout": PATIENCE,
     }
 
     def make(**settings: Any) -> TypingManager:

@@ -11,24 +11,13 @@ from collections.abc import Callable
 
 from linq_typing import TypingEvent, TypingManager
 from linq_typing.sandbox import Sandbox
+from patience import PATIENCE, PATIENT
 
 MakeManager = Callable[..., TypingManager]
 
-#: Seconds that guard against hanging: no test may fail because the machine is busy.
-PATIENCE = 60.0
 
 #: Seconds. A message settles in the sandbox well within what the manager allows for it.
 SANDBOX_SETTLE, SETTLE, STOP_DELAY = 0.15, 0.5, 0.3
-
-
-#: Code that gives the library of a process as much patience.
-PATIENT = f"""
-from linq_typing import _manager, TypingManager
-from linq_typing._engine import lifecycle, process
-_manager.EXIT_TIMEOUT = process.EXIT_TIMEOUT = {2 * PATIENCE}
-lifecycle.PATIENCE = {PATIENCE}
-TypingManager.__init__.__kwdefaults__["timeout"] = {PATIENCE}
-"""
 
 
 class Asked:

@@ -16,8 +16,9 @@ import trio
 from linq_typing import ConfigurationError, TypingManager, _default, current_session, typing_while
 from linq_typing._typing_while import TypingWhile
 from linq_typing.sandbox import Sandbox
+from patience import PATIENCE
 
-from .kit import PATIENCE, Asked
+from .kit import Asked
 
 
 def test_a_with_block_shows_the_indicator_and_takes_it_down(linq: Sandbox, manager: TypingManager) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from linq_typing import TypingManager, unwatch_all, watch_all
 from linq_typing.sandbox import Sandbox
+from patience import PATIENCE
 
-from .kit import PATIENCE, Asked, Events, MakeManager
+from .kit import Asked, Events, MakeManager
 
 httpx2 = pytest.importorskip("httpx2", reason="httpx2 is not installed (it needs Python 3.11)")
 

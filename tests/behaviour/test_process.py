@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from linq_typing.sandbox import Sandbox
+from patience import PATIENCE, PATIENT
 
-from .kit import PATIENCE, PATIENT, Asked, MakeManager, eventually, run
+from .kit import Asked, MakeManager, eventually, run
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

@@ -12,8 +12,9 @@ import pytest
 
 from linq_typing import TypingManager
 from linq_typing.sandbox import Sandbox
+from patience import PATIENCE
 
-from .kit import PATIENCE, Asked, MakeManager, eventually
+from .kit import Asked, MakeManager, eventually
 
 
 def test_refreshes_go_on_while_the_callers_event_loop_is_blocked(

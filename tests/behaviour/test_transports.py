@@ -18,9 +18,10 @@ import pytest
 from linq_typing import APIConnectionError, ConfigurationError, TypingManager
 from linq_typing._engine.transports import TransportOption
 from linq_typing.sandbox import Sandbox
+from patience import PATIENCE
 from ports import reserved_port
 
-from .kit import PATIENCE, Asked, Events, MakeManager, eventually, run
+from .kit import Asked, Events, MakeManager, eventually, run
 
 OWN = pytest.mark.parametrize("transport", [None, "fast"], ids=["built-in", "fast"])
 

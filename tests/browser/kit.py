@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-PATIENCE = 60.0  # seconds that guard against hanging
+from patience import PATIENCE
 
 #: Runs an example whose model answers once the file HOLD is gone, and no typing request is in flight: its message
 #: then needs no stop.

@@ -14,8 +14,7 @@ from unittest import mock
 
 from linq_typing import cli
 from linq_typing.sandbox import Sandbox
-
-PATIENCE = 60  # seconds for what takes milliseconds on an idle machine
+from patience import PATIENCE
 
 #: The console script, where only the core and click are installed.
 SCRIPT = """

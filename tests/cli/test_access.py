@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from .kit import PATIENCE, Terminal, Variables
+from patience import PATIENCE
+
+from .kit import Terminal, Variables
 
 CHAT = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
 COMMANDS = {

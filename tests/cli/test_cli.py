@@ -13,8 +13,7 @@ import pytest
 
 from linq_typing import cli
 from linq_typing.cli import _commands, _main
-
-from .kit import PATIENCE
+from patience import PATIENCE
 
 CONSOLE_SCRIPT = "import sys; from linq_typing.cli import main; sys.exit(main())"
 

@@ -22,8 +22,9 @@ from linq_typing import cli, typing_while
 from linq_typing.cli.demo import _output, _runner, _scenes
 from linq_typing.cli.demo._player import View
 from linq_typing.cli.demo._scenes import Stage
+from patience import PATIENCE
 
-from .kit import PATIENCE, read_terminal, signals
+from .kit import read_terminal, signals
 
 WITH_BLOCK, STREAMING, API_DOWN, BLOCKED = _scenes.SCENES[:4]
 QUICK = replace(WITH_BLOCK, play=lambda stage: stage.work(1), lasts=1)

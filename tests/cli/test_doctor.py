@@ -18,8 +18,9 @@ from linq_typing._core.indicator import Outcome
 from linq_typing.cli._answers import problem_of
 from linq_typing.cli._probe import Probe
 from linq_typing.errors import APIConnectionError, APIStatusError
+from patience import PATIENCE
 
-from .kit import PATIENCE, Terminal
+from .kit import Terminal
 
 SECRET = "lk_live_0123456789abcdefghij"
 

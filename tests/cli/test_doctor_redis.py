@@ -13,9 +13,10 @@ import pytest
 
 from linq_typing import TypingManager
 from linq_typing.cli._redis import _unsuitable, shown_url
+from patience import PATIENCE
 from sharing.servers import Server, executables
 
-from .kit import PATIENCE, Terminal
+from .kit import Terminal
 
 redis = pytest.importorskip("redis", reason="redis is not installed")
 

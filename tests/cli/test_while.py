@@ -11,7 +11,9 @@ from uuid import uuid4
 
 import pytest
 
-from .kit import PATIENCE, Terminal, read_terminal, signals
+from patience import PATIENCE
+
+from .kit import Terminal, read_terminal, signals
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 

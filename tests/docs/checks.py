@@ -16,8 +16,9 @@ import pytest
 import linq_typing
 import linq_typing.testing
 from linq_typing.sandbox._app import DEFAULT_API_KEY
+from patience import PATIENCE
 
-from .kit import MODULES, PATIENCE, Modules, Names, blocks_of
+from .kit import MODULES, Modules, Names, blocks_of
 
 
 def nothing(names: Names) -> None:

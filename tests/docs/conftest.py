@@ -11,8 +11,9 @@ import pytest
 
 import linq_typing
 from linq_typing.sandbox import Sandbox
+from patience import PATIENCE
 
-from .kit import PATIENCE, Names, stand_ins
+from .kit import Names, stand_ins
 
 NO_REDIS = "unix:///there/is/no/such/socket"  # a bot goes on without it; for sharing see tests/sharing
 

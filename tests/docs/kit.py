@@ -24,9 +24,9 @@ import httpx
 
 import linq_typing
 from linq_typing.sandbox import Sandbox
+from patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0  # seconds that guard against hanging
 
 Names = dict[str, Any]
 Modules = Mapping[str, Callable[[Names], object]]

@@ -9,9 +9,10 @@ import pytest
 
 import linq_typing
 from linq_typing.sandbox import Sandbox
+from patience import PATIENCE
 
 from .checks import PAGES, README, Check
-from .kit import PATIENCE, ROOT, Block, Names, blocks_in, blocks_of
+from .kit import ROOT, Block, Names, blocks_in, blocks_of
 
 CHECKS = {"README.md": README, **PAGES}
 FOUND = {page: blocks_of(page) for page in CHECKS}

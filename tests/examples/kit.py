@@ -20,22 +20,19 @@ from typing import Any
 import httpx
 
 from linq_typing.sandbox import Sandbox, Timeline
+from patience import PATIENCE, PATIENT
 from ports import reserved_port
 
-PATIENCE = 60.0  # seconds that guard against hanging
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ...").decode()
 
 #: Runs a file or a module (a server, say, that imports the example), in which each answer of the model waits until the
 #: file HOLD is removed, and until no typing request is in flight. However busy the machine is, its message is soon
 #: enough to need no stop, and its end waits until the stops are out.
-RUN = f"""
+RUN = f"""{PATIENT}
 import asyncio, os, pathlib, runpy, sys, time, types
-from linq_typing import TypingManager, _manager, current_session
-from linq_typing._engine import lifecycle, process
+from linq_typing import TypingManager, current_session
 
-_manager.EXIT_TIMEOUT = process.EXIT_TIMEOUT = {2 * PATIENCE}
-lifecycle.PATIENCE = TypingManager.__init__.__kwdefaults__["timeout"] = {PATIENCE}
 TypingManager.__init__.__kwdefaults__["stop_delay"] = float(os.environ.get("STOP_DELAY", 60))
 hold = pathlib.Path(os.environ["HOLD"])
 

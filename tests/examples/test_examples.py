@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from linq_typing.sandbox import Sandbox, Timeline
+from patience import PATIENCE
 
 from .kit import (
     EXAMPLES,
-    PATIENCE,
     SECRET,
     Bot,
     Example,

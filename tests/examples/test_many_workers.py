@@ -10,26 +10,26 @@ from pathlib import Path
 
 import pytest
 
+from patience import PATIENCE, PATIENT
 from sharing.servers import Server, executables
 
-from .kit import EXAMPLES, PATIENCE
+from .kit import EXAMPLES
 
 pytest.importorskip("redis", reason="redis is not installed")
 
 
 #: What each process runs at its start, also those that the example starts: an answer may take long on a busy machine.
-PATIENT = f"""
+PATIENT_SHARING = f"""{PATIENT}
 import linq_typing.redis
 from linq_typing._engine import sharing
 
 linq_typing.redis.PATIENCE = linq_typing.redis.CONNECT_TIMEOUT = sharing.PATIENCE = {PATIENCE}
-linq_typing.TypingManager.__init__.__kwdefaults__["timeout"] = {PATIENCE}
 """
 
 
 @pytest.fixture(autouse=True)
 def patient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "sitecustomize.py").write_text(PATIENT)
+    (tmp_path / "sitecustomize.py").write_text(PATIENT_SHARING)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
 
 

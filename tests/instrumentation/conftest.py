@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from linq_typing import TypingManager, _manager
-from linq_typing._engine import lifecycle
+from linq_typing import TypingManager
 from linq_typing.sandbox import Sandbox
-
-PATIENCE = 60.0  # seconds that guard against hanging
+from patience import PATIENCE, be_patient
 
 
 @pytest.fixture
@@ -22,12 +20,11 @@ def linq() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def make_manager(linq: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., TypingManager]]:
-    monkeypatch.setattr(lifecycle, "PATIENCE", PATIENCE)
-    monkeypatch.setattr(_manager, "EXIT_TIMEOUT", 2 * PATIENCE)
+    be_patient(monkeypatch)
     managers = []
 
     def make(**settings: Any) -> TypingManager:
-        defaults = {"settle": 0.5, "stop_delay": 0.3, "timeout": PATIENCE, "backoff_max": 0.05}
+        defaults = {"settle": 0.5, "stop_delay": 0.3, "backoff_max": 0.05}
         managers.append(TypingManager(api_key=linq.api_key, base_url=linq.base_url, **{**defaults, **settings}))
         return managers[-1]
 

@@ -10,11 +10,9 @@ import pytest
 
 import linq_typing
 from examples.conftest import chat, hold
-from examples.kit import PATIENCE
-from linq_typing import TypingManager, _manager
-from linq_typing._engine import lifecycle
 from linq_typing.sandbox import Sandbox
 from linq_typing.testing import sandbox
+from patience import be_patient
 
 from .kit import LoadRecipe, loaded
 
@@ -27,11 +25,9 @@ def linq(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 
     At its end the library waits for the last stops, however long they take on a busy machine.
     """
-    monkeypatch.setattr(TypingManager.flush, "__defaults__", (PATIENCE,))
-    monkeypatch.setattr(lifecycle, "PATIENCE", PATIENCE)
-    monkeypatch.setattr(_manager, "EXIT_TIMEOUT", 2 * PATIENCE)
+    be_patient(monkeypatch)
     with sandbox(time_scale=1, settle=0.15) as linq:
-        linq_typing.configure(settle=0.5, timeout=PATIENCE)
+        linq_typing.configure(settle=0.5)
         yield linq
 
 

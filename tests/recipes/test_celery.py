@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from examples.kit import PATIENCE, Example, assert_shown_until_the_message, settled, shape
+from examples.kit import Example, assert_shown_until_the_message, settled, shape
 from linq_typing.sandbox import Sandbox
+from patience import PATIENCE
 from sharing.servers import Server, executables
 
 from .kit import need

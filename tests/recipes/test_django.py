@@ -13,9 +13,10 @@ import pytest
 
 from docs.checks import configured_django
 from docs.kit import send, work
-from examples.kit import PATIENCE, Bot, check_reply_to_webhook, payload, settled, shape
+from examples.kit import Bot, check_reply_to_webhook, payload, settled, shape
 from linq_typing import current_session, typing_while
 from linq_typing.sandbox import Sandbox
+from patience import PATIENCE
 
 from .kit import check_sender, need
 

@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from docs.kit import work_async
-from examples.kit import PATIENCE, assert_shown_until_the_message, settled, shape
+from examples.kit import assert_shown_until_the_message, settled, shape
 from linq_typing.sandbox import Sandbox
+from patience import PATIENCE
 
 from .kit import LoadRecipe, need
 

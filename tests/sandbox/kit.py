@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
 
 from linq_typing.sandbox import Sandbox
-
-PATIENCE = 60  # seconds for what takes milliseconds on an idle machine
+from patience import PATIENCE
 
 
 class FakeClock:
@@ -52,21 +48,6 @@ def stop(http: httpx.Client, chat: str) -> httpx.Response:
 
 def send(http: httpx.Client, chat: str, value: str = "hi") -> httpx.Response:
     return http.post(f"/v3/chats/{chat}/messages", json=text(value))
-
-
-@contextmanager
-def reserved_port(port: int = 0) -> Iterator[int]:
-    """A port of 127.0.0.1 on which a server may listen now and then; 0: a free one.
-
-    On Linux, nobody else is given it: this socket is bound and does not listen.
-    """
-    with socket.socket() as bound:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(("127.0.0.1", port))
-        port = bound.getsockname()[1]
-        if sys.platform != "linux":  # there it would keep the server away, too
-            bound.close()
-        yield port
 
 
 def run(program: str, *options: str) -> subprocess.CompletedProcess[str]:

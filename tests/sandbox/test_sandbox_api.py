@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from linq_typing.sandbox import Sandbox
+from patience import PATIENCE
 
-from .kit import PATIENCE, send, start, stop, text
+from .kit import send, start, stop, text
 
 IMPATIENT = httpx.Timeout(PATIENCE, read=0.05)
 

@@ -20,8 +20,8 @@ import pytest
 
 from linq_typing.cli import main
 from linq_typing.sandbox import Sandbox, _server
-
-from .kit import PATIENCE, reserved_port
+from patience import PATIENCE
+from ports import reserved_port
 
 
 class Running:

@@ -18,8 +18,9 @@ from linq_typing.sandbox._feed import Feed, RevisionLog
 from linq_typing.sandbox._page import PAGE
 from linq_typing.sandbox._records import Endpoint
 from linq_typing.sandbox._webhooks import WebhookSender
+from patience import PATIENCE
 
-from .kit import PATIENCE, FakeClock, client, send, start, stop, text
+from .kit import FakeClock, client, send, start, stop, text
 
 
 @pytest.fixture

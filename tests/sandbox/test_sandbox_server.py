@@ -16,8 +16,10 @@ import pytest
 import linq_typing.sandbox
 from linq_typing.sandbox import Faults, Model, Sandbox, create_app
 from linq_typing.sandbox._faults import Loss
+from patience import PATIENCE
+from ports import reserved_port
 
-from .kit import PATIENCE, client, reserved_port, run, start, stop
+from .kit import client, run, start, stop
 
 
 def threads() -> list[str]:

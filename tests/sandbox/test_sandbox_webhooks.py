@@ -17,8 +17,9 @@ import pytest
 from linq_typing.sandbox import Sandbox
 from linq_typing.sandbox._records import WebhookEvent
 from linq_typing.sandbox._webhook_http import DEFAULT_SECRET
+from patience import PATIENCE
 
-from .kit import PATIENCE, client, send
+from .kit import client, send
 
 standardwebhooks = pytest.importorskip("standardwebhooks")
 linq_sdk = pytest.importorskip("linq")

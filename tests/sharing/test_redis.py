@@ -17,7 +17,7 @@ from linq_typing._core.member import MOST_CHATS, PATIENCE, Call, Member
 from linq_typing._core.shared_indicator import Share, SharedIndicator
 from linq_typing._engine.sharing import ServerError
 from linq_typing.errors import ConfigurationError
-from sandbox.kit import reserved_port
+from ports import reserved_port
 
 from .servers import Server
 

@@ -15,11 +15,13 @@ from typing import Any
 import httpx
 
 from linq_typing import TypingManager, TypingSession
+from linq_typing._engine import lifecycle, process
 
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 GUARD = 60.0  #: seconds for what takes far less on an idle machine
+process.EXIT_TIMEOUT, lifecycle.PATIENCE = 2 * GUARD, GUARD
 
 
 class Worker:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from patience import PATIENCE, PATIENT
+
 #: By its name, and no other plugin: every run is to take as little time as it can.
 PLUGIN = "_linq_typing_pytest"
 
 #: A conftest.py: no test may fail because the machine is busy.
-PATIENT = """
-    from linq_typing.sandbox._simulation import Simulation
+CONFTEST = f"""{PATIENT}
+from linq_typing.sandbox._simulation import Simulation
 
-    Simulation.wait_until.__defaults__ = (60.0,)
+Simulation.wait_until.__defaults__ = ({PATIENCE},)
 """
 
 #: A bot, as its author writes it.

@@ -15,7 +15,7 @@ import pytest
 
 import linq_typing
 
-from .kit import BOT, PATIENT, PLUGIN
+from .kit import BOT, CONFTEST, PLUGIN
 
 pytest_plugins = ["pytester"]
 
@@ -26,7 +26,7 @@ def bot(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Py
     monkeypatch.setenv("LINQ_API_V3_API_KEY", "the-real-key-of-the-bot")
     monkeypatch.setenv("LINQ_TYPING_ENABLED", "0")
     monkeypatch.delenv("LINQ_API_V3_BASE_URL", raising=False)
-    pytester.makeconftest(PATIENT)
+    pytester.makeconftest(CONFTEST)
     pytester.makepyfile(bot=BOT)
     return pytester
 

@@ -26,7 +26,6 @@ def carried() -> list[TypingSession]:
     return list(_innermost_first())
 
 
-PATIENCE = 60.0  # seconds that guard against hanging
 Handler = Callable[[socket.socket, bytes], None]
 
 

@@ -21,8 +21,9 @@ from linq_typing.errors import (
     APITimeoutError,
     LinqTypingError,
 )
+from patience import PATIENCE
 
-from .kit import CHAT, PATIENCE, answer, once, saying, serving
+from .kit import CHAT, answer, once, saying, serving
 
 KEY = "secret-key-0123456789"
 

@@ -17,8 +17,7 @@ import pytest
 
 from linq_typing._engine.loop import LoopThread, _Inbox
 from linq_typing._engine.waiting import Completion
-
-PATIENCE = 60.0  # seconds: nothing is to fail on a busy machine
+from patience import PATIENCE
 
 
 @pytest.fixture

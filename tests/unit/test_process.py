@@ -14,8 +14,7 @@ from linq_typing._engine import process as _process
 from linq_typing._engine.loop import LoopThread
 from linq_typing._engine.process import loop_thread
 from linq_typing.errors import LinqTypingError
-
-PATIENCE = 60.0
+from patience import PATIENCE
 
 
 @pytest.fixture

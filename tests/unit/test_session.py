@@ -16,8 +16,9 @@ from linq_typing._session import TypingSession, current_session, push, sender_in
 from linq_typing._settings import SessionOptions
 from linq_typing._typing_while import TypingWhile, make_typing_while
 from linq_typing.errors import APITimeoutError
+from patience import PATIENCE
 
-from .kit import CHAT, OTHER_CHAT, PATIENCE, FakeEngine, FakeSource, carried
+from .kit import CHAT, OTHER_CHAT, FakeEngine, FakeSource, carried
 
 
 @pytest.fixture

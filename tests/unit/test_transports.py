@@ -28,8 +28,10 @@ from linq_typing._engine.http import TypingAPI
 from linq_typing._engine.transports import TransportOption
 from linq_typing._settings import Credentials, HTTPSettings
 from linq_typing.errors import APIConnectionError, APIStatusError, APITimeoutError, ConfigurationError
+from patience import PATIENCE
+from ports import reserved_port
 
-from .kit import CHAT, PATIENCE, Handler, answer, once, saying, serving
+from .kit import CHAT, Handler, answer, once, saying, serving
 
 OLD_TLS = sys.version_info < (3, 11)  # there, asyncio closes TLS connections late, and some never
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning" if OLD_TLS else "error")
@@ -112,10 +114,9 @@ def test_an_error_answer_is_mapped() -> None:
 
 @pytest.fixture
 def nobody() -> Iterator[str]:
-    """A URL that refuses connections. The port is taken, so that no test that runs at the same time listens on it."""
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{silent.getsockname()[1]}"
+    """A URL that refuses connections."""
+    with reserved_port() as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_a_refused_connection_did_nothing(nobody: str) -> None:

@@ -12,8 +12,7 @@ import pytest
 import trio
 
 from linq_typing._engine.waiting import Completion, wait_for_async
-
-PATIENCE = 60.0  # seconds
+from patience import PATIENCE
 
 
 def _later(seconds: float, result: bool = True) -> Completion:
