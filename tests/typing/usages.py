@@ -49,8 +49,8 @@ async def managers_block() -> None:
         assert_type(entered, TypingManager)
     async with manager as entered_async:
         assert_type(entered_async, TypingManager)
-    with manager.typing_while(CHAT, resume_after=None) as session:
-        assert_type(session, TypingSession)
+    with manager.typing_while(CHAT, resume_after=None) as sync_session:
+        assert_type(sync_session, TypingSession)
     async with manager.typing_while(CHAT) as async_session:
         assert_type(async_session, TypingSession)
 
