@@ -8,8 +8,10 @@ import logging
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -129,6 +131,27 @@ def test_without_redis_the_demo_says_what_was_left_out() -> None:
     program += "; print(len(s.SCENES), s.NO_REDIS)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert done.stdout.startswith("4 A scene with several processes was left out")
+
+
+@pytest.mark.skipif(_scenes.REDIS is None, reason="no Redis server here")
+def test_the_redis_server_of_a_killed_demo_ends() -> None:
+    program = "import sys, time; from linq_typing.cli.demo import _redis\n"
+    program += "with _redis.server(sys.argv[1]) as url: print(url, flush=True); time.sleep(600)"
+    command = [sys.executable, "-c", program, str(_scenes.REDIS)]
+    demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert demo.stdout is not None
+    path = demo.stdout.readline().strip().removeprefix("unix://")
+    demo.kill()
+    assert demo.communicate(timeout=PATIENCE) == ("", ""), "somebody still has its pipes"
+    deadline = time.monotonic() + PATIENCE
+    while listens(path):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def listens(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(path) == 0
 
 
 @pytest.mark.slow

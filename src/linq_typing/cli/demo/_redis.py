@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 
 def executable() -> str | None:
@@ -28,21 +28,28 @@ def _embedded() -> str | None:
     return str(path) if path is not None and path.exists() else None
 
 
+#: A shell that runs the server until the shell's standard input ends: that of the demo's pipe, however the demo ends.
+KEEPER: Final = '"$@" & read -r _; kill -9 $!'
+STARTS_IN: Final = 30.0  #: seconds, at most
+
+
 @contextmanager
 def server(path: str) -> Iterator[str]:
     """Run it; its URL. It listens on no port and saves nothing."""
     with TemporaryDirectory(prefix="linq-typing-") as folder:
         socket = os.path.join(folder, "socket")
         command = [path, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        atexit.register(process.kill)  # after Ctrl-C nobody comes to the end of this block
-        try:
+        keeper = subprocess.Popen(
+            ["sh", "-c", KEEPER, "sh", *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is not for the shell
+        )
+        with keeper:  # closes its standard input, and waits
+            deadline = time.monotonic() + STARTS_IN
             while not os.path.exists(socket):
-                if process.poll() is not None:
-                    raise RuntimeError(f"{path} ended with status {process.returncode}")
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"{path} does not start")
                 time.sleep(0.01)
             yield f"unix://{socket}"
-        finally:
-            process.kill()
-            process.wait()
-            atexit.unregister(process.kill)
