@@ -20,7 +20,7 @@ from .kit import Terminal
 
 redis = pytest.importorskip("redis", reason="redis is not installed")
 
-from linq_typing.redis import SCRIPTS  # noqa: E402
+from linq_typing.redis import SCRIPTS, key_prefix  # noqa: E402
 
 PASSWORD = "s3cret/p@ss"
 QUOTED = "s3cret%2Fp%40ss"
@@ -39,6 +39,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine may be slow."""
     monkeypatch.setattr("linq_typing.redis.PATIENCE", 20.0)
+    monkeypatch.setattr("linq_typing._engine.sharing.PATIENCE", 20.0)
     monkeypatch.setattr("linq_typing.redis.CONNECT_TIMEOUT", 20.0)
 
 
@@ -221,6 +222,7 @@ def test_processes_share_with_these_rights(terminal: Terminal, server: Server, a
     admin.acl_log_reset()
     linq, chat = terminal.linq, terminal.linq.chat()
     url = f"unix://{restrict(admin, *RULES)}@{server.socket}"
+    key = f"{key_prefix(linq.base_url, linq.api_key)}:chat:{chat}"
     managers = [TypingManager(api_key=linq.api_key, base_url=linq.base_url, redis=url) for _ in range(2)]
     first, second = (manager.typing_while(chat, stop_delay=0) for manager in managers)
     with second:
@@ -228,6 +230,8 @@ def test_processes_share_with_these_rights(terminal: Terminal, server: Server, a
             for manager in managers:
                 assert linq.wait_until(lambda manager=manager: manager.stats().sharing == "shared", PATIENCE)
             assert linq.wait_until(lambda: linq.visible(chat), PATIENCE)
+            # Before the first leaves, the server has to know that the second wants it, too.
+            assert linq.wait_until(lambda: sum(name.startswith(b"w:") for name in admin.hkeys(key)) == 2, PATIENCE)
         managers[0].close()
         assert linq.visible(chat)
     assert linq.wait_until(lambda: not linq.visible(chat), PATIENCE)
