@@ -21,7 +21,7 @@ import pytest
 from rich.console import Console
 
 from linq_typing import cli, typing_while
-from linq_typing.cli.demo import _output, _runner, _scenes
+from linq_typing.cli.demo import _output, _redis, _runner, _scenes
 from linq_typing.cli.demo._player import View
 from linq_typing.cli.demo._scenes import Stage
 from patience import PATIENCE
@@ -147,6 +147,12 @@ def test_the_redis_server_of_a_killed_demo_ends() -> None:
     while listens(path):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+def test_a_redis_server_that_does_not_start_is_told_at_once() -> None:
+    with pytest.raises(RuntimeError, match="false ended with status 1"), _redis.server("false"):
+        pass
 
 
 def listens(path: str) -> bool:

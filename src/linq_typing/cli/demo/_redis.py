@@ -28,9 +28,8 @@ def _embedded() -> str | None:
     return str(path) if path is not None and path.exists() else None
 
 
-#: A shell that runs the server until the shell's standard input ends: that of the demo's pipe, however the demo ends.
-KEEPER: Final = '"$@" & read -r _; kill -9 $!'
-STARTS_IN: Final = 30.0  #: seconds, at most
+#: Becomes the server, which is killed when standard input ends: the demo's pipe does, however the demo ends.
+KEEPER: Final = 'exec 3<&0; { read -r _ <&3; kill -9 $$; } & exec "$@"'
 
 
 @contextmanager
@@ -39,17 +38,16 @@ def server(path: str) -> Iterator[str]:
     with TemporaryDirectory(prefix="linq-typing-") as folder:
         socket = os.path.join(folder, "socket")
         command = [path, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
-        keeper = subprocess.Popen(
+        process = subprocess.Popen(
             ["sh", "-c", KEEPER, "sh", *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is not for the shell
         )
-        with keeper:  # closes its standard input, and waits
-            deadline = time.monotonic() + STARTS_IN
+        with process:  # closes its standard input, and waits
             while not os.path.exists(socket):
-                if time.monotonic() > deadline:
-                    raise RuntimeError(f"{path} does not start")
+                if process.poll() is not None:
+                    raise RuntimeError(f"{path} ended with status {process.returncode}")
                 time.sleep(0.01)
             yield f"unix://{socket}"
